@@ -1,0 +1,57 @@
+// swift-tools-version: 6.0
+import Foundation
+import PackageDescription
+
+// `LIBTORCH` names the folder `torch` of an installation (with `lib/` and `include/`); without it, the one that
+// `make setup` put into the user's cache folder is used. Scripts/setup.sh knows the same place.
+let environment = ProcessInfo.processInfo.environment
+let cache = environment["XDG_CACHE_HOME"] ?? (environment["HOME"] ?? "/root") + "/.cache"
+let torch = environment["LIBTORCH"] ?? cache + "/transcend/libtorch-2.11.0/torch"
+
+let torchHeaders = [
+    "-isystem", "\(torch)/include", "-isystem", "\(torch)/include/torch/csrc/api/include",
+    "-O2", "-fno-math-errno", "-fno-trapping-math",
+]
+// Only libtorch's CPU part is linked; CUDA's is opened at run time where there is one (Sources/CTorch/device.cpp).
+let torchLibraries: [LinkerSetting] = [
+    .unsafeFlags([
+        "-L\(torch)/lib", "-Xlinker", "-rpath", "-Xlinker", "\(torch)/lib",
+        "-Xlinker", "-rpath-link", "-Xlinker", "\(torch)/../nvidia/cu13/lib",
+    ]),
+    .linkedLibrary("c10"), .linkedLibrary("torch_cpu"), .linkedLibrary(":libgomp.so.1"),
+]
+
+let package = Package(
+    name: "transcend",
+    products: [
+        .executable(name: "transcend", targets: ["TranscendCLI"]),
+        .library(name: "Transcend", targets: ["Transcend", "Diffusion", "Models", "Data", "Torch", "Formats"]),
+    ],
+    dependencies: [
+        .package(url: "https://github.com/apple/swift-argument-parser", exact: "1.8.2")
+    ],
+    targets: [
+        // Each target imports only those above it (ARCHITECTURE.md).
+        .target(name: "CZlib", linkerSettings: [.linkedLibrary("z")]),
+        .target(name: "CImage", linkerSettings: [.linkedLibrary("turbojpeg"), .linkedLibrary("png16")]),
+        .target(name: "CTorch", cxxSettings: [.unsafeFlags(torchHeaders)], linkerSettings: torchLibraries),
+        .target(name: "Formats", dependencies: ["CZlib"]),
+        .target(name: "Torch", dependencies: ["CTorch", "Formats"]),
+        .target(name: "Data", dependencies: ["Formats", "Torch", "CImage"]),
+        .target(name: "Models", dependencies: ["Torch"]),
+        .target(name: "Diffusion", dependencies: ["Models", "Torch"]),
+        .target(name: "Transcend", dependencies: ["Diffusion", "Models", "Data", "Torch", "Formats"]),
+        .executableTarget(
+            name: "TranscendCLI",
+            dependencies: ["Transcend", .product(name: "ArgumentParser", package: "swift-argument-parser")]),
+
+        .testTarget(name: "FormatsTests", dependencies: ["Formats"]),
+        .testTarget(name: "TorchTests", dependencies: ["Torch"]),
+        .testTarget(name: "DataTests", dependencies: ["Data"]),
+        .testTarget(name: "DiffusionTests", dependencies: ["Diffusion"]),
+        .testTarget(name: "TranscendTests", dependencies: ["Transcend"]),
+        .testTarget(name: "CommandLineTests", dependencies: ["TranscendCLI"]),
+    ],
+    swiftLanguageModes: [.v6],
+    cxxLanguageStandard: .cxx20
+)
