@@ -1,0 +1,54 @@
+// Threads, CUDA at run time, and what the library says of itself.
+#include "border.h"
+#include <ATen/Context.h>
+#include <ATen/Parallel.h>
+#include <ATen/Version.h>
+#include <c10/core/impl/DeviceGuardImplInterface.h>
+#include <dlfcn.h>
+#include <torch/headeronly/version.h>
+using namespace border;
+
+int32_t ct_threads(void) { return at::get_num_threads(); }
+
+int32_t ct_set_threads(int32_t count) {
+    return guarded([&] { at::set_num_threads(count); });
+}
+
+int32_t ct_open_cuda(const char *path) {
+    // RTLD_GLOBAL: its static constructors register the CUDA kernels with the dispatcher that is already loaded.
+    return guarded([&] { TORCH_CHECK(dlopen(path, RTLD_NOW | RTLD_GLOBAL) != nullptr, dlerror()); });
+}
+
+int32_t ct_cuda_devices(void) {
+    int32_t count = 0;
+    guarded([&] {
+        if (at::globalContext().hasCUDA()) count = c10::impl::getDeviceGuardImpl(c10::DeviceType::CUDA)->deviceCount();
+    });
+    return count;
+}
+
+int32_t ct_synchronize(int32_t index) {
+    return guarded([&] {
+        c10::impl::getDeviceGuardImpl(c10::DeviceType::CUDA)->synchronizeDevice((c10::DeviceIndex)index);
+    });
+}
+
+void ct_allow_tf32(bool on) {
+    at::globalContext().setAllowTF32CuBLAS(on);
+    at::globalContext().setAllowTF32CuDNN(on);
+}
+
+const char *ct_version(void) { return TORCH_VERSION; }
+
+const char *ct_cpu_capability(void) {
+    static const std::string name = at::get_cpu_capability();
+    return name.c_str();
+}
+
+const char *ct_library_path(void) {
+    static const std::string path = [] {
+        Dl_info information{};
+        return dladdr((void *)&at::get_num_threads, &information) ? information.dli_fname : "";
+    }();
+    return path.c_str();
+}

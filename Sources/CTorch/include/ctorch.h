@@ -1,0 +1,108 @@
+// The border to libtorch: opaque handles and plain numbers, no C++ type and no exception.
+//
+// Every function that can fail returns 0 on success; otherwise ct_error() holds this thread's message.
+// A `ct_tensor *` written to an `out` is owned by the caller: one reference, given back with ct_release().
+// Arguments are borrowed for the time of the call.
+#ifndef CTORCH_H
+#define CTORCH_H
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+typedef struct ct_tensor ct_tensor;      // one tensor
+typedef struct ct_operator ct_operator;  // one operator of the dispatcher, never freed
+
+/// The message of this thread's last failed call, libtorch's own words.
+const char *ct_error(void);
+
+// ---- Handles (tensor.cpp) ------------------------------------------------------------------------------------------
+
+void ct_release(ct_tensor *tensor);
+/// Handles given out and not yet released, in the whole process.
+int64_t ct_live_handles(void);
+
+/// The element type's number in libtorch (c10::ScalarType).
+int32_t ct_type(const ct_tensor *tensor);
+int32_t ct_rank(const ct_tensor *tensor);
+int64_t ct_size(const ct_tensor *tensor, int32_t axis);
+/// "cpu", "cuda" or "meta" as 0, 1, 2; the index is -1 where there is only one.
+void ct_device(const ct_tensor *tensor, int32_t *kind, int32_t *index);
+bool ct_is_contiguous(const ct_tensor *tensor);
+/// The first element of a tensor in host memory; NULL for tensors elsewhere.
+void *ct_data(const ct_tensor *tensor);
+
+/// A tensor over the caller's memory, which stays until `release(context)` is called with the last reference.
+int32_t ct_from_memory(void *data, const int64_t *shape, int32_t rank, int32_t type, void (*release)(void *),
+                       void *context, ct_tensor **out);
+
+// ---- Operators (operators.cpp) -------------------------------------------------------------------------------------
+
+enum ct_kind {
+    CT_NONE = 0,     // no value
+    CT_TENSOR = 1,   // tensor
+    CT_INTEGER = 2,  // integer
+    CT_NUMBER = 3,   // number
+    CT_BOOLEAN = 4,  // integer is 0 or 1
+    CT_TEXT = 5,     // text
+    CT_INTEGERS = 6, // integers[count]
+    CT_TENSORS = 7,  // tensors[count]
+    CT_DEVICE = 8,   // integer is the kind as in ct_device, count the index
+};
+
+typedef struct {
+    int32_t kind;
+    int32_t count;
+    union {
+        ct_tensor *tensor;
+        int64_t integer;
+        double number;
+        const char *text;
+        const int64_t *integers;
+        ct_tensor *const *tensors;
+    } value;
+} ct_value;
+
+/// Finds an operator by its schema's name, such as "aten::add" with overload "Tensor".
+int32_t ct_find_operator(const char *name, const char *overload, ct_operator **out);
+/// Calls it. Arguments left out at the end take the schema's defaults. Tensors of the result (a tuple's or a list's
+/// too) are written to `results`; `produced` says how many. More than `capacity` is an error.
+int32_t ct_call(const ct_operator *op, const ct_value *arguments, int32_t count, ct_tensor **results,
+                int32_t capacity, int32_t *produced);
+
+// ---- Autograd (autograd.cpp) ---------------------------------------------------------------------------------------
+
+/// Whether operators of this thread are recorded for the backward pass.
+bool ct_gradients_enabled(void);
+void ct_enable_gradients(bool on);
+int32_t ct_require_gradient(const ct_tensor *tensor, bool on);
+/// Adds the gradient of a scalar to every leaf that requires one.
+int32_t ct_backward(const ct_tensor *loss);
+/// The gradient of a leaf; NULL when there is none.
+int32_t ct_gradient(const ct_tensor *tensor, ct_tensor **out);
+/// Replaces the gradient of a leaf; NULL removes it.
+int32_t ct_set_gradient(const ct_tensor *tensor, const ct_tensor *gradient);
+
+// ---- Devices and the library itself (device.cpp) -------------------------------------------------------------------
+
+int32_t ct_threads(void);
+int32_t ct_set_threads(int32_t count);
+/// Opens libtorch's CUDA part at `path` (libtorch_cuda.so); afterwards ct_cuda_devices() tells how many there are.
+int32_t ct_open_cuda(const char *path);
+int32_t ct_cuda_devices(void);
+/// Waits for everything queued on a CUDA device.
+int32_t ct_synchronize(int32_t index);
+/// Whether float32 products on CUDA may use TF32.
+void ct_allow_tf32(bool on);
+/// libtorch's version, and the vector instructions that its kernels use ("AVX512", ...).
+const char *ct_version(void);
+const char *ct_cpu_capability(void);
+/// The file that libtorch's CPU part was loaded from.
+const char *ct_library_path(void);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

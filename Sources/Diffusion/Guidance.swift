@@ -1,0 +1,29 @@
+import Torch
+
+/// Classifier-free guidance v_u + s (v_c - v_u) where low <= t <= high; outside it the conditional network alone.
+public struct Guidance: Codable, Sendable, Equatable {
+    /// s; 1 switches guidance off.
+    public var scale = 1.0
+    public var low = 0.0
+    public var high = 1.0
+    /// Only the first n channels are guided (DiT guides 3 of 4); nil: all.
+    public var channels: Int?
+
+    public init(scale: Double = 1, low: Double = 0, high: Double = 1, channels: Int? = nil) {
+        self.scale = scale
+        self.low = low
+        self.high = high
+        self.channels = channels
+    }
+
+    public func isActive(at t: Double) -> Bool { scale > 1 && t >= low && t <= high }
+
+    /// [B, C, R, R] each.
+    func combine(conditional: Tensor, unconditional: Tensor) -> Tensor {
+        let guided = unconditional + scale * (conditional - unconditional)
+        guard let channels, channels < conditional.size(1) else { return guided }
+        return .concatenate(
+            [guided.sliced(0..<channels, axis: 1), conditional.sliced(channels..<conditional.size(1), axis: 1)],
+            axis: 1)
+    }
+}

@@ -1,0 +1,74 @@
+import Models
+import Torch
+
+/// The two readings of Self-Transcendence. They differ in the target of stage 1 and in what the window means.
+public enum Reading: String, Codable, Sendable, CaseIterable {
+    /// The paper's text.
+    case paper
+    /// The published code.
+    case published
+
+    var semantics: TimeWindow.Semantics { self == .paper ? .perSample : .batchMean }
+}
+
+/// A way to train: its value is its settings, and it makes the objective.
+///
+/// A new method is one file with a type that conforms, and its line in `Methods.all`.
+public protocol Method: Codable, Sendable, Equatable {
+    /// What `--stage` calls it.
+    static var name: String { get }
+    /// Whether the objective follows the features of a trained network.
+    static var needsTeacher: Bool { get }
+    /// The settings where nothing else is said.
+    init(defaultsFor network: SiTConfiguration, reading: Reading)
+    /// What is impossible about the settings, in one sentence; nil if nothing is.
+    func problem(for network: SiTConfiguration) -> String?
+    /// Builds the objective, its head not yet initialised. `teacher` is there when `needsTeacher`.
+    func objective(for network: SiTConfiguration, teacher: SiT?, on device: Device) -> any Objective
+    /// FLOPs of the matrix products that one image adds to a training step in head and teacher.
+    func addedFLOPs(for network: SiTConfiguration) -> Double
+}
+
+/// The methods that `--stage` knows.
+public enum Methods {
+    public static let all: [any Method.Type] = [Plain.self, AlignLatent.self, SelfGuided.self]
+
+    public static func named(_ name: String) -> (any Method.Type)? { all.first { $0.name == name } }
+}
+
+/// What the settings of methods that align have in common to check.
+func alignmentProblem(
+    depth: (name: String, block: Int), of network: SiTConfiguration, weight: Double, window: TimeWindow,
+    stopStep: Int?, headWidth: Int
+) -> String? {
+    if depth.block < 1 || depth.block > network.depth {
+        return "\(depth.name) \(depth.block) is no block of a network of \(network.depth); choose 1 to \(network.depth)"
+    }
+    if !(window.low >= 0 && window.high <= 1 && window.low <= window.high) {
+        return "the window [\(window.low), \(window.high)] must satisfy 0 <= low <= high <= 1"
+    }
+    if !(weight >= 0 && weight.isFinite) { return "the weight \(weight) of the alignment must be 0 or more" }
+    if headWidth < 1 || headWidth > 1 << 20 { return "the head's width \(headWidth) must be 1 to \(1 << 20)" }
+    if let stopStep, stopStep < 0 { return "the stop step \(stopStep) must be 0 or more" }
+    return nil
+}
+
+/// A setting that may be absent and is then written as null, so that a stored configuration shows every key.
+@propertyWrapper
+public struct Nullable<Value: Codable & Sendable & Equatable>: Codable, Sendable, Equatable {
+    public var wrappedValue: Value?
+
+    public init(wrappedValue: Value?) {
+        self.wrappedValue = wrappedValue
+    }
+
+    public init(from decoder: any Decoder) throws {
+        let container = try decoder.singleValueContainer()
+        wrappedValue = container.decodeNil() ? nil : try container.decode(Value.self)
+    }
+
+    public func encode(to encoder: any Encoder) throws {
+        var container = encoder.singleValueContainer()
+        if let wrappedValue { try container.encode(wrappedValue) } else { try container.encodeNil() }
+    }
+}

@@ -1,0 +1,115 @@
+import Models
+import Torch
+
+/// How a sample is made from noise, from t = 1 to t = 0. The state is float64; the network runs in its own type.
+public struct Sampler: Codable, Sendable, Equatable {
+    public enum Mode: String, Codable, Sendable, CaseIterable {
+        /// Euler on equal steps of the probability-flow ODE.
+        case ode
+        /// Heun on equal steps; the last one stays Euler.
+        case heun
+        /// Euler-Maruyama with diffusion w(t) = 2t from 1 to 0.04, then one step without noise.
+        case sde
+    }
+
+    /// Where the noisy steps of the SDE end.
+    static let lastNoisyTime = 0.04
+
+    public var mode = Mode.ode
+    public var steps = 50
+    public var guidance = Guidance()
+
+    public init(mode: Mode = .ode, steps: Int = 50, guidance: Guidance = Guidance()) {
+        self.mode = mode
+        self.steps = steps
+        self.guidance = guidance
+    }
+
+    /// noise [B, C, R, R], labels [B] -> samples [B, C, R, R] in float64.
+    ///
+    /// `increment` gives the standard normal draws of the noisy steps of the SDE, [B, C, R, R] for steps 1, 2, ...;
+    /// `progress` is told after each step.
+    public func callAsFunction(
+        _ network: SiT, _ noise: Tensor, _ labels: Tensor, path: ProbabilityPath,
+        increment: (_ step: Int) -> Tensor, progress: (_ step: Int) -> Void = { _ in }
+    ) -> Tensor {
+        let flow = Flow(network: network, labels: labels, guidance: guidance, path: path)
+        return withoutGradients {
+            mode == .sde
+                ? stochastic(flow, noise.to(.F64), increment, progress)
+                : deterministic(flow, noise.to(.F64), progress)
+        }
+    }
+
+    private func deterministic(_ flow: Flow, _ noise: Tensor, _ progress: (Int) -> Void) -> Tensor {
+        var x = noise
+        for step in 0..<steps {
+            let (t, next) = (1 - Double(step) / Double(steps), 1 - Double(step + 1) / Double(steps))
+            let isGuided = guidance.isActive(at: t)
+            var slope = flow.velocity(x, t, isGuided: isGuided)
+            if mode == .heun, step < steps - 1 {
+                // The second evaluation is guided where the first is, even when its own time lies outside the interval.
+                let ahead = flow.velocity(x + (next - t) * slope, next, isGuided: isGuided)
+                slope = (slope + ahead) / 2
+            }
+            x = x + (next - t) * slope
+            progress(step + 1)
+        }
+        return x
+    }
+
+    private func stochastic(
+        _ flow: Flow, _ noise: Tensor, _ increment: (Int) -> Tensor, _ progress: (Int) -> Void
+    ) -> Tensor {
+        var x = noise
+        let interval = steps > 1 ? (1 - Self.lastNoisyTime) / Double(steps - 1) : 0
+        for step in 0..<(steps - 1) {
+            let t = 1 - Double(step) * interval
+            let noisy = (2 * t * interval).squareRoot() * increment(step + 1).to(.F64)
+            x = x - interval * flow.drift(x, t) + noisy
+            progress(step + 1)
+        }
+        let t = steps > 1 ? Self.lastNoisyTime : 1
+        x = x - t * flow.drift(x, t)
+        progress(steps)
+        return x
+    }
+}
+
+/// The learnt flow for one set of labels.
+private struct Flow {
+    let network: SiT
+    let labels: Tensor
+    let guidance: Guidance
+    let path: ProbabilityPath
+
+    /// dx/dt of the probability-flow ODE.
+    func velocity(_ x: Tensor, _ t: Double, isGuided: Bool) -> Tensor {
+        evaluate(x, t, isGuided: isGuided) { velocity, _ in velocity }
+    }
+
+    /// dx/dt of the SDE with diffusion 2t: v - t * score.
+    func drift(_ x: Tensor, _ t: Double) -> Tensor {
+        evaluate(x, t, isGuided: guidance.isActive(at: t)) { velocity, x in velocity - t * score(velocity, x, t) }
+    }
+
+    private func evaluate(
+        _ x: Tensor, _ t: Double, isGuided: Bool, _ slope: (_ velocity: Tensor, _ x: Tensor) -> Tensor
+    ) -> Tensor {
+        let null = Tensor.full(labels.shape, Double(network.configuration.classes), .I64, on: labels.device)
+        let (states, seen) = isGuided ? (Tensor.concatenate([x, x]), .concatenate([labels, null])) : (x, labels)
+        let times = Tensor.full([states.size(0)], t, on: x.device)
+        let output = network(states.to(.F32), times, seen).velocity!.to(.F64)
+        let slopes = slope(output, states)
+        guard isGuided else { return slopes }
+        let parts = slopes.chunked(2, axis: 0)
+        return guidance.combine(conditional: parts[0], unconditional: parts[1])
+    }
+
+    /// The score of p_t from the velocity: (r v - x) / (sigma^2 - r sigma' sigma), r = alpha / alpha'.
+    private func score(_ velocity: Tensor, _ x: Tensor, _ t: Double) -> Tensor {
+        let c = path.coefficients(t)
+        let r = c.alpha / c.alphaRate
+        return (r * velocity - x) / (c.sigma * c.sigma - r * c.sigmaRate * c.sigma)
+    }
+}

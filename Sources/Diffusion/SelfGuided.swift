@@ -1,0 +1,104 @@
+import Models
+import Torch
+
+/// Stage 2 of Self-Transcendence: an earlier block must predict the deeper features of the frozen stage-1 network,
+/// amplified toward the class.
+///
+/// loss = denoising + weight * mean((MLP(f_student(x_t)) - [f_u + w (f_c - f_u)])^2) over t in a window, until a stop
+/// step (arXiv 2601.07773). The teacher sees the same x_t and t, the true label and the null label.
+public struct SelfGuided: Method {
+    public static let name = "selfguided"
+    public static let needsTeacher = true
+
+    /// Which of the teacher's weights are followed.
+    public enum TeacherWeights: String, Codable, Sendable, CaseIterable {
+        case raw
+        case ema
+    }
+
+    /// The student's block and the teacher's, counted from 1.
+    public var studentDepth: Int
+    public var teacherDepth: Int
+    /// w, the amplification of the class's direction in feature space.
+    public var guidanceScale = 30.0
+    public var weight = 0.5
+    public var window = TimeWindow(0.4, 0.7)
+    public var semantics: TimeWindow.Semantics
+    @Nullable public var stopStep: Int?
+    public var headWidth: Int
+    public var teacherWeights = TeacherWeights.raw
+
+    /// Blocks 6 and 8 of 12, 8 and 16 of 24 and 28 as published; else about 1/2 and 2/3.
+    public init(defaultsFor network: SiTConfiguration, reading: Reading) {
+        (studentDepth, teacherDepth) =
+            switch network.depth {
+            case 12: (6, 8)
+            case 24, 28: (8, 16)
+            default: (max(1, network.depth / 2), max(1, (2 * network.depth + 1) / 3))
+            }
+        semantics = reading.semantics
+        headWidth = defaultHeadWidth(for: network)
+    }
+
+    public func problem(for network: SiTConfiguration) -> String? {
+        if teacherDepth < 1 || teacherDepth > network.depth {
+            return
+                "teacher depth \(teacherDepth) is no block of a network of \(network.depth); choose 1 to \(network.depth)"
+        }
+        if !guidanceScale.isFinite { return "the guidance scale \(guidanceScale) must be a number" }
+        return alignmentProblem(
+            depth: ("student depth", studentDepth), of: network, weight: weight, window: window, stopStep: stopStep,
+            headWidth: headWidth)
+    }
+
+    public func objective(for network: SiTConfiguration, teacher: SiT?, on device: Device) -> any Objective {
+        SelfGuidedObjective(
+            settings: self,
+            head: Projector(network.hidden, width: headWidth, outputs: network.hidden, on: device), teacher: teacher)
+    }
+
+    public func addedFLOPs(for network: SiTConfiguration) -> Double {
+        let share = semantics == .perSample ? window.high - window.low : 1
+        let teacher = 2 * network.forwardFLOPs(blocks: teacherDepth)
+        return share * (3 * projectorFLOPs(network, width: headWidth) + teacher)
+    }
+}
+
+private struct SelfGuidedObjective: Objective {
+    let settings: SelfGuided
+    let head: Projector
+    /// nil once the stop step has released it.
+    let teacher: SiT?
+
+    var featureDepths: Set<Int> { [settings.studentDepth] }
+    var alignmentTerm: AlignmentTerm? {
+        AlignmentTerm(
+            weight: settings.weight, window: settings.window, semantics: settings.semantics,
+            stopStep: settings.stopStep)
+    }
+
+    func walk(_ visit: inout Walk) { visit("projectors", head) }
+
+    func alignment(_ features: [Int: Tensor], _ batch: NoisedBatch) -> Alignment {
+        guard let teacher else { preconditionFailure("the teacher was released before the alignment ended") }
+        let tokens = features[settings.studentDepth]!
+        let target = guidedFeatures(
+            of: teacher, batch, depth: settings.teacherDepth, scale: settings.guidanceScale)
+        return Alignment(
+            perSample: (head(tokens) - target).square().meanPerSample(), features: tokens, target: target)
+    }
+
+    func withoutAlignment() -> any Objective { SelfGuidedObjective(settings: settings, head: head, teacher: nil) }
+}
+
+/// f_u + scale (f_c - f_u) of one block, [B, N, D], without gradient: the condition's direction, amplified.
+public func guidedFeatures(of teacher: SiT, _ batch: NoisedBatch, depth: Int, scale: Double) -> Tensor {
+    withoutGradients {
+        let null = Tensor.full([batch.labels.size(0)], Double(teacher.configuration.classes), .I64)
+        let output = teacher(
+            .concatenate([batch.input, batch.input]), .concatenate([batch.t, batch.t]),
+            .concatenate([batch.labels, null.to(batch.labels.device)]), features: [depth], stopAfter: depth)
+        let parts = output.features[depth]!.chunked(2, axis: 0)
+        return parts[1] + scale * (parts[0] - parts[1])
+    }
+}

@@ -1,0 +1,38 @@
+/// The times at which an alignment term counts: low <= t <= high.
+public struct TimeWindow: Sendable, Equatable {
+    public var low: Double
+    public var high: Double
+
+    public init(_ low: Double, _ high: Double) {
+        self.low = low
+        self.high = high
+    }
+
+    /// Every time.
+    public static let everywhere = TimeWindow(0, 1)
+
+    public func contains(_ t: Float) -> Bool { Double(t) >= low && Double(t) <= high }
+
+    /// What a sample outside means.
+    public enum Semantics: String, Codable, Sendable, CaseIterable {
+        /// Samples outside contribute nothing; the divisor stays the batch size (the paper's text).
+        case perSample = "per-sample"
+        /// Every sample counts, scaled by the share of the global batch inside. This is what the published code
+        /// computes: its mask [B, 1, 1, 1] meets a loss [B] and broadcasts.
+        case batchMean = "batch-mean"
+    }
+}
+
+/// Written as [low, high].
+extension TimeWindow: Codable {
+    public init(from decoder: any Decoder) throws {
+        let bounds = try [Double](from: decoder)
+        guard bounds.count == 2 else {
+            throw DecodingError.dataCorrupted(
+                .init(codingPath: decoder.codingPath, debugDescription: "a window is two numbers, [low, high]"))
+        }
+        self.init(bounds[0], bounds[1])
+    }
+
+    public func encode(to encoder: any Encoder) throws { try [low, high].encode(to: encoder) }
+}

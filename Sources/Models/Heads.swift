@@ -1,0 +1,42 @@
+import Torch
+
+/// A token-wise MLP with SiLU between: D -> width -> width -> outputs. Published width: 2048.
+public struct Projector: Module {
+    let layers: [Linear]
+
+    public init(_ inputs: Int, width: Int, outputs: Int, on device: Device) {
+        layers = [(inputs, width), (width, width), (width, outputs)].map { Linear($0.0, $0.1, on: device) }
+    }
+
+    public func walk(_ visit: inout Walk) {
+        for (index, layer) in layers.enumerated() { visit("\(2 * index)", layer) }
+    }
+
+    public func callAsFunction(_ x: Tensor) -> Tensor {
+        within("projectors") { layers[2](layers[1](layers[0](x).silu()).silu()) }
+    }
+}
+
+/// Stage 1's head: projector D -> D, LayerNorm without weight and bias (epsilon 1e-6), linear to patches, unpatchify.
+public struct LatentHead: Module {
+    let projector: Projector
+    let final: Linear
+    let patch: Int
+
+    public init(_ network: SiTConfiguration, width: Int, on device: Device) {
+        projector = Projector(network.hidden, width: width, outputs: network.hidden, on: device)
+        final = Linear(network.hidden, network.patchValues, on: device)
+        patch = network.patchSize
+    }
+
+    public func walk(_ visit: inout Walk) {
+        visit("projectors", projector)
+        visit("projectors_final.linear", final)
+    }
+
+    /// Tokens [B, N, D] -> [B, C, R, R].
+    public func callAsFunction(_ tokens: Tensor) -> Tensor {
+        let hidden = projector(tokens).layerNormalized(epsilon: 1e-6)
+        return within("projectors_final") { unpatchified(final(hidden), patch: patch) }
+    }
+}

@@ -1,0 +1,130 @@
+import Foundation
+import Torch
+
+/// A transformer block whose shifts, scales and gates come from the condition (adaLN-Zero, Peebles and Xie 2023).
+struct SiTBlock: Module {
+    let attention: Attention
+    let mlp: MLP
+    let modulation: Linear
+
+    init(_ c: SiTConfiguration, on device: Device) {
+        attention = Attention(c, on: device)
+        mlp = MLP(c.hidden, c.mlpWidth, on: device)
+        modulation = Linear(c.hidden, 6 * c.hidden, initializer: .zeros, on: device)
+    }
+
+    func walk(_ visit: inout Walk) {
+        visit("attn", attention)
+        visit("mlp", mlp)
+        visit("adaLN_modulation.1", modulation)
+    }
+
+    /// x [B, N, D], condition [B, D] -> [B, N, D].
+    func callAsFunction(_ x: Tensor, _ condition: Tensor) -> Tensor {
+        let parts = modulation(condition.silu()).expandingAxis(1).chunked(6, axis: -1)
+        let attended = x + parts[2] * attention(modulatedNorm(x, shift: parts[0], scale: parts[1]))
+        return attended + parts[5] * mlp(modulatedNorm(attended, shift: parts[3], scale: parts[4]))
+    }
+}
+
+/// LayerNorm without weight and bias (epsilon 1e-6), then scale and shift per sample: x [B, N, D], the others [B, 1, D].
+func modulatedNorm(_ x: Tensor, shift: Tensor, scale: Tensor) -> Tensor {
+    x.layerNormalized(epsilon: 1e-6) * (1 + scale) + shift
+}
+
+/// Multi-head self-attention, with LayerNorm (epsilon 1e-5) on queries and keys per head where QK-norm is on.
+struct Attention: Module {
+    let heads: Int
+    let qkv: Linear
+    let queryNorm: LayerNorm?
+    let keyNorm: LayerNorm?
+    let projection: Linear
+
+    init(_ c: SiTConfiguration, on device: Device) {
+        heads = c.heads
+        qkv = Linear(c.hidden, 3 * c.hidden, on: device)
+        queryNorm = c.qkNorm ? LayerNorm(c.hidden / c.heads, epsilon: 1e-5, on: device) : nil
+        keyNorm = c.qkNorm ? LayerNorm(c.hidden / c.heads, epsilon: 1e-5, on: device) : nil
+        projection = Linear(c.hidden, c.hidden, on: device)
+    }
+
+    func walk(_ visit: inout Walk) {
+        visit("qkv", qkv)
+        visit("q_norm", queryNorm)
+        visit("k_norm", keyNorm)
+        visit("proj", projection)
+    }
+
+    /// [B, N, D] -> [B, N, D].
+    func callAsFunction(_ x: Tensor) -> Tensor {
+        let (batch, tokens, hidden) = (x.size(0), x.size(1), x.size(2))
+        let parts = qkv(x).reshaped([batch, tokens, 3, heads, hidden / heads]).permuted([2, 0, 3, 1, 4])
+        let queries = queryNorm?(parts[0]) ?? parts[0]
+        let keys = keyNorm?(parts[1]) ?? parts[1]
+        let mixed = queries.attention(keys: keys, values: parts[2])
+        return projection(mixed.transposed(1, 2).reshaped([batch, tokens, hidden]))
+    }
+}
+
+/// D -> width -> D with GELU in its tanh form.
+struct MLP: Module {
+    let first: Linear
+    let second: Linear
+
+    init(_ hidden: Int, _ width: Int, on device: Device) {
+        first = Linear(hidden, width, on: device)
+        second = Linear(width, hidden, on: device)
+    }
+
+    func walk(_ visit: inout Walk) {
+        visit("fc1", first)
+        visit("fc2", second)
+    }
+
+    func callAsFunction(_ x: Tensor) -> Tensor { second(first(x).gelu()) }
+}
+
+/// t in [0, 1] (not scaled by 1000), [B] -> [B, D]: 128 cosines, then 128 sines, frequencies 10000^(-i / 128), MLP.
+struct TimestepEmbedder: Module {
+    static let features = 256
+    let first: Linear
+    let second: Linear
+
+    init(hidden: Int, on device: Device) {
+        first = Linear(Self.features, hidden, initializer: .normal(deviation: 0.02), on: device)
+        second = Linear(hidden, hidden, initializer: .normal(deviation: 0.02), on: device)
+    }
+
+    func walk(_ visit: inout Walk) {
+        visit("mlp.0", first)
+        visit("mlp.2", second)
+    }
+
+    func callAsFunction(_ t: Tensor) -> Tensor {
+        let half = Self.features / 2
+        let exponents = Tensor.range(half, on: t.device) * (-log(10000) / Double(half))
+        let angles = t.to(.F32).expandingAxis(1) * exponents.exp()
+        return second(first(.concatenate([angles.cos(), angles.sin()], axis: -1)).silu())
+    }
+}
+
+/// Modulated LayerNorm and the linear layer to patches: [B, N, D] -> [B, N, P*P*C].
+struct FinalLayer: Module {
+    let linear: Linear
+    let modulation: Linear
+
+    init(_ c: SiTConfiguration, on device: Device) {
+        linear = Linear(c.hidden, c.patchValues, initializer: .zeros, on: device)
+        modulation = Linear(c.hidden, 2 * c.hidden, initializer: .zeros, on: device)
+    }
+
+    func walk(_ visit: inout Walk) {
+        visit("linear", linear)
+        visit("adaLN_modulation.1", modulation)
+    }
+
+    func callAsFunction(_ x: Tensor, _ condition: Tensor) -> Tensor {
+        let parts = modulation(condition.silu()).expandingAxis(1).chunked(2, axis: -1)
+        return linear(modulatedNorm(x, shift: parts[0], scale: parts[1]))
+    }
+}

@@ -1,0 +1,104 @@
+import Formats
+
+private enum Op {
+    static let adamW = Operator("_fused_adamw_")
+    static let norms = Operator("_foreach_norm", "Scalar")
+    static let scale = Operator("_foreach_mul_", "Scalar")
+    static let lerp = Operator("_foreach_lerp_", "Scalar")
+}
+
+/// The numbers of AdamW. The learning rate is given step by step.
+public struct AdamWSettings: Codable, Sendable, Equatable {
+    public var beta1 = 0.9
+    public var beta2 = 0.999
+    public var epsilon = 1e-8
+    public var weightDecay = 0.0
+
+    public init() {}
+}
+
+/// AdamW (Loshchilov and Hutter 2019) over a list of parameters, in libtorch's fused form; decay on every one of them.
+public final class AdamW {
+    public let parameters: [NamedParameter]
+    public let settings: AdamWSettings
+    /// One tensor like each parameter.
+    public let firstMoments: [Tensor]
+    public let secondMoments: [Tensor]
+    private let steps: [Tensor]
+
+    /// Moments start at zero; `step` is the number of updates made so far.
+    public init(_ parameters: [NamedParameter], _ settings: AdamWSettings, step: Int = 0) {
+        self.parameters = parameters
+        self.settings = settings
+        firstMoments = parameters.map { .zeros(like: $0.parameter.value.detached()) }
+        secondMoments = parameters.map { .zeros(like: $0.parameter.value.detached()) }
+        steps = parameters.map { .full([], Double(step), on: $0.parameter.value.device) }
+    }
+
+    /// Moves the count of updates, from which the bias corrections follow.
+    public func setStep(_ step: Int) {
+        for var tensor in steps { tensor.assign(.full([], Double(step))) }
+    }
+
+    /// One update from the gradients that the parameters hold; every one of them must have one.
+    public func update(learningRate: Double) {
+        withoutGradients {
+            Op.adamW.run(
+                TensorList(parameters.map(\.parameter.value)), TensorList(parameters.gradients),
+                TensorList(firstMoments), TensorList(secondMoments), TensorList([]), TensorList(steps), learningRate,
+                settings.beta1, settings.beta2, settings.weightDecay, settings.epsilon, false, false)
+        }
+    }
+}
+
+/// What happens to the gradients of all trained parameters together.
+extension [NamedParameter] {
+    /// Those that the optimiser changes.
+    public var trained: [NamedParameter] { filter(\.parameter.isTrained) }
+
+    /// The gradients, in order; parameters must have one.
+    var gradients: [Tensor] { map { $0.parameter.value.gradient ?? .nothing } }
+
+    /// Removes the gradients, so that the next backward pass starts anew.
+    public func removeGradients() {
+        for entry in self { entry.parameter.value.setGradient(nil) }
+    }
+
+    /// Gives parameters that the backward pass did not reach a gradient of zero: the optimiser goes on for them.
+    public func fillMissingGradients() {
+        for value in map(\.parameter.value) where value.gradient == nil {
+            value.setGradient(.zeros(like: value.detached()))
+        }
+    }
+
+    /// Scales all gradients by min(1, maximum / (norm + 1e-6)) and returns their norm before that; waits for the
+    /// device. `maximum` 0 only measures.
+    public func clipGradients(toNorm maximum: Double) -> Double {
+        let gradients = gradients
+        return withoutGradients {
+            let norms = Op.norms.list(TensorList(gradients), 2, capacity: gradients.count)
+            let norm = Tensor.stack(norms).norm().item()
+            let factor = maximum / (norm + 1e-6)
+            if maximum > 0, factor < 1 { Op.scale.run(TensorList(gradients), factor) }
+            return norm
+        }
+    }
+}
+
+/// A running average of parameters: average = decay * average + (1 - decay) * value after every step, starting as a copy.
+public struct ExponentialMovingAverage: Sendable {
+    public let decay: Double
+    /// One tensor like each parameter, in their order.
+    public let averages: [Tensor]
+
+    public init(of parameters: [NamedParameter], decay: Double) {
+        self.decay = decay
+        averages = parameters.map { $0.parameter.value.detached().copied() }
+    }
+
+    public func update(_ parameters: [NamedParameter]) {
+        withoutGradients {
+            Op.lerp.run(TensorList(averages), TensorList(parameters.map(\.parameter.value)), 1 - decay)
+        }
+    }
+}

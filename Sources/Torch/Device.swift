@@ -1,0 +1,83 @@
+import CTorch
+import Foundation
+
+/// Where tensors live and operations run.
+public struct Device: Sendable, Equatable, Codable, CustomStringConvertible {
+    public enum Kind: Int32, Sendable, Codable {
+        case cpu = 0
+        case cuda = 1
+        /// Shapes without storage, for counting.
+        case meta = 2
+    }
+
+    public let kind: Kind
+    public let index: Int
+
+    public init(kind: Kind, index: Int = 0) {
+        self.kind = kind
+        self.index = index
+    }
+
+    public static let cpu = Device(kind: .cpu)
+    public static let meta = Device(kind: .meta)
+
+    /// Reads "cpu", "cuda" or "cuda:1"; nil for anything else.
+    public init?(_ name: String) {
+        let parts = name.split(separator: ":", omittingEmptySubsequences: false)
+        switch (parts.first, parts.count) {
+        case ("cpu", 1): self = .cpu
+        case ("cuda", 1): self.init(kind: .cuda)
+        case ("cuda", 2):
+            guard let index = Int(parts[1]), index >= 0 else { return nil }
+            self.init(kind: .cuda, index: index)
+        default: return nil
+        }
+    }
+
+    public var description: String {
+        switch kind {
+        case .cpu: "cpu"
+        case .cuda: "cuda:\(index)"
+        case .meta: "meta"
+        }
+    }
+
+    /// Waits until everything queued on the device is done.
+    public func synchronize() {
+        if kind == .cuda { Failure.check(ct_synchronize(Int32(index)), "synchronize") }
+    }
+}
+
+/// libtorch as it runs in this process.
+public enum Library {
+    /// The version of libtorch that the program was built with.
+    public static var version: String { String(cString: ct_version()) }
+
+    /// The vector instructions that libtorch's CPU kernels use, such as "AVX512".
+    public static var cpuCapability: String { String(cString: ct_cpu_capability()) }
+
+    /// Threads that one operation may use. Set through the environment: `OMP_NUM_THREADS`.
+    public static var threads: Int { Int(ct_threads()) }
+
+    /// The folder of the libtorch that was loaded, as the dynamic linker says.
+    public static var folder: String {
+        URL(fileURLWithPath: String(cString: ct_library_path())).deletingLastPathComponent().path
+    }
+
+    /// CUDA devices that can be used; opens libtorch's CUDA part at the first call, where a driver and that part exist.
+    public static let cudaDevices: Int = {
+        guard FileManager.default.fileExists(atPath: "/dev/nvidiactl"), let library = cudaLibrary,
+            ct_open_cuda(library) == 0
+        else { return 0 }
+        return Int(ct_cuda_devices())
+    }()
+
+    /// The path of libtorch's CUDA part, if the installation has it.
+    public static var cudaLibrary: String? {
+        let path = folder + "/libtorch_cuda.so"
+        return FileManager.default.fileExists(atPath: path) ? path : nil
+    }
+
+    /// Lets float32 products on CUDA use TF32, which is faster and rounds to 10 bits. Off in verification.
+    public static func allowTF32(_ on: Bool) { ct_allow_tf32(on) }
+}

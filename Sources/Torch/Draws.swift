@@ -1,0 +1,122 @@
+import Foundation
+
+/// Addressed random numbers: every draw is a function of (seed, purpose, step, item), nothing is consumed.
+///
+/// The generator is Philox 4x32-10 (Salmon et al. 2011, "Parallel random numbers: as easy as 1, 2, 3"), keyed by the
+/// seed and counted by (element / 4, item, step, purpose). Therefore a run that continues, or one that splits its batch
+/// otherwise, sees the same numbers.
+public struct Draws: Sendable, Equatable {
+    /// The version of the addresses and distributions below, kept with every run.
+    public static let formatVersion = 1
+
+    /// What a draw is for; the last word of the counter.
+    public enum Purpose: UInt32, Sendable, CaseIterable {
+        /// Training draws: item = position in the global batch, step = training step.
+        case time = 0
+        case noise = 1
+        case labelDrop = 2
+        /// Of an image: item = its index, step = epoch.
+        case posterior = 3
+        case flip = 4
+        /// The order of an epoch: item = index of the image, step = epoch.
+        case order = 5
+        /// Sampling: item = index of the sample, step = solver step (0 for the first noise and the label).
+        case sampleNoise = 6
+        case sampleIncrement = 7
+        case sampleLabel = 8
+        /// Initialisation: item = hash of "<stage>/<parameter name>", step 0.
+        case initialise = 9
+        /// The embedded data set: item = index of the picture, step 0.
+        case pictures = 10
+    }
+
+    public let seed: UInt64
+
+    public init(seed: UInt64) {
+        self.seed = seed
+    }
+
+    /// Raw 32-bit words of one address.
+    public func words(_ purpose: Purpose, step: Int, item: Int, count: Int) -> [UInt32] {
+        [UInt32](unsafeUninitializedCapacity: (count + 3) / 4 * 4) { buffer, initialized in
+            for block in 0..<(count + 3) / 4 {
+                let words = Philox.block(seed, counter(purpose, step, item, block))
+                for lane in 0..<4 { buffer.initializeElement(at: 4 * block + lane, to: words[lane]) }
+            }
+            initialized = count
+        }
+    }
+
+    /// Uniform numbers in [0, 1), exact in float32: (word >> 8) / 2^24.
+    public func uniforms(_ purpose: Purpose, step: Int, item: Int, count: Int) -> [Float] {
+        words(purpose, step: step, item: item, count: count).map { Float($0 >> 8) * 0x1p-24 }
+    }
+
+    /// Standard normal numbers.
+    public func normals(_ purpose: Purpose, step: Int, item: Int, count: Int) -> [Float] {
+        [Float](unsafeUninitializedCapacity: count) { buffer, initialized in
+            fillNormals(purpose, step: step, item: item, into: buffer)
+            initialized = count
+        }
+    }
+
+    /// Standard normal numbers by Box-Muller on the word pairs (0, 1) and (2, 3), in float64 and rounded once.
+    public func fillNormals(_ purpose: Purpose, step: Int, item: Int, into buffer: UnsafeMutableBufferPointer<Float>) {
+        for block in 0..<(buffer.count + 3) / 4 {
+            let words = Philox.block(seed, counter(purpose, step, item, block))
+            for lane in stride(from: 0, to: min(4, buffer.count - 4 * block), by: 2) {
+                let radius = sqrt(-2 * log((Double(words[lane]) + 0.5) * 0x1p-32))
+                let angle = 2 * Double.pi * ((Double(words[lane + 1]) + 0.5) * 0x1p-32)
+                buffer.initializeElement(at: 4 * block + lane, to: Float(radius * cos(angle)))
+                if 4 * block + lane + 1 < buffer.count {
+                    buffer.initializeElement(at: 4 * block + lane + 1, to: Float(radius * sin(angle)))
+                }
+            }
+        }
+    }
+
+    /// The order of `items` items in an epoch: sorted by a 64-bit number drawn for each, ties by item.
+    public func order(epoch: Int, items: Int) -> [Int32] {
+        let keys = (0..<items).map { item in
+            let words = Philox.block(seed, counter(.order, epoch, item, 0))
+            return UInt64(words[0]) | UInt64(words[1]) << 32
+        }
+        return (0..<Int32(items)).sorted { a, b in
+            (keys[Int(a)], a) < (keys[Int(b)], b)
+        }
+    }
+
+    /// The item of an initialisation draw: the 32-bit FNV-1a hash of "<stage>/<parameter name>".
+    public static func item(stage: String, parameter: String) -> Int { Int(fnv1a("\(stage)/\(parameter)")) }
+
+    /// The 32-bit FNV-1a hash of the UTF-8 bytes.
+    public static func fnv1a(_ text: String) -> UInt32 {
+        text.utf8.reduce(2_166_136_261) { ($0 ^ UInt32($1)) &* 16_777_619 }
+    }
+
+    private func counter(_ purpose: Purpose, _ step: Int, _ item: Int, _ block: Int) -> SIMD4<UInt32> {
+        SIMD4(
+            UInt32(truncatingIfNeeded: block), UInt32(truncatingIfNeeded: item), UInt32(truncatingIfNeeded: step),
+            purpose.rawValue)
+    }
+}
+
+/// Philox 4x32 with 10 rounds, as published with its test vectors in Random123.
+public enum Philox {
+    /// One block of four words.
+    public static func block(_ key: UInt64, _ counter: SIMD4<UInt32>) -> SIMD4<UInt32> {
+        var c = counter
+        var k0 = UInt32(truncatingIfNeeded: key)
+        var k1 = UInt32(truncatingIfNeeded: key >> 32)
+        for _ in 0..<10 {
+            let p = UInt64(c[0]) * 0xD251_1F53
+            let q = UInt64(c[2]) * 0xCD9E_8D57
+            c = SIMD4(
+                UInt32(truncatingIfNeeded: q >> 32) ^ c[1] ^ k0, UInt32(truncatingIfNeeded: q),
+                UInt32(truncatingIfNeeded: p >> 32) ^ c[3] ^ k1, UInt32(truncatingIfNeeded: p))
+            k0 = k0 &+ 0x9E37_79B9
+            k1 = k1 &+ 0xBB67_AE85
+        }
+        return c
+    }
+}

@@ -1,0 +1,87 @@
+/// A tensor that belongs to a network, with the way it starts.
+public struct Parameter: Sendable {
+    /// The values; a leaf of the backward pass where `isTrained`.
+    public let value: Tensor
+    public let initializer: Initializer
+    public let isTrained: Bool
+
+    /// Makes the parameter without setting its values.
+    public init(_ shape: [Int], _ initializer: Initializer, isTrained: Bool = true, on device: Device) {
+        value = .empty(shape, on: device)
+        self.initializer = initializer
+        self.isTrained = isTrained
+        if isTrained { value.requireGradient() }
+    }
+
+    /// Overwrites the values.
+    public func assign(_ source: Tensor) {
+        var target = value
+        target.assign(source)
+    }
+}
+
+/// A parameter under its checkpoint name.
+public struct NamedParameter: Sendable {
+    public let name: String
+    public let parameter: Parameter
+}
+
+/// A part of a network: a plain structure that lists what it holds.
+///
+/// The walk is the only place where checkpoint names stand. Initialisation, loading, saving, counting and the
+/// optimiser all go along it. Its order is PyTorch's: own parameters before children.
+public protocol Module: Sendable {
+    func walk(_ visit: inout Walk)
+}
+
+/// Collects the parameters of a module under their full names.
+public struct Walk {
+    private var prefix: String
+    fileprivate private(set) var found: [NamedParameter] = []
+
+    fileprivate init(prefix: String) {
+        self.prefix = prefix
+    }
+
+    /// A parameter, if there is one.
+    public mutating func callAsFunction(_ name: String, _ parameter: Parameter?) {
+        if let parameter { found.append(NamedParameter(name: prefix + name, parameter: parameter)) }
+    }
+
+    /// A child, if there is one. An empty name adds nothing to the names below it.
+    public mutating func callAsFunction(_ name: String, _ child: (any Module)?) {
+        guard let child else { return }
+        let outer = prefix
+        prefix += name.isEmpty ? "" : name + "."
+        child.walk(&self)
+        prefix = outer
+    }
+
+    /// Children that count from 0: "blocks.0", "blocks.1", ...
+    public mutating func callAsFunction(_ name: String, _ children: [any Module]) {
+        for (index, child) in children.enumerated() { self("\(name).\(index)", child) }
+    }
+}
+
+extension Module {
+    /// All parameters in the order of the walk, their names beginning with `prefix`.
+    public func parameters(prefix: String = "") -> [NamedParameter] {
+        var walk = Walk(prefix: prefix)
+        self.walk(&walk)
+        return walk.found
+    }
+
+    /// The number of elements in all parameters, fixed ones included.
+    public var parameterCount: Int { parameters().reduce(0) { $0 + $1.parameter.value.count } }
+
+    /// Sets every parameter to its start. The addresses are those of (seed, stage, parameter name): another stage gives
+    /// another start.
+    public func initialise(stage: String, seed: UInt64, prefix: String = "") {
+        let draws = Draws(seed: seed)
+        for entry in parameters(prefix: prefix) {
+            let shape = entry.parameter.value.shape
+            let item = Draws.item(stage: stage, parameter: entry.name)
+            entry.parameter.assign(Tensor(entry.parameter.initializer.values(shape, draws, item), shape: shape))
+        }
+    }
+}

@@ -1,0 +1,46 @@
+private enum Op {
+    static let linear = Operator("linear")
+    static let embedding = Operator("embedding")
+    static let conv2d = Operator("conv2d")
+    static let layerNorm = Operator("layer_norm")
+    static let groupNorm = Operator("group_norm")
+    static let attention = Operator("scaled_dot_product_attention")
+    static let gelu = Operator("gelu")
+    static let silu = Operator("silu")
+    static let softmax = Operator("softmax", "int")
+}
+
+/// The functions that networks are made of.
+extension Tensor {
+    /// x W^T + b: [..., I] with weight [O, I] and bias [O] -> [..., O].
+    public func linear(_ weight: Tensor, _ bias: Tensor?) -> Tensor { Op.linear(self, weight, bias) }
+
+    /// Rows of a table [K, D] by number: self [...] of integers -> [..., D].
+    public func embedded(in table: Tensor) -> Tensor { Op.embedding(table, self) }
+
+    /// Cross-correlation: [B, I, H, W] with weight [O, I, kh, kw] -> [B, O, H', W'].
+    public func convolved(_ weight: Tensor, _ bias: Tensor?, stride: Int, padding: Int) -> Tensor {
+        Op.conv2d(self, weight, bias, [stride, stride], [padding, padding])
+    }
+
+    /// Normalises over the last axis: (x - mean) / sqrt(variance + epsilon) * weight + bias.
+    public func layerNormalized(_ weight: Tensor? = nil, _ bias: Tensor? = nil, epsilon: Double) -> Tensor {
+        Op.layerNorm(self, [size(-1)], weight, bias, epsilon)
+    }
+
+    /// Normalises [B, C, ...] over groups of channels.
+    public func groupNormalized(groups: Int, _ weight: Tensor?, _ bias: Tensor?, epsilon: Double) -> Tensor {
+        Op.groupNorm(self, groups, weight, bias, epsilon)
+    }
+
+    /// softmax(q k^T / sqrt(d)) v over [B, H, N, d]; self is q.
+    public func attention(keys: Tensor, values: Tensor) -> Tensor { Op.attention(self, keys, values) }
+
+    /// GELU in its tanh form (Hendrycks and Gimpel 2016).
+    public func gelu() -> Tensor { Op.gelu(self, "tanh") }
+
+    /// x sigmoid(x).
+    public func silu() -> Tensor { Op.silu(self) }
+
+    public func softmax(axis: Int) -> Tensor { Op.softmax(self, axis) }
+}

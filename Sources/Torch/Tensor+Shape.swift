@@ -1,0 +1,89 @@
+import CTorch
+import Formats
+
+private enum Op {
+    static let reshape = Operator("reshape")
+    static let flatten = Operator("flatten", "using_ints")
+    static let transpose = Operator("transpose", "int")
+    static let permute = Operator("permute")
+    static let unsqueeze = Operator("unsqueeze")
+    static let squeeze = Operator("squeeze", "dim")
+    static let expand = Operator("expand")
+    static let select = Operator("select", "int")
+    static let slice = Operator("slice", "Tensor")
+    static let indexSelect = Operator("index_select")
+    static let chunk = Operator("chunk")
+    static let contiguous = Operator("contiguous")
+    static let clone = Operator("clone")
+    static let detach = Operator("detach")
+    static let to = Operator("to", "dtype")
+    static let toDevice = Operator("to", "dtype_layout")
+    static let flip = Operator("flip")
+    static let copy = Operator("copy_")
+}
+
+/// Other shapes, types and places of the same elements.
+extension Tensor {
+    /// The same elements, row by row, in another shape; one length may be -1.
+    public func reshaped(_ shape: [Int]) -> Tensor { Op.reshape(self, shape) }
+
+    /// Joins the axes `first ... last` into one.
+    public func flattened(from first: Int = 0, to last: Int = -1) -> Tensor { Op.flatten(self, first, last) }
+
+    public func transposed(_ a: Int, _ b: Int) -> Tensor { Op.transpose(self, a, b) }
+
+    /// Axis i of the result is axis `order[i]`.
+    public func permuted(_ order: [Int]) -> Tensor { Op.permute(self, order) }
+
+    /// A new axis of length 1.
+    public func expandingAxis(_ axis: Int) -> Tensor { Op.unsqueeze(self, axis) }
+
+    /// Repeats axes of length 1 without copying; -1 keeps a length.
+    public func expanded(_ shape: [Int]) -> Tensor { Op.expand(self, shape) }
+
+    /// Element `index` of the first axis, without that axis.
+    public subscript(index: Int) -> Tensor { Op.select(self, 0, index) }
+
+    /// Elements `bounds` of the first axis.
+    public subscript(bounds: Range<Int>) -> Tensor { sliced(bounds, axis: 0) }
+
+    /// Elements `bounds` of one axis.
+    public func sliced(_ bounds: Range<Int>, axis: Int) -> Tensor {
+        Op.slice(self, axis, bounds.lowerBound, bounds.upperBound)
+    }
+
+    /// The elements of the first axis whose numbers `indices` holds.
+    public func gathering(_ indices: [Int]) -> Tensor { Op.indexSelect(self, 0, Tensor(indices).to(device)) }
+
+    /// `count` equal parts along an axis.
+    public func chunked(_ count: Int, axis: Int) -> [Tensor] {
+        let parts = Op.chunk.list(self, count, axis, capacity: count)
+        return parts.count == count ? parts : [Tensor](repeating: .nothing, count: count)
+    }
+
+    /// Mirrored along an axis.
+    public func flipped(axis: Int) -> Tensor { Op.flip(self, [axis]) }
+
+    /// Self, or a copy whose elements lie row by row.
+    public func contiguous() -> Tensor { Op.contiguous(self) }
+
+    /// A copy with storage of its own.
+    public func copied() -> Tensor { Op.clone(self) }
+
+    /// The same elements, outside the record of the backward pass.
+    public func detached() -> Tensor { Op.detach(self) }
+
+    /// Self, or the elements converted.
+    public func to(_ type: ElementType) -> Tensor { type == self.type ? self : Op.to(self, type) }
+
+    /// Self, or a copy on another device.
+    public func to(_ device: Device) -> Tensor {
+        device == self.device ? self : Op.toDevice(self, none, none, device)
+    }
+
+    /// Overwrites the elements with those of `source`, converted and moved as needed; shapes must broadcast.
+    public mutating func assign(_ source: Tensor) {
+        let target = self
+        withoutGradients { Op.copy.run(target, source) }
+    }
+}
