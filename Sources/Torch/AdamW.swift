@@ -4,6 +4,7 @@ private enum Op {
     static let adamW = Operator("_fused_adamw_")
     static let norms = Operator("_foreach_norm", "Scalar")
     static let scale = Operator("_foreach_mul_", "Scalar")
+    static let add = Operator("_foreach_add_", "Scalar")
     static let lerp = Operator("_foreach_lerp_", "Scalar")
 }
 
@@ -43,6 +44,7 @@ public final class AdamW {
     /// One update from the gradients that the parameters hold; every one of them must have one.
     public func update(learningRate: Double) {
         withoutGradients {
+            Op.add.run(TensorList(steps), 1)
             Op.adamW.run(
                 TensorList(parameters.map(\.parameter.value)), TensorList(parameters.gradients),
                 TensorList(firstMoments), TensorList(secondMoments), TensorList([]), TensorList(steps), learningRate,

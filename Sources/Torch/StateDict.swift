@@ -1,0 +1,58 @@
+import Formats
+
+/// Between the parameters of modules and safetensors files.
+extension SafetensorsFile {
+    /// The tensor of that name, on the CPU. It reads the mapped file in place where its elements are aligned.
+    public func tensor(_ name: String) throws -> Tensor {
+        guard let entry = entries[name] else {
+            throw FileError(mapping.path, "has no tensor \"\(name)\"")
+        }
+        return try withBytes(of: name) { bytes in
+            let isAligned = Int(bitPattern: bytes.baseAddress) % entry.type.byteCount == 0
+            return isAligned
+                ? Tensor(viewing: bytes, type: entry.type, shape: entry.shape, owner: mapping)
+                : Tensor(copying: bytes, type: entry.type, shape: entry.shape)
+        }
+    }
+
+    /// Overwrites tensors with those of the file under `prefix` + their name.
+    ///
+    /// Strict: all names that are missing, left over below the prefix, or of another shape are listed in one error,
+    /// and then nothing was changed.
+    public func load(_ targets: [(name: String, tensor: Tensor)], prefix: String = "") throws {
+        let wanted = Set(targets.map { prefix + $0.name })
+        let missing = wanted.subtracting(entries.keys).sorted()
+        let unexpected = names.filter { $0.hasPrefix(prefix) && !wanted.contains($0) }
+        let misshapen = targets.compactMap { name, tensor -> String? in
+            guard let entry = entries[prefix + name], entry.shape != tensor.shape else { return nil }
+            return "\(prefix + name) is \(entry.shape) instead of \(tensor.shape)"
+        }
+        let problems = [("missing", missing), ("unexpected", unexpected), ("of another shape", misshapen)]
+            .filter { !$0.1.isEmpty }.map { "\($0.0): \($0.1.joined(separator: ", "))" }
+        guard problems.isEmpty else {
+            throw FileError(
+                mapping.path, "does not hold this network: " + problems.joined(separator: "; "),
+                remedy: "give a file of the same network")
+        }
+        for (name, tensor) in targets {
+            var target = tensor
+            target.assign(try self.tensor(prefix + name))
+        }
+    }
+
+    /// Writes tensors under their names; the file appears when it is complete.
+    public static func write(
+        _ tensors: [(name: String, tensor: Tensor)], metadata: [String: String] = [:], to path: String
+    ) throws {
+        try write(
+            to: path, metadata: metadata, tensors: tensors.map { Description($0.name, $0.tensor.type, $0.tensor.shape) }
+        ) { index, writer in
+            try tensors[index].tensor.withHostBytes { try writer.write($0) }
+        }
+    }
+}
+
+extension [NamedParameter] {
+    /// Names and values, for files.
+    public var tensors: [(name: String, tensor: Tensor)] { map { ($0.name, $0.parameter.value.detached()) } }
+}

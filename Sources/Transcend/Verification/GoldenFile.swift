@@ -1,0 +1,118 @@
+import Foundation
+import Formats
+import Torch
+
+/// A golden file: inputs, weights, and what any implementation must return for them, with its tolerance.
+///
+/// Tensors are called `input.*`, `model.*`, `projector.*`, `teacher.*` and `expect.*`; the metadata hold `kind`, and as
+/// JSON `config` (the network), `settings` (the rest) and `tolerance` (largest relative error by prefix of the name
+/// behind `expect.`, "" for the rest).
+struct GoldenFile {
+    let name: String
+    let kind: String
+    let file: SafetensorsFile
+    let configuration: JSONValue
+    let settings: JSONValue
+    let tolerances: [(prefix: String, limit: Double)]
+    let device: Device
+
+    /// nil for a safetensors file that says no kind: weights that belong to a golden file.
+    init?(path: String, name: String, device: Device) throws {
+        let file = try SafetensorsFile(path: path)
+        guard let kind = file.metadata["kind"] else { return nil }
+        self.file = file
+        self.name = name
+        self.kind = kind
+        self.device = device
+        func json(_ key: String) throws -> JSONValue {
+            do { return try JSONValue(parsing: file.metadata[key] ?? "{}") } catch {
+                throw FileError(path, "has \(key) that is no JSON: \(error)")
+            }
+        }
+        configuration = try json("config")
+        settings = try json("settings")
+        tolerances = try json("tolerance").members?.map { ($0.key, $0.value.double ?? 0) } ?? []
+    }
+
+    /// The tensor on the device of the verification.
+    func tensor(_ name: String) throws -> Tensor { try file.tensor(name).to(device) }
+
+    /// Names behind `prefix`.
+    func names(below prefix: String) -> [String] {
+        file.names.filter { $0.hasPrefix(prefix) }.map { String($0.dropFirst(prefix.count)) }
+    }
+
+    /// A setting, or an error that names it.
+    func setting<Value>(_ key: String, _ read: (JSONValue) -> Value?) throws -> Value {
+        guard let value = settings[key].flatMap(read) else {
+            throw FileError(file.mapping.path, "has no usable setting \"\(key)\"")
+        }
+        return value
+    }
+}
+
+/// The worst error of one prefix of one golden file.
+public struct VerificationRow: Sendable {
+    public enum Outcome: Sendable, Equatable {
+        case passed
+        case failed
+        /// Not checked, with the reason.
+        case skipped(String)
+        /// Could not be computed, with the reason; counts as failed.
+        case broken(String)
+    }
+
+    public let file: String
+    public let kind: String
+    /// The prefix of the names behind `expect.`; empty for all others.
+    public let values: String
+    public let worstError: Double
+    /// The name with the worst error.
+    public let worstName: String
+    public let tolerance: Double
+    public let outcome: Outcome
+}
+
+/// ||a - b|| / max(||b||, floor * sqrt(elements)), in float64; not a number counts as infinite.
+///
+/// The floor is 1e-6, but for gradients 1e-3 of the root mean square of all expected gradients of a file: some are zero
+/// in exact arithmetic, and rounding noise is no error.
+func relativeError(_ computed: Tensor, _ expected: Tensor, floor: Double) -> Double {
+    guard computed.shape == expected.shape else { return .infinity }
+    let a: [Double] = computed.values()
+    let b: [Double] = expected.values()
+    let difference = zip(a, b).reduce(0) { $0 + ($1.0 - $1.1) * ($1.0 - $1.1) }.squareRoot()
+    let size = b.reduce(0) { $0 + $1 * $1 }.squareRoot()
+    let error = difference == 0 ? 0 : difference / max(size, floor * Double(b.count).squareRoot())
+    return error.isNaN ? .infinity : error
+}
+
+extension GoldenFile {
+    /// Compares what was computed with every `expect.*`; one row for each tolerance that applies.
+    func compare(
+        _ computed: [String: Tensor], label: String = "", omitting omitted: Set<String> = []
+    ) throws -> [VerificationRow] {
+        let names = names(below: "expect.").filter { !omitted.contains($0) }
+        let gradients = try names.filter { $0.hasPrefix("grad.") }.flatMap {
+            try file.tensor("expect." + $0).values(as: Double.self)
+        }
+        let meanSquare = gradients.reduce(0) { $0 + $1 * $1 } / Double(max(1, gradients.count))
+        var worst: [String: (error: Double, name: String)] = [:]
+        for name in names {
+            let prefix = tolerances.map(\.prefix).filter(name.hasPrefix).max { $0.count < $1.count } ?? ""
+            let floor = prefix == "grad." ? 1e-3 * meanSquare.squareRoot() : 1e-6
+            let error = try computed[name].map {
+                relativeError($0.detached(), try file.tensor("expect." + name), floor: floor)
+            }
+            let present = (error ?? .infinity, error == nil ? name + " (not computed)" : name)
+            if worst[prefix].map({ present.0 > $0.error }) ?? true { worst[prefix] = present }
+        }
+        return tolerances.compactMap { prefix, limit in
+            worst[prefix].map {
+                VerificationRow(
+                    file: name, kind: kind, values: label + prefix, worstError: $0.error, worstName: $0.name,
+                    tolerance: limit, outcome: $0.error <= limit ? .passed : .failed)
+            }
+        }
+    }
+}

@@ -1,0 +1,139 @@
+import Diffusion
+import Formats
+import Foundation
+import Models
+import Torch
+
+/// The networks, methods and batches that golden files describe.
+extension GoldenFile {
+    /// The network's configuration, in the reference's spelling.
+    func networkConfiguration() throws -> SiTConfiguration {
+        func number(_ key: String) throws -> Int {
+            guard let value = configuration[key]?.int else {
+                throw FileError(file.mapping.path, "has no \"\(key)\" in its config")
+            }
+            return value
+        }
+        var c = SiTConfiguration()
+        c.inputSize = try number("input_size")
+        c.patchSize = try number("patch_size")
+        c.channels = try number("channels")
+        c.hidden = try number("hidden")
+        c.depth = try number("depth")
+        c.heads = try number("heads")
+        c.classes = try number("classes")
+        c.qkNorm = configuration["qk_norm"]?.bool ?? false
+        c.mlpRatio = configuration["mlp_ratio"]?.double ?? 4
+        if let problem = c.problem { throw FileError(file.mapping.path, problem) }
+        return c
+    }
+
+    /// The network with the weights under `prefix`, or with generated ones if the file holds none.
+    func network(_ prefix: String) throws -> SiT {
+        let network = SiT(try networkConfiguration(), on: device)
+        if names(below: prefix).isEmpty {
+            network.initialise(stage: "", seed: 0)
+            generateWeights(network)
+        } else {
+            try file.load(network.parameters().tensors, prefix: prefix)
+        }
+        return network
+    }
+
+    func path() throws -> ProbabilityPath { try setting("path") { $0.string.flatMap(ProbabilityPath.init) } }
+
+    /// The method that the settings describe; the head's width follows from its weights.
+    func method() throws -> any Method {
+        let network = try networkConfiguration()
+        let stage = try setting("stage", \.string)
+        if stage == Plain.name { return Plain(defaultsFor: network, reading: .paper) }
+        let window = try setting("window") { value -> TimeWindow? in
+            if value == .null { return .everywhere }
+            guard let bounds = value.elements?.compactMap(\.double), bounds.count == 2 else { return nil }
+            return TimeWindow(bounds[0], bounds[1])
+        }
+        let semantics = try setting("semantics") { $0.string.flatMap(TimeWindow.Semantics.init) }
+        let stopStep = settings["stop_step"]?.int
+        let width = file.entries[try headPrefix() + "0.weight"]?.shape.first ?? 0
+        switch stage {
+        case AlignLatent.name:
+            var method = AlignLatent(defaultsFor: network, reading: .paper)
+            (method.window, method.semantics, method.stopStep, method.headWidth) = (window, semantics, stopStep, width)
+            method.studentDepth = try setting("student_depth", \.int)
+            method.weight = try setting("weight", \.double)
+            method.target = try setting("target") { $0.string.flatMap(AlignLatent.Target.init) }
+            return method
+        case SelfGuided.name:
+            var method = SelfGuided(defaultsFor: network, reading: .paper)
+            (method.window, method.semantics, method.stopStep, method.headWidth) = (window, semantics, stopStep, width)
+            method.studentDepth = try setting("student_depth", \.int)
+            method.teacherDepth = try setting("teacher_depth", \.int)
+            method.guidanceScale = try setting("guidance_scale", \.double)
+            method.weight = try setting("weight", \.double)
+            return method
+        default:
+            throw FileError(file.mapping.path, "has the unknown stage \"\(stage)\"")
+        }
+    }
+
+    /// Where the projector's layers stand.
+    private func headPrefix() throws -> String {
+        try setting("stage", \.string) == AlignLatent.name ? "projector.projectors." : "projector."
+    }
+
+    /// Network, objective with its head, teacher inside, all with the file's weights.
+    func trainingState(_ optimizer: OptimizerConfiguration = OptimizerConfiguration()) throws -> TrainingState {
+        let network = try network("model.")
+        let method = try method()
+        let teacher = type(of: method).needsTeacher ? try self.network("teacher.") : nil
+        let objective = method.objective(for: network.configuration, teacher: teacher, on: device)
+        let head = try objective.parameters().tensors.map { (try headName($0.name), $0.tensor) }
+        try file.load(head, prefix: "projector.")
+        return TrainingState(network: network, objective: objective, path: try path(), configuration: optimizer)
+    }
+
+    /// The golden name of a parameter of a training state: `model.` or `projector.` and the reference's own name.
+    func goldenName(_ parameter: NamedParameter, in state: TrainingState) throws -> String {
+        let isHead = parameter.name.hasPrefix("projectors")
+        return isHead ? "projector." + (try headName(parameter.name)) : "model." + parameter.name
+    }
+
+    /// The reference calls the layers of a bare projector 0, 2 and 4; in checkpoints they lie below "projectors".
+    private func headName(_ name: String) throws -> String {
+        let isBare = try setting("stage", \.string) == SelfGuided.name
+        return isBare ? String(name.dropFirst("projectors.".count)) : name
+    }
+
+    /// The batch, or batch `index` of a stack.
+    func batch(_ index: Int? = nil) throws -> Batch {
+        func input(_ name: String) throws -> Tensor {
+            let all = try tensor("input." + name)
+            return index.map { all[$0] } ?? all
+        }
+        return Batch(
+            clean: try input("x0"), noise: try input("noise"), times: try input("t").values(),
+            labels: try input("y"), seenLabels: try input("y_seen"))
+    }
+}
+
+/// Weights by formula, for networks too large to store (reference/make_golden.py, `generated`).
+///
+/// Element i of a tensor with n elements per first index is (u - 0.5) * 2 * sqrt(3 / n) * 0.5, of a vector
+/// (u - 0.5) * 0.2, with u from MurmurHash3's 32-bit finaliser of i xor FNV-1a(name); the weights of LayerNorms add 1.
+private func generateWeights(_ network: SiT) {
+    for entry in network.parameters() where entry.parameter.isTrained {
+        let shape = entry.parameter.value.shape
+        let count = shape.reduce(1, *)
+        let bound = shape.count == 1 ? 0.1 : (3 / Double(count / shape[0])).squareRoot() * 0.5
+        let offset = entry.name.contains("_norm.weight") ? 1.0 : 0
+        let hash = Draws.fnv1a(entry.name)
+        let values = (0..<count).map { index -> Float in
+            var k = UInt32(truncatingIfNeeded: index) ^ hash
+            k = (k ^ (k >> 16)) &* 0x85EB_CA6B
+            k = (k ^ (k >> 13)) &* 0xC2B2_AE35
+            let u = Double((k ^ (k >> 16)) >> 8) * 0x1p-24
+            return Float((u - 0.5) * 2 * bound + offset)
+        }
+        entry.parameter.assign(Tensor(values, shape: shape))
+    }
+}

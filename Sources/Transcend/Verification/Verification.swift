@@ -1,0 +1,59 @@
+import Formats
+import Foundation
+import Torch
+
+/// Runs golden files: does this build compute what the reference does?
+public enum Verification {
+    /// The rows of every golden file in a directory and below it, in order of their names; each is handed to `report` as
+    /// soon as it is there. Throws if the directory cannot be read or holds no golden file.
+    @discardableResult
+    public static func run(
+        directory: String, device: Device = .cpu, report: (VerificationRow) -> Void = { _ in }
+    ) throws -> [VerificationRow] {
+        Library.allowTF32(false)
+        let cases = try goldenPaths(in: directory)
+        var rows: [VerificationRow] = []
+        for name in cases {
+            for row in check(directory + "/" + name, name: name, device: device) {
+                rows.append(row)
+                report(row)
+            }
+        }
+        guard !rows.isEmpty else {
+            throw FileError(directory, "holds no golden file", remedy: "give a folder of *.safetensors with a kind")
+        }
+        return rows
+    }
+
+    /// safetensors files and `crop/index.json`, relative to the directory.
+    private static func goldenPaths(in directory: String) throws -> [String] {
+        guard let all = FileManager.default.enumerator(atPath: directory), let paths = all.allObjects as? [String],
+            FileManager.default.isReadableFile(atPath: directory)
+        else {
+            throw FileError(directory, "cannot be read as a folder", remedy: "give a folder of golden files")
+        }
+        return paths.filter { $0.hasSuffix(".safetensors") || $0.hasSuffix("crop/index.json") }.sorted()
+    }
+
+    private static func check(_ path: String, name: String, device: Device) -> [VerificationRow] {
+        func row(_ kind: String, _ outcome: VerificationRow.Outcome) -> [VerificationRow] {
+            [
+                VerificationRow(
+                    file: name, kind: kind, values: "", worstError: 0, worstName: "", tolerance: 0, outcome: outcome)
+            ]
+        }
+        if name.hasSuffix("index.json") { return row("crop", .skipped("not part of this version")) }
+        do {
+            guard let golden = try GoldenFile(path: path, name: name, device: device) else { return [] }
+            if GoldenChecks.later.contains(golden.kind) {
+                return row(golden.kind, .skipped("not part of this version"))
+            }
+            guard let check = GoldenChecks.byKind[golden.kind] else {
+                return row(golden.kind, .broken("unknown kind of golden file"))
+            }
+            return try withErrors { try check(golden) }
+        } catch {
+            return row("?", .broken("\(error)"))
+        }
+    }
+}
