@@ -1,0 +1,117 @@
+import Foundation
+
+/// Writing of files that are either complete or not there.
+public enum AtomicFile {
+    /// Writes a file beside `path` under a temporary name, syncs it, renames it to `path` and syncs the folder.
+    ///
+    /// After any error, `body`'s or the disk's (a `FileError`), `path` is as it was and the temporary file is gone.
+    public static func write(to path: String, _ body: (FileWriter) throws -> Void) throws {
+        let writer = try FileWriter(path: path)
+        do {
+            try body(writer)
+            try writer.commit()
+        } catch {
+            writer.abandon()
+            throw error
+        }
+    }
+}
+
+/// A buffered writer of one file that appears under its name only when it is committed.
+///
+/// Not for use from two threads at a time. A writer that is released without `commit()` leaves nothing behind.
+public final class FileWriter {
+    /// The path that the file will have.
+    public let path: String
+    /// The number of bytes written so far.
+    public private(set) var offset = 0
+
+    private static let bufferCount = 1 << 20
+
+    private let temporaryPath: String
+    private var descriptor: Int32
+    private var buffer: [UInt8] = []
+
+    /// Opens `.NAME.partial-PID` beside `path`; throws a `FileError`.
+    init(path: String) throws {
+        let location = URL(fileURLWithPath: path)
+        let name = ".\(location.lastPathComponent).partial-\(getpid())"
+        self.path = path
+        temporaryPath = location.deletingLastPathComponent().appendingPathComponent(name).path
+        descriptor = open(temporaryPath, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0o666)
+        guard descriptor >= 0 else { throw FileError.system(path, "cannot be written", code: errno) }
+    }
+
+    deinit { abandon() }
+
+    /// Appends bytes; throws a `FileError` such as "no space left on device".
+    public func write(_ bytes: UnsafeRawBufferPointer) throws {
+        if buffer.count + bytes.count > Self.bufferCount { try flush() }
+        if bytes.count >= Self.bufferCount {
+            try drain(bytes)
+        } else {
+            buffer.append(contentsOf: bytes)
+        }
+        offset += bytes.count
+    }
+
+    /// Appends bytes; throws a `FileError` such as "no space left on device".
+    public func write(_ bytes: [UInt8]) throws {
+        try bytes.withUnsafeBytes { try write($0) }
+    }
+
+    /// Replaces bytes that have been written already, from `position` on; `offset` stays.
+    public func replace(at position: Int, with bytes: [UInt8]) throws {
+        precondition(position >= 0 && position + bytes.count <= offset, "only written bytes can be replaced")
+        try flush()
+        try check(lseek(descriptor, off_t(position), SEEK_SET) >= 0)
+        try bytes.withUnsafeBytes { try drain($0) }
+        try check(lseek(descriptor, off_t(offset), SEEK_SET) >= 0)
+    }
+
+    /// Makes the file durable and gives it its name; nothing can be written afterwards.
+    func commit() throws {
+        try flush()
+        try check(fsync(descriptor) == 0)
+        let closed = close(descriptor)
+        descriptor = -1
+        guard closed == 0, rename(temporaryPath, path) == 0 else {
+            let code = errno
+            unlink(temporaryPath)
+            throw FileError.system(path, "cannot be written", code: code)
+        }
+        let folder = open(URL(fileURLWithPath: path).deletingLastPathComponent().path, O_RDONLY | O_CLOEXEC)
+        try check(folder >= 0)
+        defer { close(folder) }
+        // Some file systems cannot sync a folder (EINVAL); the rename has happened all the same.
+        try check(fsync(folder) == 0 || errno == EINVAL)
+    }
+
+    /// Closes and removes the temporary file; does nothing after `commit()`.
+    func abandon() {
+        guard descriptor >= 0 else { return }
+        close(descriptor)
+        unlink(temporaryPath)
+        descriptor = -1
+    }
+
+    private func flush() throws {
+        try buffer.withUnsafeBytes { try drain($0) }
+        buffer.removeAll(keepingCapacity: true)
+    }
+
+    private func drain(_ bytes: UnsafeRawBufferPointer) throws {
+        precondition(descriptor >= 0, "the file has been finished")
+        var rest = bytes[...]
+        while let start = UnsafeRawBufferPointer(rebasing: rest).baseAddress, !rest.isEmpty {
+            let written = Glibc.write(descriptor, start, rest.count)
+            if written < 0 && errno == EINTR { continue }
+            try check(written > 0)
+            rest = rest.dropFirst(written)
+        }
+    }
+
+    private func check(_ success: Bool) throws {
+        guard success else { throw FileError.system(path, "cannot be written", code: errno) }
+    }
+}

@@ -1,0 +1,28 @@
+/// The type of an array's elements, by its name in safetensors files; all are little-endian in files.
+///
+/// The cases stand in the order in which the format's own library sorts them.
+public enum ElementType: String, Sendable, CaseIterable {
+    // swift-format-ignore: AlwaysUseLowerCamelCase
+    case BOOL, U8, I8, I16, F16, BF16, I32, F32, F64, I64
+
+    /// The size of one element in bytes.
+    public var byteCount: Int {
+        switch self {
+        case .F64, .I64: 8
+        case .F32, .I32: 4
+        case .F16, .BF16, .I16: 2
+        case .I8, .U8, .BOOL: 1
+        }
+    }
+
+    /// The size in bytes of an array of this `shape`; nil if a side is negative or the size exceeds 2^63 - 1.
+    public func byteCount(shape: [Int]) -> Int? {
+        var count = byteCount
+        for side in shape {
+            let (product, overflow) = count.multipliedReportingOverflow(by: side)
+            if side < 0 || overflow { return nil }
+            count = product
+        }
+        return count
+    }
+}

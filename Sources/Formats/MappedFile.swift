@@ -1,0 +1,51 @@
+import Foundation
+
+/// A file whose bytes are mapped into memory, read-only.
+///
+/// A file that another process shortens while it is mapped ends the program with SIGBUS; Transcend itself never
+/// shortens a file but replaces it (`AtomicFile`).
+public final class MappedFile: @unchecked Sendable {
+    /// The path as given.
+    public let path: String
+    /// The length in bytes.
+    public let count: Int
+
+    private let start: UnsafeMutableRawPointer?
+
+    /// Maps the regular file at `path`; throws a `FileError` if that cannot be done.
+    public init(path: String) throws {
+        let descriptor = open(path, O_RDONLY | O_CLOEXEC)
+        guard descriptor >= 0 else { throw FileError.system(path, "cannot be opened", code: errno) }
+        defer { close(descriptor) }
+
+        var status = stat()
+        guard fstat(descriptor, &status) == 0 else { throw FileError.system(path, "cannot be read", code: errno) }
+        guard status.st_mode & S_IFMT == S_IFREG else {
+            throw FileError(path, "is not a regular file", remedy: "give the path of a file")
+        }
+        let count = Int(status.st_size)
+        if count == 0 {
+            start = nil
+        } else {
+            let mapped = mmap(nil, count, PROT_READ, MAP_PRIVATE, descriptor, 0)
+            guard let mapped, mapped != MAP_FAILED else {
+                throw FileError.system(path, "cannot be mapped", code: errno)
+            }
+            start = mapped
+        }
+        self.path = path
+        self.count = count
+    }
+
+    deinit {
+        if let start { munmap(start, count) }
+    }
+
+    /// The bytes, valid as long as this object is alive (hold it with `withExtendedLifetime` where in doubt).
+    public var bytes: UnsafeRawBufferPointer { UnsafeRawBufferPointer(start: start, count: count) }
+
+    /// Calls `body` with the bytes, which are valid until it returns.
+    public func withBytes<Result>(_ body: (UnsafeRawBufferPointer) throws -> Result) rethrows -> Result {
+        try withExtendedLifetime(self) { try body(bytes) }
+    }
+}

@@ -1,0 +1,75 @@
+extension SafetensorsFile {
+    /// Name, type and shape of a tensor that is to be written.
+    public struct Description: Equatable, Sendable {
+        public var name: String
+        public var type: ElementType
+        public var shape: [Int]
+
+        public init(_ name: String, _ type: ElementType, _ shape: [Int]) {
+            self.name = name
+            self.type = type
+            self.shape = shape
+        }
+    }
+
+    /// Writes a file whole or not at all; the same content gives the same bytes.
+    ///
+    /// `bytes` is called once for each of `tensors` with its index, and writes the tensor's bytes (C order,
+    /// little-endian), so that not all have to be in memory together. The order is that of the format's own library:
+    /// larger element types first, so that every tensor is aligned, then names in order of their UTF-8. Throws a `FileError`, or what `bytes` throws.
+    public static func write(
+        to path: String, metadata: [String: String] = [:], tensors: [Description],
+        bytes: (Int, FileWriter) throws -> Void
+    ) throws {
+        let ranks = Dictionary(uniqueKeysWithValues: zip(ElementType.allCases, 0...))
+        let order = tensors.indices.sorted {
+            let (a, b) = (tensors[$0], tensors[$1])
+            if a.type != b.type { return ranks[a.type]! > ranks[b.type]! }
+            return a.name.utf8.lexicographicallyPrecedes(b.name.utf8)
+        }
+        let header = header(metadata: metadata, tensors: order.map { tensors[$0] })
+
+        try AtomicFile.write(to: path) { writer in
+            try withUnsafeBytes(of: UInt64(header.count).littleEndian) { try writer.write($0) }
+            try writer.write(header)
+            for index in order {
+                let start = writer.offset
+                try bytes(index, writer)
+                precondition(writer.offset - start == size(tensors[index]), "\(tensors[index].name): wrong byte count")
+            }
+        }
+    }
+
+    private static func size(_ tensor: Description) -> Int {
+        guard let count = tensor.type.byteCount(shape: tensor.shape) else {
+            preconditionFailure("\(tensor.name): impossible shape \(tensor.shape)")
+        }
+        return count
+    }
+
+    /// The header padded with spaces to a multiple of 8.
+    private static func header(metadata: [String: String], tensors: [Description]) -> [UInt8] {
+        var members: [JSONValue.Member] = []
+        if !metadata.isEmpty {
+            let texts = metadata.sorted { $0.key.utf8.lexicographicallyPrecedes($1.key.utf8) }
+            members.append(.init("__metadata__", .object(texts.map { .init($0.key, .string($0.value)) })))
+        }
+        var offset = 0
+        for tensor in tensors {
+            let end = offset + size(tensor)
+            members.append(
+                .init(
+                    tensor.name,
+                    [
+                        "dtype": .string(tensor.type.rawValue),
+                        "shape": .array(tensor.shape.map { .int(Int64($0)) }),
+                        "data_offsets": [.int(Int64(offset)), .int(Int64(end))],
+                    ]))
+            offset = end
+        }
+        precondition(Set(members.map(\.key)).count == members.count, "tensor names have to be unique")
+        var header = Array(JSONValue.object(members).text().utf8)
+        while header.count % 8 != 0 { header.append(UInt8(ascii: " ")) }
+        return header
+    }
+}

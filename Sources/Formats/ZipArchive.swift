@@ -1,0 +1,104 @@
+import CZlib
+
+/// A ZIP archive, mapped into memory: stored and deflated entries, Zip64, names in UTF-8 (PKWARE's APPNOTE 6.3).
+///
+/// The list of entries is checked when the archive is opened, an entry's data when it is read. Safe to use from several
+/// threads.
+public final class ZipArchive: Sendable {
+    /// The most entries that are read.
+    public static let maximumEntries = 20_000_000
+    /// The largest entry that is read, in bytes.
+    public static let maximumEntryBytes = 1 << 34
+    /// The most bytes that one byte of deflated data can stand for.
+    public static let maximumRatio = 1032
+
+    /// One file of the archive.
+    public struct Entry: Equatable, Sendable {
+        /// The path in the archive, with "/" between its parts and at the end of a folder.
+        public var name: String
+        /// The length in the archive and the length after inflating, in bytes.
+        public var compressedCount: Int
+        public var count: Int
+        /// The CRC-32 of the content.
+        public var crc: UInt32
+
+        var method: UInt16
+        var flags: UInt16
+        var offset: Int
+
+        /// Whether this is the entry of a folder.
+        public var isFolder: Bool { name.hasSuffix("/") }
+    }
+
+    /// The path of the archive.
+    public var path: String { mapping.path }
+    /// The entries in the order of the archive.
+    public let entries: [Entry]
+
+    private let mapping: MappedFile
+
+    /// Maps the archive and reads its list of entries; throws a `FileError`.
+    public init(path: String) throws {
+        let mapping = try MappedFile(path: path)
+        entries = try mapping.withBytes { try ZipDirectory(bytes: $0, path: path).entries() }
+        self.mapping = mapping
+    }
+
+    /// The content of an entry of this archive; throws a `FileError` that names archive and entry.
+    public func read(_ entry: Entry) throws -> [UInt8] {
+        try withExtendedLifetime(mapping) {
+            try read(entry, from: ByteReader(mapping.bytes))
+        }
+    }
+
+    private func read(_ entry: Entry, from file: ByteReader) throws -> [UInt8] {
+        func wrong(_ reason: String, remedy: String = "") -> FileError {
+            FileError(path, "entry \(entry.name): \(reason)", remedy: remedy)
+        }
+        // Bit 0: encrypted; bit 13: parts of the headers are masked.
+        guard entry.flags & 0x2001 == 0 else {
+            throw wrong("is encrypted", remedy: "pack the archive without password")
+        }
+        guard entry.method == 0 || entry.method == 8 else {
+            throw wrong("uses compression method \(entry.method)", remedy: "pack it stored or deflated")
+        }
+        guard entry.count <= Self.maximumEntryBytes else {
+            throw wrong("has \(entry.count) bytes (limit \(Self.maximumEntryBytes))")
+        }
+        guard file.uint32(entry.offset) == 0x0403_4B50, file.uint16(entry.offset + 8) == entry.method,
+            let nameCount = file.uint16(entry.offset + 26), let extraCount = file.uint16(entry.offset + 28),
+            let name = file.slice(entry.offset + 30, count: Int(nameCount)), name.elementsEqual(entry.name.utf8),
+            let data = file.slice(entry.offset + 30 + Int(nameCount) + Int(extraCount), count: entry.compressedCount)
+        else { throw wrong("its local header does not match the archive's list", remedy: "pack the archive again") }
+
+        let content: [UInt8]
+        if entry.method == 0 {
+            guard entry.count == entry.compressedCount else { throw wrong("is stored but its two lengths differ") }
+            content = Array(data)
+        } else {
+            guard entry.count <= entry.compressedCount.multipliedReportingOverflow(by: Self.maximumRatio).partialValue
+            else { throw wrong("claims to inflate by more than \(Self.maximumRatio)") }
+            content = try inflate(data, count: entry.count) { wrong($0, remedy: "pack the archive again") }
+        }
+        let crc = content.withUnsafeBufferPointer { czlib_crc32(0, $0.baseAddress, $0.count) }
+        guard crc == entry.crc else { throw wrong("is damaged (wrong checksum)", remedy: "copy the archive again") }
+        return content
+    }
+
+    private func inflate(
+        _ data: UnsafeRawBufferPointer, count: Int, wrong: (String) -> FileError
+    ) throws -> [UInt8] {
+        var status: Int32 = 0
+        let content = [UInt8](unsafeUninitializedCapacity: count) { target, filled in
+            status = czlib_inflate(data.baseAddress, data.count, target.baseAddress, count)
+            filled = status == CZLIB_OK ? count : 0
+        }
+        switch Int(status) {
+        case CZLIB_OK: return content
+        case CZLIB_TOO_LONG: throw wrong("inflates to more than its \(count) bytes")
+        case CZLIB_TOO_SHORT: throw wrong("inflates to less than its \(count) bytes")
+        case CZLIB_NO_MEMORY: throw wrong("there is no memory to inflate it")
+        default: throw wrong("is damaged (not a deflate stream)")
+        }
+    }
+}
