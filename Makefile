@@ -1,0 +1,34 @@
+# `make help` lists the targets. LIBTORCH names the folder `torch` of an installation of libtorch to use instead of the
+# one that `make setup` puts into the user's cache folder.
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+MAKEFLAGS += --no-print-directory
+.PHONY: build tests test lint demo setup clean help
+
+transcend := .build/release/transcend
+# The output of builds is kept for Scripts/lint.sh, which looks for warnings in it.
+log := 2>&1 | tee -a .build/build.log
+
+build: setup  ## Build the program .build/release/transcend (the default)
+	@swift build -c release --product transcend $(log)
+
+tests: build  # the program too: the tests of the command line run it
+	@swift build -c release --build-tests $(log)
+
+test: tests  ## Run all tests
+	@swift test -c release --skip-build
+
+lint: setup  ## Check the format, and that a release build gives no warnings
+	@Scripts/lint.sh
+
+demo: build  ## Train, sample and measure a small model: the whole pipeline in runs/demo
+	@$(transcend) pipeline --preset demo --out runs/demo
+
+setup:  ## Install what is missing: Debian packages, libtorch, Swift packages
+	@Scripts/setup.sh
+
+clean:  ## Remove what was built
+	@rm -rf .build
+
+help:  ## List the targets
+	@sed -nE 's/^([a-z]+):.*## (.*)/make \1\t\2/p' Makefile | expand -t 14
