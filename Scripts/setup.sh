@@ -70,7 +70,7 @@ check_given() {
 }
 
 header_version() {
-    local headers=("$1"/include/torch/{headeronly,csrc/api/include/torch}/version.h)  # 2.10 moved it
+    local headers=("$1"/include/torch/{headeronly,csrc/api/include/torch}/version.h)  # older releases: the second
     sed -nE 's/^#define TORCH_VERSION_(MAJOR|MINOR|PATCH) ([0-9]+)$/\2/p' "${headers[@]}" 2>/dev/null |
         head -3 | paste -sd. || true
 }
