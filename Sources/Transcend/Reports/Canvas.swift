@@ -1,0 +1,192 @@
+import Foundation
+
+/// A picture in 8-bit RGB that lines, rectangles, text and other pictures are drawn on.
+///
+/// Coordinates are pixels from the upper left corner; the pixel (0, 0) covers [0, 1) x [0, 1). Whatever lies outside
+/// is cut off. Colours are blended as stored (sRGB), as plotting programs do.
+public struct Canvas: Sendable, Equatable {
+    /// A point or a displacement in pixels.
+    public typealias Point = SIMD2<Double>
+
+    /// Width in pixels.
+    public let width: Int
+    /// Height in pixels.
+    public let height: Int
+    /// Red, green, blue of each pixel, row after row from the top; `3 * width * height` bytes.
+    public private(set) var pixels: [UInt8]
+
+    /// An sRGB colour.
+    public struct Color: Sendable, Equatable {
+        let red: UInt8
+        let green: UInt8
+        let blue: UInt8
+
+        /// The colour with this code, as in `0xD55E00`.
+        public init(_ code: UInt32) {
+            red = UInt8(truncatingIfNeeded: code >> 16)
+            green = UInt8(truncatingIfNeeded: code >> 8)
+            blue = UInt8(truncatingIfNeeded: code)
+        }
+    }
+
+    /// An axis-parallel rectangle in pixels.
+    public struct Rectangle: Sendable, Equatable {
+        /// Left edge.
+        public var x: Double
+        /// Upper edge.
+        public var y: Double
+        /// Extent to the right.
+        public var width: Double
+        /// Extent downwards.
+        public var height: Double
+
+        /// A rectangle from its upper left corner and its extent.
+        public init(x: Double, y: Double, width: Double, height: Double) {
+            (self.x, self.y, self.width, self.height) = (x, y, width, height)
+        }
+
+        /// The right edge.
+        public var right: Double { x + width }
+        /// The lower edge.
+        public var bottom: Double { y + height }
+    }
+
+    /// A picture of one colour.
+    public init(width: Int, height: Int, background: Color) {
+        precondition(width > 0 && height > 0, "a canvas has at least one pixel")
+        self.width = width
+        self.height = height
+        let color = background
+        pixels = [UInt8](unsafeUninitializedCapacity: 3 * width * height) { bytes, count in
+            for index in 0..<width * height {
+                bytes[3 * index] = color.red
+                bytes[3 * index + 1] = color.green
+                bytes[3 * index + 2] = color.blue
+            }
+            count = 3 * width * height
+        }
+    }
+
+    /// A picture from its bytes, `[H, W, 3]`.
+    public init(width: Int, height: Int, pixels: [UInt8]) {
+        precondition(width > 0 && height > 0, "a canvas has at least one pixel")
+        precondition(pixels.count == 3 * width * height, "a canvas has three bytes for each pixel")
+        self.width = width
+        self.height = height
+        self.pixels = pixels
+    }
+
+    /// The colour of one pixel.
+    public subscript(x: Int, y: Int) -> Color {
+        let index = 3 * (y * width + x)
+        return Color(UInt32(pixels[index]) << 16 | UInt32(pixels[index + 1]) << 8 | UInt32(pixels[index + 2]))
+    }
+}
+
+extension Canvas {
+    /// Fills a rectangle; edges between pixels are rounded to the nearest pixel, so that they are crisp.
+    public mutating func fill(_ area: Rectangle, _ color: Color, opacity: Double = 1) {
+        let (columns, rows) = inside(area)
+        for y in rows {
+            for x in columns { blend(x, y, color, opacity) }
+        }
+    }
+
+    /// Draws lines with round ends through the points of each path, `thickness` pixels wide, anti-aliased.
+    ///
+    /// All paths of one call are one shape: where they cross, a translucent colour is laid on once. A path of one
+    /// point is a dot. Only what lies inside `clip` is drawn.
+    public mutating func stroke(
+        _ paths: [[Point]], thickness: Double, _ color: Color, opacity: Double = 1, clip: Rectangle? = nil
+    ) {
+        let reach = thickness / 2 + 1
+        let (columns, rows) = inside(bounds(of: paths, reach: reach), within: clip)
+        guard !columns.isEmpty, !rows.isEmpty else { return }
+
+        var coverage = [Float](repeating: 0, count: columns.count * rows.count)
+        for path in paths {
+            for (index, end) in path.enumerated() where index > 0 || path.count == 1 {
+                cover(&coverage, columns, rows, from: path[max(0, index - 1)], to: end, radius: thickness / 2)
+            }
+        }
+        for (row, y) in rows.enumerated() {
+            for (column, x) in columns.enumerated() {
+                let share = coverage[row * columns.count + column]
+                if share > 0 { blend(x, y, color, Double(share) * opacity) }
+            }
+        }
+    }
+
+    /// Draws another picture with its upper left corner at a pixel, each of its pixels as `scale` x `scale`.
+    public mutating func draw(_ picture: Canvas, x left: Int, y top: Int, scale: Int = 1) {
+        precondition(scale > 0, "pictures are enlarged by a whole number")
+        for y in max(0, top)..<max(0, top, min(height, top + picture.height * scale)) {
+            for x in max(0, left)..<max(0, left, min(width, left + picture.width * scale)) {
+                let source = 3 * ((y - top) / scale * picture.width + (x - left) / scale)
+                let target = 3 * (y * width + x)
+                for channel in 0..<3 { pixels[target + channel] = picture.pixels[source + channel] }
+            }
+        }
+    }
+
+    private mutating func blend(_ x: Int, _ y: Int, _ color: Color, _ opacity: Double) {
+        let index = 3 * (y * width + x)
+        func mix(_ old: UInt8, _ new: UInt8) -> UInt8 {
+            UInt8((Double(old) + (Double(new) - Double(old)) * min(1, max(0, opacity))).rounded())
+        }
+        pixels[index] = mix(pixels[index], color.red)
+        pixels[index + 1] = mix(pixels[index + 1], color.green)
+        pixels[index + 2] = mix(pixels[index + 2], color.blue)
+    }
+
+    /// The pixels of a rectangle that are on the canvas and, if there is one, inside `clip`.
+    private func inside(_ area: Rectangle, within clip: Rectangle? = nil) -> (columns: Range<Int>, rows: Range<Int>) {
+        func pixels(_ low: Double, _ high: Double, _ clipLow: Double, _ clipHigh: Double, _ limit: Int) -> Range<Int> {
+            let first = max(low, clipLow, 0).rounded(), last = min(high, clipHigh, Double(limit)).rounded()
+            return first < last ? Int(first)..<Int(last) : 0..<0
+        }
+        let edge = clip ?? Rectangle(x: 0, y: 0, width: Double(width), height: Double(height))
+        return (
+            pixels(area.x, area.right, edge.x, edge.right, width),
+            pixels(area.y, area.bottom, edge.y, edge.bottom, height)
+        )
+    }
+}
+
+/// The smallest rectangle around all points, `reach` wider on each side.
+private func bounds(of paths: [[Canvas.Point]], reach: Double) -> Canvas.Rectangle {
+    var low = Canvas.Point(repeating: .infinity), high = Canvas.Point(repeating: -.infinity)
+    for path in paths {
+        for point in path {
+            low = pointwiseMin(low, point)
+            high = pointwiseMax(high, point)
+        }
+    }
+    guard low.x <= high.x else { return Canvas.Rectangle(x: 0, y: 0, width: 0, height: 0) }
+    return Canvas.Rectangle(
+        x: low.x - reach, y: low.y - reach, width: high.x - low.x + 2 * reach, height: high.y - low.y + 2 * reach)
+}
+
+/// Raises `coverage` (one value in 0...1 for each pixel of `rows` x `columns`) to that of one line with round ends.
+private func cover(
+    _ coverage: inout [Float], _ columns: Range<Int>, _ rows: Range<Int>,
+    from start: Canvas.Point, to end: Canvas.Point, radius: Double
+) {
+    let along = end - start, length = (along * along).sum(), reach = radius + 1
+    func near(_ a: Double, _ b: Double, _ range: Range<Int>) -> Range<Int> {
+        let first = max(Double(range.lowerBound), (min(a, b) - reach).rounded(.down))
+        let last = min(Double(range.upperBound), (max(a, b) + reach).rounded(.up))
+        return first < last ? Int(first)..<Int(last) : 0..<0
+    }
+    let span = near(start.x, end.x, columns)
+    for y in near(start.y, end.y, rows) {
+        for x in span {
+            let offset = Canvas.Point(Double(x) + 0.5, Double(y) + 0.5) - start
+            let place = length > 0 ? min(1, max(0, (offset * along).sum() / length)) : 0
+            let away = offset - place * along
+            let share = Float(radius + 0.5 - (away * away).sum().squareRoot())
+            let index = (y - rows.lowerBound) * columns.count + (x - columns.lowerBound)
+            if share > coverage[index] { coverage[index] = min(1, share) }
+        }
+    }
+}
