@@ -1,1 +1,40 @@
+#ifndef CIMAGE_H
+#define CIMAGE_H
 
+#include <stddef.h>
+#include <stdint.h>
+
+enum {
+    CIMAGE_UNKNOWN = 0,
+    CIMAGE_JPEG = 1,
+    CIMAGE_PNG = 2,
+};
+
+enum { CIMAGE_MESSAGE_COUNT = 256 };
+
+typedef struct {
+    int format;
+    uint32_t width;
+    uint32_t height;
+    /// The fewest bytes that a file of this size can have.
+    uint64_t least_count;
+} cimage_header;
+
+/// Says what the header claims, without allocating for it; `format` is CIMAGE_UNKNOWN where the content is neither JPEG nor PNG.
+///
+/// Here and below: 0 if all went well, else -1 and the reason in `message` (CIMAGE_MESSAGE_COUNT bytes).
+int cimage_read_header(const uint8_t *bytes, size_t count, cimage_header *header, char *message);
+
+/// Decodes into `rgb`, height x width x 3 bytes as the header says; damaged data are a failure, not a warning.
+///
+/// Gray is repeated; alpha and other transparency are dropped; of 16 bits the upper 8 are kept; CMYK with an Adobe marker is
+/// taken as inverted; orientation and colour profiles are not applied.
+int cimage_decode(const uint8_t *bytes, size_t count, const cimage_header *header, uint8_t *rgb, char *message);
+
+/// Encodes height x width x 3 bytes as PNG into memory that `cimage_free` releases; the same pixels give the same bytes.
+int cimage_encode_png(
+    const uint8_t *rgb, uint32_t width, uint32_t height, uint8_t **bytes, size_t *count, char *message);
+
+void cimage_free(uint8_t *bytes);
+
+#endif

@@ -1,0 +1,52 @@
+import Formats
+import Foundation
+
+/// The paths of all files below a folder, relative to it, and of its folders with "/" at their end.
+struct FolderList {
+    /// The deepest nesting of folders that is followed.
+    static let maximumDepth = 32
+
+    private(set) var names: [String] = []
+    private let path: String
+
+    init(path: String) throws {
+        self.path = path
+        try list("", above: [])
+    }
+
+    private mutating func list(_ folder: String, above: [FolderIdentity]) throws {
+        let full = folder.isEmpty ? path : path + "/" + folder
+        var status = stat()
+        guard let directory = opendir(full), fstat(dirfd(directory), &status) == 0 else {
+            throw FileError.system(full, "cannot be opened", code: errno)
+        }
+        defer { closedir(directory) }
+        let identity = FolderIdentity(device: status.st_dev, node: status.st_ino)
+        guard !above.contains(identity), above.count < Self.maximumDepth else {
+            throw FileError(full, "is a link to a folder above it, or nested too deeply", remedy: "remove the link")
+        }
+        while let record = readdir(directory) {
+            let name = withUnsafePointer(to: &record.pointee.d_name) {
+                $0.withMemoryRebound(to: CChar.self, capacity: 256) { String(cString: $0) }
+            }
+            if name.hasPrefix(".") { continue }
+            var kind = Int(record.pointee.d_type)
+            if kind == Int(DT_LNK) || kind == Int(DT_UNKNOWN) {
+                // A link that leads nowhere is listed and fails when it is read, with its name.
+                let isFolder = stat(full + "/" + name, &status) == 0 && status.st_mode & S_IFMT == S_IFDIR
+                kind = isFolder ? Int(DT_DIR) : Int(DT_REG)
+            }
+            if kind == Int(DT_DIR) {
+                names.append(folder + name + "/")
+                try list(folder + name + "/", above: above + [identity])
+            } else {
+                names.append(folder + name)
+            }
+        }
+    }
+
+    private struct FolderIdentity: Equatable {
+        var device: dev_t
+        var node: ino_t
+    }
+}

@@ -1,0 +1,83 @@
+import CImage
+import Formats
+
+/// A picture of 8-bit red, green and blue.
+public struct RGBImage: Equatable, Sendable {
+    public var width: Int
+    public var height: Int
+    /// [height, width, 3], row by row.
+    public var pixels: [UInt8]
+
+    /// A picture of these pixels, [height, width, 3].
+    public init(width: Int, height: Int, pixels: [UInt8]) {
+        precondition(width > 0 && height > 0 && pixels.count == width * height * 3, "height x width x 3 bytes")
+        self.width = width
+        self.height = height
+        self.pixels = pixels
+    }
+}
+
+/// JPEG and PNG files.
+///
+/// The content decides the format, not the name. Gray is repeated in the three channels, alpha and other transparency are
+/// dropped, of 16 bits the upper 8 are kept, and neither EXIF orientation nor colour profiles are applied: so do the field's
+/// preparation scripts.
+public enum ImageFile {
+    /// The most pixels of a picture that is decoded.
+    public static let maximumPixels = 1 << 28
+
+    /// Decodes a file that came from `name`; throws a `FileError` if it is damaged in any way or too large.
+    public static func decode(_ bytes: UnsafeRawBufferPointer, name: String) throws -> RGBImage {
+        let (base, count) = (bytes.assumingMemoryBound(to: UInt8.self).baseAddress, bytes.count)
+        guard count > 0 else { throw FileError(name, "is empty") }
+
+        var header = cimage_header()
+        try call(name) { cimage_read_header(base, count, &header, $0) }
+        guard Int(header.format) != CIMAGE_UNKNOWN else { throw FileError(name, "is neither a JPEG nor a PNG file") }
+        let (width, height) = (Int(header.width), Int(header.height))
+        guard width > 0, height > 0 else { throw FileError(name, "has no pixels") }
+        guard width <= maximumPixels / height else {
+            throw FileError(name, "claims \(width)x\(height) pixels (limit \(maximumPixels))")
+        }
+        guard header.least_count <= count else {
+            throw FileError(name, "claims \(width)x\(height) pixels, which \(count) bytes cannot hold")
+        }
+
+        let pixels = try [UInt8](unsafeUninitializedCapacity: width * height * 3) { target, filled in
+            try call(name) { cimage_decode(base, count, &header, target.baseAddress, $0) }
+            filled = width * height * 3
+        }
+        return RGBImage(width: width, height: height, pixels: pixels)
+    }
+
+    /// Decodes a file that came from `name`; throws a `FileError` if it is damaged in any way or too large.
+    public static func decode(_ bytes: [UInt8], name: String) throws -> RGBImage {
+        try bytes.withUnsafeBytes { try decode($0, name: name) }
+    }
+
+    /// The picture as a PNG file; the same pixels give the same bytes.
+    public static func encodePNG(_ image: RGBImage) throws -> [UInt8] {
+        var bytes: UnsafeMutablePointer<UInt8>?
+        var count = 0
+        try call("PNG of \(image.width)x\(image.height) pixels") {
+            cimage_encode_png(image.pixels, UInt32(image.width), UInt32(image.height), &bytes, &count, $0)
+        }
+        defer { cimage_free(bytes) }
+        return Array(UnsafeBufferPointer(start: bytes, count: count))
+    }
+
+    /// Writes the picture as a PNG file, whole or not at all; throws a `FileError`.
+    public static func writePNG(_ image: RGBImage, to path: String) throws {
+        let bytes = try encodePNG(image)
+        try AtomicFile.write(to: path) { try $0.write(bytes) }
+    }
+
+    /// Turns the message of a failed C function into a `FileError`.
+    private static func call(_ name: String, _ body: (UnsafeMutablePointer<CChar>?) -> Int32) throws {
+        try withUnsafeTemporaryAllocation(of: CChar.self, capacity: Int(CIMAGE_MESSAGE_COUNT)) { message in
+            message.initialize(repeating: 0)
+            guard body(message.baseAddress) != 0 else { return }
+            throw FileError(name, "cannot be decoded: \(String(cString: message.baseAddress!))")
+        }
+    }
+}
