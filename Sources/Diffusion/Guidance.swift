@@ -7,7 +7,7 @@ public struct Guidance: Codable, Sendable, Equatable {
     public var low = 0.0
     public var high = 1.0
     /// Only the first n channels are guided (DiT guides 3 of 4); nil: all.
-    public var channels: Int?
+    @Nullable public var channels: Int?
 
     public init(scale: Double = 1, low: Double = 0, high: Double = 1, channels: Int? = nil) {
         self.scale = scale

@@ -1,0 +1,38 @@
+import Diffusion
+
+/// A method with its settings, written as its name and the settings beside it.
+public struct MethodConfiguration: Codable, Sendable, Equatable {
+    public var method: any Method
+
+    public init(_ method: any Method) {
+        self.method = method
+    }
+
+    /// What `--stage` calls the method.
+    public var name: String { type(of: method).name }
+
+    private enum Key: String, CodingKey {
+        case name
+    }
+
+    public init(from decoder: any Decoder) throws {
+        let container = try decoder.container(keyedBy: Key.self)
+        let name = try container.decode(String.self, forKey: .name)
+        guard let type = Methods.named(name) else {
+            let known = Methods.all.map { $0.name }.joined(separator: ", ")
+            throw DecodingError.dataCorruptedError(
+                forKey: .name, in: container, debugDescription: "no method is called \(name); there are \(known)")
+        }
+        method = try type.init(from: decoder)
+    }
+
+    public func encode(to encoder: any Encoder) throws {
+        var container = encoder.container(keyedBy: Key.self)
+        try container.encode(name, forKey: .name)
+        try method.encode(to: encoder)
+    }
+
+    public static func == (a: Self, b: Self) -> Bool { equal(a.method, b.method) }
+
+    private static func equal<First: Method>(_ a: First, _ b: any Method) -> Bool { a == b as? First }
+}

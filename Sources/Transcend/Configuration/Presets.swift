@@ -1,0 +1,79 @@
+import Formats
+
+/// A named starting point: values for keys, for both stages and for each of them.
+public struct Preset: Sendable {
+    public let name: String
+    public let summary: String
+    let common: [Setting]
+    var align: [Setting] = []
+    var selfguided: [Setting] = []
+
+    public static func named(_ name: String) throws -> Preset {
+        if let preset = all.first(where: { $0.name == name }) { return preset }
+        let names = all.map(\.name)
+        let nearest = nearestName(to: name, among: names).map { "; did you mean \($0)?" } ?? ""
+        throw ConfigurationError(
+            "--preset \(name): there is no such preset\(nearest) Choose from \(names.joined(separator: ", "))")
+    }
+
+    /// The settings of one stage, in the order in which they apply.
+    func settings(stage: String) -> [Setting] {
+        common + (stage == "align" ? align : stage == "selfguided" ? selfguided : [])
+    }
+}
+
+extension Preset {
+    public static let all: [Preset] =
+        [
+            Preset(
+                name: "demo", summary: "embedded pictures, 24 x 24, minutes on a laptop CPU",
+                common: network(side: 24, patch: 3, channels: 3, hidden: 128, depth: 6, heads: 4, classes: 10) + [
+                    Setting("batch", 32), Setting("schedule.learningRate", 0.0015),
+                    Setting("schedule.warmupSteps", 50), Setting("optimizer.emaDecay", 0.99),
+                    Setting("output.checkpointEvery", 200), Setting("output.sampleEvery", 400),
+                    Setting("method.headWidth", 256),
+                ],
+                align: [Setting("steps", 800), Setting("method.studentDepth", 2)],
+                selfguided: [
+                    Setting("steps", 1200), Setting("method.studentDepth", 3), Setting("method.teacherDepth", 4),
+                    Setting("method.guidanceScale", 3),
+                ]),
+            Preset(
+                name: "cifar10", summary: "CIFAR-10 in pixels, sized for a CPU; needs --data",
+                common: network(side: 32, patch: 4, channels: 3, hidden: 192, depth: 8, heads: 6, classes: 10) + [
+                    Setting("batch", 64), Setting("schedule.learningRate", 0.001),
+                    Setting("schedule.warmupSteps", 100), Setting("optimizer.emaDecay", 0.998),
+                    Setting("output.checkpointEvery", 500), Setting("output.sampleEvery", 500),
+                    Setting("data.flips", true),
+                ],
+                align: [Setting("steps", 2000), Setting("method.studentDepth", 2)],
+                selfguided: [
+                    Setting("steps", 4000), Setting("method.studentDepth", 4), Setting("method.teacherDepth", 5),
+                    Setting("method.guidanceScale", 5),
+                ]),
+        ]
+        + [
+            // Size, depth, hidden, heads; settings of both stages as METHOD's table of the published scripts.
+            ("s", 12, 384, 6), ("b", 12, 768, 12), ("l", 24, 1024, 16), ("xl", 28, 1152, 16),
+        ].map { size, depth, hidden, heads in
+            Preset(
+                name: "imagenet256-\(size)",
+                summary: "SiT-\(size.uppercased())/2 on latents of ImageNet at 256 x 256, as published",
+                common: network(
+                    side: 32, patch: 2, channels: 4, hidden: hidden, depth: depth, heads: heads, classes: 1000)
+                    + [Setting("network.qkNorm", true)],
+                align: [Setting("steps", 200_000)],
+                selfguided: [Setting("steps", size == "xl" ? 2_000_000 : 400_000)])
+        }
+
+    private static func network(
+        side: Int64, patch: Int64, channels: Int64, hidden: Int, depth: Int, heads: Int, classes: Int64
+    ) -> [Setting] {
+        [
+            Setting("network.inputSize", .int(side)), Setting("network.patchSize", .int(patch)),
+            Setting("network.channels", .int(channels)), Setting("network.hidden", .int(Int64(hidden))),
+            Setting("network.depth", .int(Int64(depth))), Setting("network.heads", .int(Int64(heads))),
+            Setting("network.classes", .int(classes)),
+        ]
+    }
+}

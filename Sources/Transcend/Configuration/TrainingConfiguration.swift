@@ -1,0 +1,108 @@
+import Diffusion
+import Foundation
+import Models
+import Torch
+
+/// Everything that decides what a training run computes and writes: one tree, stored with the run as `config.json`.
+public struct TrainingConfiguration: Codable, Sendable, Equatable {
+    public var data = DataConfiguration()
+    public var network = SiTConfiguration()
+    public var diffusion = DiffusionConfiguration()
+    public var method: MethodConfiguration
+    public var optimizer = OptimizerConfiguration()
+    public var schedule = ScheduleConfiguration()
+    /// Images in one optimiser step, over all micro-batches.
+    public var batch = 256
+    /// Micro-batches that a batch is split into, to save memory.
+    public var accumulation = 1
+    /// Optimiser steps in all.
+    public var steps = 400_000
+    /// Where every random number comes from.
+    public var seed: UInt64 = 0
+    public var precision = Precision.f32
+    /// "auto", "cpu", "cuda" or "cuda:N".
+    public var device = "auto"
+    /// The checkpoint that the method follows; null where it needs none. In a pipeline: the first stage's last.
+    @Nullable public var teacher: String?
+    /// The checkpoint whose weights the network starts from.
+    @Nullable public var initialWeights: String?
+    public var output = OutputConfiguration()
+    public var preview = PreviewConfiguration()
+
+    public init(method: MethodConfiguration) {
+        self.method = method
+    }
+}
+
+public struct DataConfiguration: Codable, Sendable, Equatable {
+    /// The name of the embedded data set.
+    public static let embedded = "pictures"
+
+    /// A folder or zip of class folders, or "pictures" for the embedded data set.
+    public var source = Self.embedded
+    /// Mirrors each image with probability 1/2, drawn anew in every epoch.
+    public var flips = false
+
+    public init() {}
+}
+
+public struct DiffusionConfiguration: Codable, Sendable, Equatable {
+    public var path = ProbabilityPath.linear
+    public var timeSampling = TimeSampling.uniform
+    /// Probability that the network sees the null class instead of the label.
+    public var labelDrop = 0.1
+
+    public init() {}
+}
+
+public struct ScheduleConfiguration: Codable, Sendable, Equatable {
+    public enum Decay: String, Codable, Sendable, CaseIterable {
+        case constant
+        /// Falls along half a cosine to 0 at the last step.
+        case cosine
+    }
+
+    public var learningRate = 1e-4
+    /// Steps over which the rate rises linearly from 0.
+    public var warmupSteps = 0
+    public var decay = Decay.constant
+
+    public init() {}
+
+    /// The rate of a step (counted from 0) of a run of `steps`.
+    public func learningRate(at step: Int, of steps: Int) -> Double {
+        if step < warmupSteps { return learningRate * Double(step + 1) / Double(warmupSteps) }
+        switch decay {
+        case .constant: return learningRate
+        case .cosine:
+            let done = Double(step - warmupSteps) / Double(max(1, steps - warmupSteps))
+            return learningRate * 0.5 * (1 + cos(.pi * min(1, done)))
+        }
+    }
+}
+
+/// What a run writes, in steps; 0 switches a kind off.
+public struct OutputConfiguration: Codable, Sendable, Equatable {
+    public var checkpointEvery = 5_000
+    public var sampleEvery = 5_000
+    public var logEvery = 10
+
+    public init() {}
+}
+
+/// The sample grids that are drawn from the averaged weights as training goes.
+public struct PreviewConfiguration: Codable, Sendable, Equatable {
+    /// Classes in the grid, from the first; one row each.
+    public var classes = 10
+    /// Samples of each class.
+    public var perClass = 8
+    public var sampler = Sampler(mode: .ode, steps: 50, guidance: Guidance(scale: 2))
+
+    public init() {}
+}
+
+/// The number type of the products of training; everything else is float32.
+public enum Precision: String, Codable, Sendable, CaseIterable {
+    case f32
+    case bf16
+}

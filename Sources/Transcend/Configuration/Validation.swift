@@ -1,0 +1,54 @@
+import Diffusion
+import Torch
+
+extension TrainingConfiguration {
+    /// Throws the first thing that is impossible, in one sentence, before anything is allocated.
+    public func validate(prefix: String = "") throws {
+        if let problem = problem { throw ConfigurationError(prefix + problem) }
+    }
+
+    private var problem: String? {
+        if let problem = network.problem { return problem }
+        if let problem = method.method.problem(for: network) { return problem }
+        if batch < 1 { return "the batch \(batch) must be 1 or more" }
+        if accumulation < 1 || batch % accumulation != 0 {
+            return "the batch \(batch) is not divisible into \(accumulation) micro-batches; choose a divisor"
+        }
+        if steps < 1 { return "the number of steps \(steps) must be 1 or more" }
+        if schedule.warmupSteps < 0 { return "the warm-up of \(schedule.warmupSteps) steps must be 0 or more" }
+        if !(schedule.learningRate > 0 && schedule.learningRate.isFinite) {
+            return "the learning rate \(schedule.learningRate) must be above 0"
+        }
+        if !(0...1).contains(diffusion.labelDrop) {
+            return "the probability \(diffusion.labelDrop) of dropping a label must be 0 to 1"
+        }
+        if !(optimizer.emaDecay >= 0 && optimizer.emaDecay < 1) {
+            return "the decay \(optimizer.emaDecay) of the average must be 0 or more and below 1"
+        }
+        if optimizer.maximumGradientNorm < 0 { return "the largest gradient norm must be 0 (no clipping) or more" }
+        if preview.sampler.steps < 1 { return "the sampler's steps must be 1 or more" }
+        if output.checkpointEvery < 0 || output.sampleEvery < 0 || output.logEvery < 1 {
+            return "intervals of output must be 0 (off) or more, and that of the log 1 or more"
+        }
+        if precision == .bf16 { return "training in bf16 is not part of this version; use --precision f32" }
+        return deviceProblem(device)
+    }
+
+    /// The device to run on: the named one, or for "auto" the first CUDA device, else the CPU.
+    public var chosenDevice: Device { chooseDevice(device) }
+}
+
+/// What is wrong with the name of a device; nil if it can be used.
+public func deviceProblem(_ name: String) -> String? {
+    if name == "auto" { return nil }
+    guard let device = Device(name) else { return "the device \(name) is unknown; choose auto, cpu, cuda or cuda:N" }
+    if device.kind == .cuda, device.index >= Library.cudaDevices {
+        return "the device \(name) is not there (\(Library.cudaDevices) CUDA devices); `transcend doctor` says why"
+    }
+    return nil
+}
+
+public func chooseDevice(_ name: String) -> Device {
+    if name == "auto" { return Library.cudaDevices > 0 ? Device(kind: .cuda) : .cpu }
+    return Device(name) ?? .cpu
+}
