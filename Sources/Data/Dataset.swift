@@ -1,0 +1,38 @@
+/// Square pictures with labels, at random access.
+public protocol Dataset: Sendable {
+    /// The number of pictures.
+    var count: Int { get }
+    /// The classes, indexed by label.
+    var classNames: [String] { get }
+    /// The number of channels C.
+    var channels: Int { get }
+    /// The side R in pixels.
+    var side: Int { get }
+    /// The class of a picture, counted from 0.
+    func label(_ index: Int) -> Int
+    /// Writes a picture as [C, R, R] in [-1, 1] (a byte b becomes b / 127.5 - 1), mirrored left to right if asked for.
+    ///
+    /// Safe to call from several threads. Throws what keeps the picture from being read.
+    func copyImage(_ index: Int, into image: UnsafeMutableBufferPointer<Float>, mirrored: Bool) throws
+}
+
+/// Writes rows of bytes as numbers in [-1, 1], byte / 127.5 - 1.
+///
+/// - Parameters:
+///   - bytes: [rows, side], contiguous.
+///   - image: as many numbers as `bytes` has.
+///   - mirrored: whether each row is reversed.
+func copyRows(
+    _ bytes: UnsafeBufferPointer<UInt8>, into image: UnsafeMutableBufferPointer<Float>, side: Int, mirrored: Bool
+) {
+    precondition(bytes.count == image.count && bytes.count % side == 0)
+    if !mirrored {
+        for index in bytes.indices { image[index] = Float(bytes[index]) / 127.5 - 1 }
+        return
+    }
+    for start in stride(from: 0, to: bytes.count, by: side) {
+        for column in 0..<side {
+            image[start + column] = Float(bytes[start + side - 1 - column]) / 127.5 - 1
+        }
+    }
+}

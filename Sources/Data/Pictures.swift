@@ -1,0 +1,93 @@
+import Foundation
+import Torch
+
+/// The embedded data set: drawn shapes and textures in ten classes, a pure function of seed and index.
+///
+/// It needs no download and a small network learns it within minutes. Every picture has two colours of opposite lightness;
+/// shapes vary in place, size and turn, textures in period and phase. Edges are anti-aliased from signed distances, so a
+/// picture takes microseconds and is drawn whenever it is asked for.
+public struct Pictures: Dataset {
+    /// How many pictures there are unless said otherwise.
+    public static let defaultCount = 20_000
+    /// The sides in pixels at which the classes can be told apart.
+    public static let sides = 24...32
+
+    public let count: Int
+    public let side: Int
+    public let channels = 3
+    public var classNames: [String] { PictureClass.allCases.map(\.rawValue) }
+
+    private let draws: Draws
+
+    /// A set of `count` pictures of `side` x `side` pixels, 24...32; their labels go round the classes.
+    public init(side: Int = 24, seed: UInt64 = 0, count: Int = Pictures.defaultCount) {
+        precondition(Self.sides.contains(side) && count > 0, "sides of \(Self.sides), at least one picture")
+        self.side = side
+        self.count = count
+        draws = Draws(seed: seed)
+    }
+
+    public func label(_ index: Int) -> Int { index % PictureClass.allCases.count }
+
+    public func copyImage(_ index: Int, into image: UnsafeMutableBufferPointer<Float>, mirrored: Bool) {
+        withUnsafeTemporaryAllocation(of: UInt8.self, capacity: 3 * side * side) { bytes in
+            draw(index, into: bytes)
+            copyRows(UnsafeBufferPointer(bytes), into: image, side: side, mirrored: mirrored)
+        }
+    }
+
+    /// A picture as a file's bytes would be.
+    public func image(_ index: Int) -> RGBImage {
+        let plane = side * side
+        var pixels = [UInt8](repeating: 0, count: 3 * plane)
+        withUnsafeTemporaryAllocation(of: UInt8.self, capacity: 3 * plane) { bytes in
+            draw(index, into: bytes)
+            for place in 0..<3 * plane { pixels[place] = bytes[place % 3 * plane + place / 3] }
+        }
+        return RGBImage(width: side, height: side, pixels: pixels)
+    }
+
+    /// Draws [3, R, R] bytes.
+    private func draw(_ index: Int, into bytes: UnsafeMutableBufferPointer<UInt8>) {
+        precondition((0..<count).contains(index))
+        let u = draws.uniforms(.pictures, step: 0, item: index, count: 12)
+        let colours = PictureColours(hue: u[0], otherHue: u[1], saturation: u[2], lightness: u[3], contrast: u[4])
+        let figure = PictureFigure(PictureClass.allCases[label(index)], variation: Array(u[5...]))
+
+        let plane = side * side
+        let pixel = 2 / Float(side)
+        for row in 0..<side {
+            for column in 0..<side {
+                let point = SIMD2(Float(column) + 0.5, Float(row) + 0.5) * pixel - 1
+                // A pixel whose centre lies on the edge is covered by half.
+                let cover = min(max(0.5 - figure.distance(point) / pixel, 0), 1)
+                let colour = colours.background + (colours.foreground - colours.background) * cover
+                for channel in 0..<3 {
+                    bytes[channel * plane + row * side + column] = UInt8((colour[channel] * 255).rounded())
+                }
+            }
+        }
+    }
+}
+
+/// Two colours, one dark and one light.
+private struct PictureColours {
+    let foreground: SIMD3<Float>
+    let background: SIMD3<Float>
+
+    /// All arguments in 0..<1; `lightness` below a half makes the background the dark one.
+    init(hue: Float, otherHue: Float, saturation: Float, lightness: Float, contrast: Float) {
+        let dark = Self.colour(hue: hue, saturation: 0.5 + 0.5 * saturation, lightness: 0.08 + 0.17 * contrast)
+        let light = Self.colour(hue: otherHue, saturation: 0.6 + 0.4 * saturation, lightness: 0.68 + 0.2 * contrast)
+        (foreground, background) = lightness < 0.5 ? (light, dark) : (dark, light)
+    }
+
+    /// The HSL model: hue in turns, lightness 0 is black and 1 is white.
+    private static func colour(hue: Float, saturation: Float, lightness: Float) -> SIMD3<Float> {
+        func channel(_ offset: Float) -> Float {
+            let k = (offset + hue * 12).truncatingRemainder(dividingBy: 12)
+            return lightness - saturation * min(lightness, 1 - lightness) * max(-1, min(k - 3, 9 - k, 1))
+        }
+        return SIMD3(channel(0), channel(8), channel(4))
+    }
+}
