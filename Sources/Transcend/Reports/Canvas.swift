@@ -142,7 +142,8 @@ extension Canvas {
     /// The pixels of a rectangle that are on the canvas and, if there is one, inside `clip`.
     private func inside(_ area: Rectangle, within clip: Rectangle? = nil) -> (columns: Range<Int>, rows: Range<Int>) {
         func pixels(_ low: Double, _ high: Double, _ clipLow: Double, _ clipHigh: Double, _ limit: Int) -> Range<Int> {
-            let first = max(low, clipLow, 0).rounded(), last = min(high, clipHigh, Double(limit)).rounded()
+            let first = max(low, clipLow, 0).rounded()
+            let last = min(high, clipHigh, Double(limit)).rounded()
             return first < last ? Int(first)..<Int(last) : 0..<0
         }
         let edge = clip ?? Rectangle(x: 0, y: 0, width: Double(width), height: Double(height))
@@ -155,7 +156,8 @@ extension Canvas {
 
 /// The smallest rectangle around all points, `reach` wider on each side.
 private func bounds(of paths: [[Canvas.Point]], reach: Double) -> Canvas.Rectangle {
-    var low = Canvas.Point(repeating: .infinity), high = Canvas.Point(repeating: -.infinity)
+    var low = Canvas.Point(repeating: .infinity)
+    var high = Canvas.Point(repeating: -.infinity)
     for path in paths {
         for point in path {
             low = pointwiseMin(low, point)
@@ -172,7 +174,9 @@ private func cover(
     _ coverage: inout [Float], _ columns: Range<Int>, _ rows: Range<Int>,
     from start: Canvas.Point, to end: Canvas.Point, radius: Double
 ) {
-    let along = end - start, length = (along * along).sum(), reach = radius + 1
+    let along = end - start
+    let length = (along * along).sum()
+    let reach = radius + 1
     func near(_ a: Double, _ b: Double, _ range: Range<Int>) -> Range<Int> {
         let first = max(Double(range.lowerBound), (min(a, b) - reach).rounded(.down))
         let last = min(Double(range.upperBound), (max(a, b) + reach).rounded(.up))

@@ -67,7 +67,9 @@ enum StrokeFont {
     private static func curve(_ controls: [Canvas.Point]) -> [Canvas.Point] {
         var points = [controls[0]]
         for index in 1..<controls.count - 1 {
-            let start = points.last!, control = controls[index], next = controls[index + 1]
+            let start = points.last!
+            let control = controls[index]
+            let next = controls[index + 1]
             let end = index == controls.count - 2 ? next : (control + next) / 2
             for part in 1...8 {
                 let t = Double(part) / 8
