@@ -1,0 +1,99 @@
+import Foundation
+
+/// One series made ready for drawing: thinned to what the picture can resolve, and smoothed.
+struct Curve {
+    let name: String
+    /// Each point or, where a pixel column has many, the first, lowest, highest and last of the column.
+    let points: [Canvas.Point]
+    /// The smoothed course.
+    let course: [Canvas.Point]
+    /// Whether there are few enough points to be marked one by one.
+    let isSparse: Bool
+    /// The lowest and highest value the axis should show.
+    let range: ClosedRange<Double>
+
+    /// Prepares a series whose x axis is `columns` pixels wide; `nil` if no value has a place on the axis.
+    init?(_ series: CurvePlot.Series, logarithmic: Bool, columns: Int) {
+        let kept = series.points
+            .filter { $0.step.isFinite && PlotAxis.holds($0.value, logarithmic: logarithmic) }
+            .sorted { $0.step < $1.step }
+            .map { Canvas.Point($0.step, $0.value) }
+        guard let first = kept.first, let last = kept.last else { return nil }
+
+        name = series.name
+        isSparse = kept.count <= 60
+        let groups = Self.group(kept, into: columns, from: first.x, to: last.x)
+        points = isSparse ? kept : groups.flatMap(Self.outline)
+        course = isSparse ? kept : Self.smooth(groups, logarithmic: logarithmic)
+
+        let visible = Self.visibleRange(kept.map { logarithmic ? log10($0.y) : $0.y }.sorted())
+        range = logarithmic ? pow(10, visible.lowerBound)...pow(10, visible.upperBound) : visible
+    }
+
+    /// All values; but if a share of 1/200 at an end takes more room than all the rest, as spikes at the beginning of
+    /// training do, it runs out of the picture.
+    private static func visibleRange(_ sorted: [Double]) -> ClosedRange<Double> {
+        let cut = sorted.count / 200
+        var low = sorted[0]
+        var high = sorted[sorted.count - 1]
+        let usualLow = sorted[cut]
+        let usualHigh = sorted[sorted.count - 1 - cut]
+        let usual = usualHigh - usualLow
+        if usual > 0, high - usualHigh > usual { high = usualHigh }
+        if usual > 0, usualLow - low > usual { low = usualLow }
+        return low...high
+    }
+
+    /// Neighbouring points that fall into the same pixel column.
+    private static func group(
+        _ points: [Canvas.Point], into columns: Int, from low: Double, to high: Double
+    ) -> [[Canvas.Point]] {
+        var groups: [[Canvas.Point]] = []
+        var current = -1
+        for point in points {
+            let column = high > low ? min(columns - 1, Int(Double(columns) * (point.x - low) / (high - low))) : 0
+            if column == current { groups[groups.count - 1].append(point) } else { groups.append([point]) }
+            current = column
+        }
+        return groups
+    }
+
+    private static func outline(_ group: [Canvas.Point]) -> [Canvas.Point] {
+        guard group.count > 4 else { return group }
+        let low = group.min { $0.y < $1.y }!
+        let high = group.max { $0.y < $1.y }!
+        return [group[0]] + (low.x <= high.x ? [low, high] : [high, low]) + [group[group.count - 1]]
+    }
+
+    /// The value at each group of the line fitted to its neighbourhood, weighted by a Gaussian whose deviation is 1 %
+    /// of all groups; on a logarithmic axis fitted to the logarithms, so that it lies in the middle of what is seen.
+    ///
+    /// A line and not the mean: at its ends a falling curve would otherwise begin too low and arrive too high.
+    private static func smooth(_ groups: [[Canvas.Point]], logarithmic: Bool) -> [Canvas.Point] {
+        let deviation = max(1.5, 0.01 * Double(groups.count))
+        let reach = Int(3 * deviation)
+        let sums = groups.map { group in
+            (count: Double(group.count), sum: group.reduce(0) { $0 + (logarithmic ? log10($1.y) : $1.y) })
+        }
+        return groups.indices.map { index in
+            var weight = 0.0
+            var first = 0.0
+            var second = 0.0
+            var total = 0.0
+            var slope = 0.0
+            for other in max(0, index - reach)...min(groups.count - 1, index + reach) {
+                let distance = Double(other - index) / deviation
+                let share = exp(-0.5 * distance * distance)
+                weight += share * sums[other].count
+                first += share * sums[other].count * distance
+                second += share * sums[other].count * distance * distance
+                total += share * sums[other].sum
+                slope += share * sums[other].sum * distance
+            }
+            let determinant = weight * second - first * first
+            let fitted = determinant > 0 ? (second * total - first * slope) / determinant : total / weight
+            let group = groups[index]
+            return Canvas.Point((group[0].x + group.last!.x) / 2, logarithmic ? pow(10, fitted) : fitted)
+        }
+    }
+}

@@ -1,0 +1,88 @@
+import Foundation
+
+/// A picture of the curves of a run: one panel for each kind of quantity, several curves in each.
+///
+/// Measured points are drawn faintly and, over them, their smoothed course. Values that are not finite (on a
+/// logarithmic axis: not positive) are left out; panels without any value say so.
+public struct CurvePlot: Sendable {
+    /// One curve: values over training steps.
+    public struct Series: Sendable {
+        /// What the legend calls it.
+        public var name: String
+        /// What was measured, in any order of steps.
+        public var points: [(step: Double, value: Double)]
+
+        /// A curve with a name.
+        public init(_ name: String, _ points: [(step: Double, value: Double)]) {
+            self.name = name
+            self.points = points
+        }
+
+        /// The curve of one value in a run's metrics; rows without it are left out.
+        public init(_ name: String, of key: String, in rows: [MetricsRow]) {
+            self.init(name, rows.compactMap { row in row.values[key].map { (Double(row.step), $0) } })
+        }
+    }
+
+    /// A pair of axes and the curves on it.
+    public struct Panel: Sendable {
+        /// What stands above it.
+        public var title: String
+        /// The curves; from the seventh on colours repeat.
+        public var series: [Series]
+        /// Whether the values' axis is logarithmic.
+        public var logarithmic: Bool
+
+        /// A panel with curves.
+        public init(_ title: String, _ series: [Series], logarithmic: Bool = false) {
+            self.title = title
+            self.series = series
+            self.logarithmic = logarithmic
+        }
+    }
+
+    /// What stands above all panels.
+    public var title: String
+    /// The panels, drawn row by row, two or three in a row.
+    public var panels: [Panel]
+
+    /// A picture with a title and panels.
+    public init(title: String, panels: [Panel]) {
+        self.title = title
+        self.panels = panels
+    }
+
+    /// Draws the picture, 1600 pixels wide unless said otherwise; each row of panels is 400 to 820 pixels high.
+    public func render(width: Int = 1600) -> Canvas {
+        let columns = panels.count < 2 ? 1 : panels.count <= 4 ? 2 : 3
+        let rows = max(1, (panels.count + columns - 1) / columns)
+        let rowHeight = rows == 1 ? (columns == 1 ? 820 : 640) : 420
+        let top = 80
+        let edge = 16.0
+        var canvas = Canvas(width: max(480, width), height: top + rows * rowHeight + 20, background: Style.page)
+        canvas.text(title, at: Canvas.Point(2 * edge, 52), size: 28, Style.ink, bold: true)
+
+        let panelWidth = (Double(canvas.width) - 2 * edge) / Double(columns)
+        for (index, panel) in panels.enumerated() {
+            let area = Canvas.Rectangle(
+                x: edge + panelWidth * Double(index % columns), y: Double(top + index / columns * rowHeight),
+                width: panelWidth, height: Double(rowHeight))
+            CurvePanel(panel, area: area).draw(on: &canvas)
+        }
+        return canvas
+    }
+
+    /// Colours and sizes of all parts.
+    enum Style {
+        static let page = Canvas.Color(0xF4F5F7)
+        static let paper = Canvas.Color(0xFFFFFF)
+        static let border = Canvas.Color(0xC9CED6)
+        static let grid = Canvas.Color(0xE6E9EE)
+        static let ink = Canvas.Color(0x1F2430)
+        static let faintInk = Canvas.Color(0x5A6272)
+        /// The colours of Okabe and Ito (2008), told apart with every kind of colour vision; without their yellow,
+        /// which is too light for a line on white.
+        static let curves = [0x0072B2, 0xD55E00, 0x009E73, 0xCC79A7, 0xE69F00, 0x56B4E9].map { Canvas.Color($0) }
+        static let textSize = 17.0
+    }
+}
