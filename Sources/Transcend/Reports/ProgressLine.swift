@@ -1,0 +1,130 @@
+import Foundation
+import Synchronization
+
+/// Shows on standard error how far a stage has come.
+///
+/// On a terminal one line is rewritten, at most ten times a second. Elsewhere (a file, a scheduler's log) a plain line
+/// is written at the first step, then every `plainSeconds`, and at the last. Can be used from several threads.
+public final class ProgressLine: Sendable {
+    private struct State {
+        var meter = RateMeter()
+        var current: ProgressState
+        /// When the last line was written, and for which step.
+        var written: (seconds: Double, step: Int)?
+        var isOnScreen = false
+        var isFinished = false
+    }
+
+    private let state: Mutex<State>
+    private let imagesPerStep: Int?
+    private let plainSeconds: Double
+    private let output: Output
+    private let clock: @Sendable () -> Double
+
+    /// Progress of a stage with `total` steps, of `imagesPerStep` images each if its speed is told in images.
+    ///
+    /// `clock` tells seconds and never goes back.
+    public init(
+        stage: String, total: Int, imagesPerStep: Int? = nil, plainSeconds: Double = 30,
+        output: Output = .standardError, clock: @escaping @Sendable () -> Double = monotonicSeconds
+    ) {
+        state = Mutex(State(current: ProgressState(stage: stage, step: 0, total: total)))
+        self.imagesPerStep = imagesPerStep
+        self.plainSeconds = plainSeconds
+        self.output = output
+        self.clock = clock
+    }
+
+    /// Tells that `step` steps are done; `values` is only evaluated when a line is due, since reading a loss can mean
+    /// to wait for the device.
+    public func update(step: Int, values: @autoclosure () -> [(name: String, value: Double)] = []) {
+        let now = clock()
+        let width = output.width()
+        let isDue = state.withLock { state in
+            state.meter.record(step: step, seconds: now)
+            state.current.step = step
+            guard !state.isFinished, let written = state.written else { return !state.isFinished }
+            return step >= state.current.total || now - written.seconds >= (width == nil ? plainSeconds : 0.1)
+        }
+        guard isDue else { return }
+        let shown = values()
+        state.withLock { state in
+            state.current.values = shown
+            write(&state, now: now, width: width)
+        }
+    }
+
+    /// Writes a message on a line of its own, above the progress.
+    public func note(_ message: String) {
+        let width = output.width()
+        state.withLock { state in
+            output.write((state.isOnScreen ? Self.erase : "") + message + "\n")
+            state.isOnScreen = false
+            if width != nil, state.written != nil, !state.isFinished { write(&state, now: clock(), width: width) }
+        }
+    }
+
+    /// Shows the last state and ends the line; later calls do nothing.
+    public func finish() {
+        let width = output.width()
+        state.withLock { state in
+            guard !state.isFinished else { return }
+            if let written = state.written, written.step != state.current.step {
+                write(&state, now: clock(), width: width)
+            }
+            if state.isOnScreen { output.write("\n") }
+            state.isOnScreen = false
+            state.isFinished = true
+        }
+    }
+
+    private func write(_ state: inout State, now: Double, width: Int?) {
+        if let rate = state.meter.stepsPerSecond, rate > 0 {
+            state.current.imagesPerSecond = imagesPerStep.map { Double($0) * rate }
+            state.current.secondsLeft = Double(max(0, state.current.total - state.current.step)) / rate
+        }
+        if let width {
+            // One column stays free: in the last one some terminals begin a new line.
+            output.write(Self.erase + state.current.line(width: width - 1))
+            state.isOnScreen = true
+        } else {
+            output.write(state.current.plainLine() + "\n")
+        }
+        state.written = (now, state.current.step)
+    }
+
+    /// Back to the first column, and clear to the end of the line.
+    private static let erase = "\r\u{1B}[K"
+}
+
+extension ProgressLine {
+    /// Where progress is written.
+    public struct Output: Sendable {
+        let width: @Sendable () -> Int?
+        let write: @Sendable (String) -> Void
+
+        /// An output of `width` columns, or `nil` if it is no terminal; `width` is asked at each line, as windows
+        /// change their size.
+        public init(width: @escaping @Sendable () -> Int?, write: @escaping @Sendable (String) -> Void) {
+            self.width = width
+            self.write = write
+        }
+
+        /// The process's standard error.
+        public static let standardError = Output(
+            width: {
+                guard isatty(STDERR_FILENO) == 1, ProcessInfo.processInfo.environment["TERM"] != "dumb" else {
+                    return nil
+                }
+                var size = winsize()
+                let isKnown = ioctl(STDERR_FILENO, UInt(TIOCGWINSZ), &size) == 0 && size.ws_col > 0
+                return isKnown ? Int(size.ws_col) : 80
+            },
+            write: { FileHandle.standardError.write(Foundation.Data($0.utf8)) })
+    }
+
+    /// Seconds since the machine started, on a clock that is never set.
+    public static let monotonicSeconds: @Sendable () -> Double = {
+        Double(DispatchTime.now().uptimeNanoseconds) * 1e-9
+    }
+}
