@@ -45,7 +45,7 @@ let package = Package(
             name: "TranscendCLI",
             dependencies: ["Transcend", .product(name: "ArgumentParser", package: "swift-argument-parser")]),
 
-        .testTarget(name: "FormatsTests", dependencies: ["Formats"]),
+        .testTarget(name: "FormatsTests", dependencies: ["Formats"], exclude: ["Fixtures"]),
         .testTarget(name: "TorchTests", dependencies: ["Torch"]),
         .testTarget(name: "DataTests", dependencies: ["Data"]),
         .testTarget(name: "DiffusionTests", dependencies: ["Diffusion"]),

@@ -81,9 +81,13 @@ public struct ScheduleConfiguration: Codable, Sendable, Equatable {
     }
 }
 
-/// What a run writes, in steps; 0 switches a kind off.
+/// What a run writes, in steps.
 public struct OutputConfiguration: Codable, Sendable, Equatable {
+    /// There is one at the end in any case.
     public var checkpointEvery = 5_000
+    /// The newest checkpoints stay; 0 keeps all of them.
+    public var keepCheckpoints = 3
+    /// Sample grids and loss curves; 0 switches them off.
     public var sampleEvery = 5_000
     public var logEvery = 10
 

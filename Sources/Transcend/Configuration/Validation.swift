@@ -27,8 +27,11 @@ extension TrainingConfiguration {
         }
         if optimizer.maximumGradientNorm < 0 { return "the largest gradient norm must be 0 (no clipping) or more" }
         if preview.sampler.steps < 1 { return "the sampler's steps must be 1 or more" }
-        if output.checkpointEvery < 0 || output.sampleEvery < 0 || output.logEvery < 1 {
-            return "intervals of output must be 0 (off) or more, and that of the log 1 or more"
+        if output.checkpointEvery < 1 || output.logEvery < 1 {
+            return "the intervals of checkpoints and of the log must be 1 step or more"
+        }
+        if output.sampleEvery < 0 || output.keepCheckpoints < 0 {
+            return "the interval of samples (0: none) and the checkpoints to keep (0: all) must be 0 or more"
         }
         if precision == .bf16 { return "training in bf16 is not part of this version; use --precision f32" }
         return deviceProblem(device)

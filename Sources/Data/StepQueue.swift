@@ -1,0 +1,84 @@
+import Foundation
+
+/// Thrown when a batch is asked of a loader that has been stopped.
+public struct LoaderStopped: Error, CustomStringConvertible, Equatable {
+    public var description: String { "the loader has been stopped" }
+}
+
+/// Values for step after step, made ahead by threads and handed out in order.
+///
+/// All state is guarded by `condition`; `make` is called outside of it, by several threads if there are several.
+final class StepQueue<Value: Sendable>: @unchecked Sendable {
+    private let condition = NSCondition()
+    private let ahead: Int
+    private let make: @Sendable (Int) throws -> Value
+
+    private var ready: [Int: Result<Value, any Error>] = [:]
+    private var nextToHandOut: Int
+    private var nextToMake: Int
+    private var isStopped = false
+    private var runningThreads: Int
+
+    init(firstStep: Int, ahead: Int, threads: Int, make: @escaping @Sendable (Int) throws -> Value) {
+        precondition(firstStep >= 0 && ahead > 0 && threads > 0)
+        self.ahead = ahead
+        self.make = make
+        nextToHandOut = firstStep
+        nextToMake = firstStep
+        runningThreads = threads
+        for number in 0..<threads {
+            let thread = Thread { [self] in run() }
+            thread.name = "loader-\(number)"
+            thread.start()
+        }
+    }
+
+    /// Waits for the value of the next step; an error is thrown once and stops the queue.
+    func next() throws -> Value {
+        condition.lock()
+        while !isStopped && ready[nextToHandOut] == nil { condition.wait() }
+        guard !isStopped, let result = ready.removeValue(forKey: nextToHandOut) else {
+            condition.unlock()
+            throw LoaderStopped()
+        }
+        nextToHandOut += 1
+        condition.broadcast()
+        condition.unlock()
+        if case .failure = result { stop() }
+        return try result.get()
+    }
+
+    /// Ends the threads, after the values that they are making, and waits for them.
+    func stop() {
+        condition.lock()
+        isStopped = true
+        condition.broadcast()
+        while runningThreads > 0 { condition.wait() }
+        ready = [:]
+        condition.unlock()
+    }
+
+    private func run() {
+        while let step = takeStep() {
+            let result = Result { try make(step) }
+            condition.lock()
+            ready[step] = result
+            condition.broadcast()
+            condition.unlock()
+        }
+    }
+
+    /// The next step to make, as soon as there is room for it; nil when the queue is stopped.
+    private func takeStep() -> Int? {
+        condition.lock()
+        defer { condition.unlock() }
+        while !isStopped && nextToMake >= nextToHandOut + ahead { condition.wait() }
+        guard !isStopped else {
+            runningThreads -= 1
+            condition.broadcast()
+            return nil
+        }
+        defer { nextToMake += 1 }
+        return nextToMake
+    }
+}

@@ -1,0 +1,102 @@
+import Diffusion
+import Foundation
+import Models
+import Torch
+
+/// Times whole training steps on a synthetic batch: draws, forward, backward, clipping, AdamW, average; in stage 2 the
+/// teacher too. Weights are moved off the zero initialisation (all normal(0.02)), because zero gates make some kernels
+/// faster than they will be.
+public struct StepBenchmark {
+    public var configuration: TrainingConfiguration
+    public var steps: Int
+    public var warmup: Int
+
+    public init(_ configuration: TrainingConfiguration, steps: Int, warmup: Int) {
+        (self.configuration, self.steps, self.warmup) = (configuration, steps, warmup)
+    }
+
+    public struct Result: Sendable {
+        public let stepSeconds: [Double]
+        public let flopsPerStep: Double
+        /// The best rate of a square matrix product in the same run, the ceiling for utilisation.
+        public let matmulFLOPsPerSecond: Double
+        public let peakBytes: Int
+        public let firstLoss: Double
+        public let lastLoss: Double
+
+        public var medianSeconds: Double { stepSeconds.sorted()[stepSeconds.count / 2] }
+    }
+
+    /// `progress` is told after each step.
+    public func run(progress: (_ step: Int) -> Void = { _ in }) throws -> Result {
+        let c = configuration
+        let device = c.chosenDevice
+        let state = try withErrors { makeState(on: device) }
+        var seconds: [Double] = []
+        var losses: [Double] = []
+        for step in 0..<warmup + steps {
+            device.synchronize()
+            let start = DispatchTime.now().uptimeNanoseconds
+            let report = try withErrors { try state.update([batch(step, on: device)], learningRate: 1e-4) }
+            device.synchronize()
+            if step >= warmup { seconds.append(Double(DispatchTime.now().uptimeNanoseconds - start) * 1e-9) }
+            losses.append(report.denoisingLoss + (state.objective.alignmentTerm?.weight ?? 0) * (report.alignmentLoss ?? 0))
+            progress(step + 1)
+        }
+        return Result(
+            stepSeconds: seconds, flopsPerStep: Double(c.batch) * CostEstimate(c).stepFLOPs,
+            matmulFLOPsPerSecond: Self.matmulRate(on: device), peakBytes: Self.peakBytes, firstLoss: losses.first ?? 0,
+            lastLoss: losses.last ?? 0)
+    }
+
+    private func makeState(on device: Device) -> TrainingState {
+        let c = configuration
+        let method = c.method.method
+        let network = SiT(c.network, on: device)
+        let teacher = type(of: method).needsTeacher ? SiT(c.network, on: device) : nil
+        let objective = method.objective(for: c.network, teacher: teacher, on: device)
+        let all = network.parameters() + objective.parameters() + (teacher?.parameters() ?? [])
+        let draws = Draws(seed: c.seed)
+        for (index, entry) in all.enumerated() {
+            let shape = entry.parameter.value.shape
+            let values = draws.normals(.initialise, step: 0, item: index, count: shape.reduce(1, *))
+            entry.parameter.assign(Tensor(values.map { 0.02 * $0 }, shape: shape))
+        }
+        return TrainingState(
+            network: network, objective: objective, path: c.diffusion.path, configuration: c.optimizer)
+    }
+
+    /// Clean samples are noise too, so that nothing is read.
+    private func batch(_ step: Int, on device: Device) -> Batch {
+        let (c, draws) = (configuration, Draws(seed: configuration.seed))
+        let shape = [c.network.channels, c.network.inputSize, c.network.inputSize]
+        let drawn = TrainingDraws(
+            draws, step: step, batch: c.batch, sampleCount: shape.reduce(1, *), path: c.diffusion.path,
+            sampling: c.diffusion.timeSampling, labelDrop: c.diffusion.labelDrop)
+        let labels = (0..<c.batch).map { ($0 + step) % c.network.classes }
+        return drawn.batch(
+            0..<c.batch, clean: drawn.noise.reversed(), labels: labels, shape: shape, classes: c.network.classes,
+            on: device)
+    }
+
+    /// FLOP/s of the best of eight square products.
+    private static func matmulRate(on device: Device) -> Double {
+        let side = device.kind == .cuda ? 8192 : 2048
+        let a = Tensor.full([side, side], 0.5, on: device)
+        let best = (0..<8).map { _ in
+            device.synchronize()
+            let start = DispatchTime.now().uptimeNanoseconds
+            _ = withoutGradients { a.matmul(a) }
+            device.synchronize()
+            return DispatchTime.now().uptimeNanoseconds - start
+        }.min()!
+        return 2 * pow(Double(side), 3) / (Double(best) * 1e-9)
+    }
+
+    /// The largest resident size of this process so far.
+    private static var peakBytes: Int {
+        var usage = rusage()
+        getrusage(__rusage_who_t(RUSAGE_SELF.rawValue), &usage)
+        return usage.ru_maxrss * 1024
+    }
+}

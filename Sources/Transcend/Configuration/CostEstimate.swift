@@ -1,0 +1,37 @@
+import Diffusion
+import Models
+import Torch
+
+/// What a configuration will cost, before anything is allocated.
+public struct CostEstimate: Sendable {
+    /// Elements of the network's parameters, of the head's, and of the teacher's.
+    public let networkParameters: Int
+    public let headParameters: Int
+    public let teacherParameters: Int
+    /// FLOPs of matrix products: one forward pass of one image; one training step of one image.
+    public let forwardFLOPs: Double
+    public let stepFLOPs: Double
+    /// Bytes of weights, gradients, moments and averages, and of the teacher's weights.
+    public let stateBytes: Int
+    /// Bytes of the activations that one micro-batch keeps for its backward pass, roughly.
+    public let activationBytes: Int
+
+    public init(_ c: TrainingConfiguration) {
+        let method = c.method.method
+        let needsTeacher = type(of: method).needsTeacher
+        let network = SiT(c.network, on: .meta)
+        networkParameters = network.parameterCount
+        headParameters = method.objective(for: c.network, teacher: nil, on: .meta).parameterCount
+        teacherParameters = needsTeacher ? networkParameters : 0
+        forwardFLOPs = c.network.forwardFLOPs()
+        stepFLOPs = 3 * forwardFLOPs + method.addedFLOPs(for: c.network)
+        // Weights, gradients, two moments, average: five float32 each.
+        stateBytes = 20 * (networkParameters + headParameters) + 4 * teacherParameters
+        let perToken = c.network.depth * Self.keptPerToken * c.network.hidden
+        activationBytes = 4 * perToken * c.network.tokens * (c.batch / max(1, c.accumulation))
+    }
+
+    /// Floats that one block keeps for each token, over the hidden size: norms and modulations 2 x 4, queries, keys and
+    /// values 3, attention and projection 4, MLP 8, gates and residuals 4.
+    private static let keptPerToken = 27
+}

@@ -1,0 +1,19 @@
+import Foundation
+
+/// Whether the user or the system has asked the program to end.
+public enum Interruption {
+    private nonisolated(unsafe) static var requests: sig_atomic_t = 0
+
+    /// True after SIGINT or SIGTERM, once `watch` was called.
+    public static var isRequested: Bool { requests > 0 }
+
+    /// From now on the first SIGINT or SIGTERM only sets `isRequested`; the second one ends the program at once.
+    public static func watch() {
+        for number in [SIGINT, SIGTERM] {
+            signal(number) { number in
+                Interruption.requests += 1
+                signal(number, SIG_DFL)
+            }
+        }
+    }
+}

@@ -1,0 +1,51 @@
+import Diffusion
+import Models
+import Torch
+
+/// Makes samples; sample i depends on (seed, i) and its label alone, whatever else is sampled with it.
+public struct SampleGenerator: Sendable {
+    /// Images that go through the network together, before guidance doubles them.
+    public static let batch = 64
+
+    let network: SiT
+    let path: ProbabilityPath
+    let sampler: Sampler
+    let draws: Draws
+
+    public init(network: SiT, path: ProbabilityPath, sampler: Sampler, seed: UInt64) {
+        (self.network, self.path, self.sampler, draws) = (network, path, sampler, Draws(seed: seed))
+    }
+
+    /// Samples `firstItem`, `firstItem + 1`, ... of these labels: [B, C, R, R] in float64.
+    public func callAsFunction(labels: [Int], firstItem: Int) -> Tensor {
+        let c = network.configuration
+        let shape = [labels.count, c.channels, c.inputSize, c.inputSize]
+        let device = network.parameters()[0].parameter.value.device
+        func normals(_ purpose: Draws.Purpose, step: Int) -> Tensor {
+            let count = shape[1...].reduce(1, *)
+            let values = labels.indices.flatMap {
+                draws.normals(purpose, step: step, item: firstItem + $0, count: count)
+            }
+            return Tensor(values, shape: shape).to(device)
+        }
+        return sampler(
+            network, normals(.sampleNoise, step: 0), Tensor(labels).to(device), path: path,
+            increment: { normals(.sampleIncrement, step: $0) })
+    }
+
+    /// The same as pictures: clamp(255 (x + 1) / 2, 0, 255), truncated as the published script does.
+    public func pixels(labels: [Int], firstItem: Int, progress: (_ done: Int) -> Void = { _ in }) -> [Canvas] {
+        let c = network.configuration
+        let size = c.channels * c.inputSize * c.inputSize
+        return stride(from: 0, to: labels.count, by: Self.batch).flatMap { start -> [Canvas] in
+            let part = Array(labels[start..<min(start + Self.batch, labels.count)])
+            let values: [Float] = self(labels: part, firstItem: firstItem + start).values()
+            progress(start + part.count)
+            return part.indices.map {
+                Canvas(
+                    signed: values.isEmpty ? [] : Array(values[$0 * size..<($0 + 1) * size]), channels: c.channels,
+                    height: c.inputSize, width: c.inputSize)
+            }
+        }
+    }
+}

@@ -1,0 +1,44 @@
+import Torch
+
+/// The labels of the samples that a user asks for.
+public struct SampleLabels: Sendable {
+    /// One for each sample.
+    public let labels: [Int]
+    /// Samples side by side in a grid.
+    public let columns: Int
+    /// The labels of the grid's rows, where each row is of one class.
+    public let rows: [Int]
+
+    /// `requested`: class numbers and names, each maybe several in one word with commas, or "random"; none: every class.
+    /// Samples of one class come one after another. Without a count there are 8 of each class, or 64 random ones.
+    public init(_ requested: [String], count: Int?, classNames: [String], seed: UInt64) throws {
+        if let count, count < 1 || count > 1_000_000 {
+            throw ConfigurationError("--count \(count): give a number from 1 to 1000000")
+        }
+        if requested == ["random"] {
+            let draws = Draws(seed: seed)
+            labels = (0..<(count ?? 64)).map {
+                let uniform = draws.uniforms(.sampleLabel, step: 0, item: $0, count: 1)[0]
+                return Int(Double(uniform) * Double(classNames.count))
+            }
+            (columns, rows) = (8, [])
+            return
+        }
+        let words = requested.flatMap { $0.split(separator: ",").map(String.init) }
+        let classes = try words.isEmpty ? Array(classNames.indices) : words.map { try Self.label($0, classNames) }
+        let total = count ?? 8 * classes.count
+        let perClass = (total + classes.count - 1) / classes.count
+        labels = (0..<total).map { classes[$0 / perClass] }
+        columns = total % perClass == 0 && perClass <= 32 ? perClass : 8
+        rows = columns == perClass ? Array(classes.prefix(total / perClass)) : []
+    }
+
+    /// A class by its name, else by its number.
+    private static func label(_ word: String, _ classNames: [String]) throws -> Int {
+        if let named = classNames.firstIndex(of: word) { return named }
+        if let number = Int(word), classNames.indices.contains(number) { return number }
+        let nearest = nearestName(to: word, among: classNames).map { "; did you mean \($0)?" } ?? ""
+        throw ConfigurationError(
+            "--labels \(word): the checkpoint has classes 0 to \(classNames.count - 1)\(nearest)")
+    }
+}

@@ -1,0 +1,185 @@
+import Data
+import Diffusion
+import Formats
+import Foundation
+import Models
+import Torch
+
+/// Trains one stage in one run directory, from its newest checkpoint on.
+public final class Trainer {
+    private let configuration: TrainingConfiguration
+    private let dataset: any Dataset
+    private let run: RunDirectory
+    private let device: Device
+    private let state: TrainingState
+    private let preview: Preview
+
+    /// Builds network, objective and optimiser, and continues the run's newest checkpoint if there is one.
+    public init(
+        _ configuration: TrainingConfiguration, dataset: any Dataset, run: RunDirectory
+    ) throws {
+        let device = configuration.chosenDevice
+        (self.configuration, self.dataset, self.run, self.device) = (configuration, dataset, run, device)
+        try run.adopt(configuration)
+        state = try withErrors { try Self.makeState(configuration, on: device) }
+        preview = Preview(configuration, classNames: dataset.classNames, on: device)
+        if let newest = RunDirectory.newestCheckpoint(in: run.path) {
+            try Checkpoint(newest).restore(state)
+        } else if let path = configuration.initialWeights {
+            try loadInitialWeights(Checkpoint(path))
+        }
+        try MetricsLog.cutBack(path: run.metricsPath, toStep: state.step - 1)
+    }
+
+    /// How a call of `train` ended.
+    public enum Outcome: Sendable {
+        case finished
+        /// A signal asked for it; a checkpoint was written at this step.
+        case interrupted(step: Int)
+    }
+
+    /// Trains to the configuration's last step: draw, losses, backward, step, average, report, checkpoint.
+    public func train() throws -> Outcome {
+        guard state.step < configuration.steps else { return .finished }
+        let loader = makeLoader()
+        defer { loader.stop() }
+        let metrics = try MetricsLog(path: run.metricsPath)
+        let progress = ProgressLine(
+            stage: configuration.method.name, total: configuration.steps, imagesPerStep: configuration.batch)
+        defer { progress.finish() }
+        var meter = RateMeter()
+        let start = ProgressLine.monotonicSeconds()
+
+        while state.step < configuration.steps {
+            let report = try state.update(
+                microBatches(of: loader.next()),
+                learningRate: configuration.schedule.learningRate(at: state.step, of: configuration.steps))
+            meter.record(step: state.step, seconds: ProgressLine.monotonicSeconds() - start)
+            progress.update(step: state.step, values: report.headline)
+            if report.step % configuration.output.logEvery == 0 || state.step == configuration.steps {
+                let speed = meter.stepsPerSecond.map { $0 * Double(configuration.batch) }
+                try metrics.append(
+                    step: report.step, stage: configuration.method.name, values: report.values(imagesPerSecond: speed))
+            }
+            if isDue(configuration.output.sampleEvery) {
+                try preview.write(state, to: run.samplesPath(step: state.step))
+                try writeCurves()
+            }
+            if isDue(configuration.output.checkpointEvery) || Interruption.isRequested {
+                try metrics.synchronize()
+                try writeCheckpoint()
+            }
+            if Interruption.isRequested { return .interrupted(step: state.step) }
+        }
+        return .finished
+    }
+
+    /// Whether something that happens every so many steps happens now; it always does at the end, unless it is off.
+    private func isDue(_ every: Int) -> Bool {
+        every > 0 && (state.step % every == 0 || state.step == configuration.steps)
+    }
+
+    // MARK: - Beginning
+
+    private static func makeState(_ c: TrainingConfiguration, on device: Device) throws -> TrainingState {
+        let method = c.method.method
+        let network = SiT(c.network, on: device)
+        network.initialise(stage: c.method.name, seed: c.seed)
+        let objective = method.objective(for: c.network, teacher: try loadTeacher(c, on: device), on: device)
+        objective.initialise(stage: c.method.name, seed: c.seed)
+        return TrainingState(network: network, objective: objective, path: c.diffusion.path, configuration: c.optimizer)
+    }
+
+    private static func loadTeacher(_ c: TrainingConfiguration, on device: Device) throws -> SiT? {
+        guard type(of: c.method.method).needsTeacher else { return nil }
+        guard let path = c.teacher else {
+            throw ConfigurationError("--stage \(c.method.name) follows a trained network; give its --teacher CHECKPOINT")
+        }
+        let checkpoint = try Checkpoint(path)
+        if let difference = difference(between: checkpoint.state.configuration.network, and: c.network) {
+            throw ConfigurationError("--teacher \(path): \(difference)")
+        }
+        let usesAverage = (c.method.method as? SelfGuided)?.teacherWeights == .ema
+        return try checkpoint.network(usesAverage ? .ema : .raw, on: device)
+    }
+
+    private func loadInitialWeights(_ checkpoint: Checkpoint) throws {
+        if let difference = difference(between: checkpoint.state.configuration.network, and: configuration.network) {
+            throw ConfigurationError("--init \(checkpoint.path): \(difference)")
+        }
+        let network = try checkpoint.network(.raw, on: device)
+        for (mine, other) in zip(state.network.parameters(), network.parameters()) {
+            mine.parameter.assign(other.parameter.value)
+        }
+        for (average, entry) in zip(state.average.averages, state.parameters) {
+            var target = average
+            target.assign(entry.parameter.value)
+        }
+    }
+
+    // MARK: - Data
+
+    private func makeLoader() -> Loader<TrainingDraws> {
+        let (c, draws) = (configuration, Draws(seed: configuration.seed))
+        let sampleCount = c.network.channels * c.network.inputSize * c.network.inputSize
+        var settings = LoaderSettings(batchSize: c.batch)
+        settings.flips = c.data.flips
+        settings.firstStep = state.step
+        return Loader(dataset: dataset, draws: draws, settings: settings) { step in
+            TrainingDraws(
+                draws, step: step, batch: c.batch, sampleCount: sampleCount, path: c.diffusion.path,
+                sampling: c.diffusion.timeSampling, labelDrop: c.diffusion.labelDrop)
+        }
+    }
+
+    private func microBatches(of loaded: LoadedBatch<TrainingDraws>) -> [Batch] {
+        let (c, size) = (configuration.network, configuration.batch / configuration.accumulation)
+        return (0..<configuration.accumulation).map { part in
+            loaded.draws.batch(
+                part * size..<(part + 1) * size, clean: loaded.images, labels: loaded.labels,
+                shape: [c.channels, c.inputSize, c.inputSize], classes: c.classes, on: device)
+        }
+    }
+
+    // MARK: - Writing
+
+    private func writeCheckpoint() throws {
+        let content = Checkpoint.State(
+            step: state.step, classNames: dataset.classNames, configuration: configuration)
+        try Checkpoint.write(state, state: content, to: run.checkpointPath(step: state.step))
+        run.removeOldCheckpoints(keeping: configuration.output.keepCheckpoints)
+    }
+
+    private func writeCurves() throws {
+        let rows = try MetricsLog.read(path: run.metricsPath)
+        try ImageFile.writePNG(RGBImage(lossCurves(rows, title: configuration.method.name)), to: run.curvesPath)
+    }
+}
+
+/// What keeps two networks from standing for each other; nil if nothing does.
+private func difference(between given: SiTConfiguration, and needed: SiTConfiguration) -> String? {
+    let pairs: [(String, Int, Int)] = [
+        ("input size", given.inputSize, needed.inputSize), ("patch size", given.patchSize, needed.patchSize),
+        ("channels", given.channels, needed.channels), ("hidden size", given.hidden, needed.hidden),
+        ("depth", given.depth, needed.depth), ("heads", given.heads, needed.heads),
+        ("classes", given.classes, needed.classes), ("QK-norm", given.qkNorm ? 1 : 0, needed.qkNorm ? 1 : 0),
+    ]
+    return pairs.first { $0.1 != $0.2 }.map { "its network has \($0.0) \($0.1), this one \($0.2); they must be equal" }
+}
+
+extension StepReport {
+    /// The values of a progress line.
+    var headline: [(name: String, value: Double)] {
+        [("loss", denoisingLoss)] + (alignmentLoss.map { [("align", $0)] } ?? [])
+    }
+
+    /// The values of a line of `metrics.jsonl`.
+    func values(imagesPerSecond: Double?) -> [(name: String, value: Double)] {
+        let optional: [(String, Double?)] = [
+            ("alignmentLoss", alignmentLoss), ("featureNorm", featureNorm), ("targetNorm", targetNorm),
+            ("imagesPerSecond", imagesPerSecond),
+        ]
+        return [("denoisingLoss", denoisingLoss), ("gradientNorm", gradientNorm), ("learningRate", learningRate)]
+            + optional.compactMap { name, value in value.map { (name, $0) } }
+    }
+}

@@ -1,0 +1,93 @@
+import ArgumentParser
+import Diffusion
+import Formats
+import Foundation
+import Models
+import Torch
+import Transcend
+
+struct BenchCommand: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "bench",
+        abstract: "Time whole training steps on a synthetic batch.",
+        usage: "transcend bench [--model <name>] [--batch <n>] [--stage <stage>] [<options>]")
+
+    @Option(help: "Network of a published size.") var model = "SiT-S/2"
+    @Option(help: "Images in a step.") var batch = 16
+    @Option(help: "Side of the input.") var latent = 32
+    @Option(help: "Channels of the input.") var channels = 4
+    @Option(help: "Number of classes.") var classes = 1000
+    @Option(help: "plain, align or selfguided.") var stage = "plain"
+    @Option(help: "Hidden size instead of the named network's.") var hidden: Int?
+    @Option(help: "Depth instead of the named network's.") var depth: Int?
+    @Option(help: "Heads instead of the named network's.") var heads: Int?
+    @Option(help: "Patch instead of the named network's.") var patch: Int?
+    @Option(help: "Width of the head.") var headWidth = 2048
+    @Option(help: "f32 (bf16 is not part of this version).") var precision = "f32"
+    @Option(help: "Block that is aligned. (default: 6)") var studentDepth: Int?
+    @Option(help: "Block of the teacher. (default: 8)") var teacherDepth: Int?
+    @Option(parsing: .upToNextOption, help: ArgumentHelp("Times at which alignment counts.", valueName: "low high"))
+    var window = [0.4, 0.7]
+    @Option(help: "Steps that are timed.") var steps = 10
+    @Option(help: "Steps before those.") var warmup = 3
+    @Option(help: "auto, cpu, cuda or cuda:N.") var device = "cpu"
+    @Flag(help: "Print one line of JSON.") var json = false
+
+    func run() throws {
+        guard steps >= 1, warmup >= 0 else { throw ConfigurationError("--steps and --warmup: give at least 1 and 0 steps") }
+        let configuration = try trainingConfiguration()
+        let progress = ProgressLine(stage: "bench", total: steps + warmup, imagesPerStep: batch)
+        let result = try StepBenchmark(configuration, steps: steps, warmup: warmup).run { progress.update(step: $0) }
+        progress.finish()
+        let row = row(result, configuration)
+        if json {
+            print(JSONValue.object(row.map { JSONValue.Member($0.0, $0.1) }).text())
+        } else {
+            var table = Table(.text(""), .text(""))
+            for (key, value) in row { table.append(key, value.string ?? value.text()) }
+            print(table)
+        }
+    }
+
+    private func trainingConfiguration() throws -> TrainingConfiguration {
+        var options = TrainingOptions()
+        options.model = model
+        options.batch = batch
+        options.resolution = latent
+        options.precision = precision
+        options.device = device
+        let own = [
+            ("network.channels", channels), ("network.classes", classes), ("network.hidden", hidden),
+            ("network.depth", depth), ("network.heads", heads), ("network.patchSize", patch),
+        ]
+        options.set = own.compactMap { key, value in value.map { "\(key)=\($0)" } }
+        if stage != Plain.name {
+            options.headWidth = headWidth
+            options.window = window
+            options.studentDepth = studentDepth ?? 6
+        }
+        if stage == SelfGuided.name { options.teacherDepth = teacherDepth ?? 8 }
+        return try ConfigurationBuilder(settings: options.settings()).configuration(stage: stage)
+    }
+
+    /// The keys of the PyTorch peer's benchmark, so that rows can be laid side by side.
+    private func row(_ result: StepBenchmark.Result, _ c: TrainingConfiguration) -> [(String, JSONValue)] {
+        func rounded(_ value: Double, _ digits: Int) -> JSONValue {
+            let factor = pow(10, Double(digits))
+            return .number((value * factor).rounded() / factor)
+        }
+        let seconds = result.medianSeconds
+        return [
+            ("system", .string("transcend \(Version.current), libtorch \(Library.version)")), ("model", .string(model)),
+            ("batch", .int(Int64(batch))), ("stage", .string(stage)), ("precision", .string(precision)),
+            ("device", .string(c.chosenDevice.description)), ("threads", .int(Int64(Library.threads))),
+            ("step_seconds", rounded(seconds, 5)), ("step_seconds_min", rounded(result.stepSeconds.min() ?? 0, 5)),
+            ("images_per_second", rounded(Double(batch) / seconds, 3)),
+            ("model_flops_per_step", .number(result.flopsPerStep)),
+            ("matmul_flops_per_second", rounded(result.matmulFLOPsPerSecond, 0)),
+            ("utilisation", rounded(result.flopsPerStep / seconds / result.matmulFLOPsPerSecond, 4)),
+            ("peak_bytes", .int(Int64(result.peakBytes))), ("loss_first", rounded(result.firstLoss, 5)),
+            ("loss_last", rounded(result.lastLoss, 5)),
+        ]
+    }
+}

@@ -1,0 +1,160 @@
+import ArgumentParser
+import Diffusion
+import Formats
+import Foundation
+import Models
+import Transcend
+
+/// The settings of a training stage that have flags of their own; `--set` reaches all others.
+struct TrainingOptions: ParsableArguments {
+    @Option(help: "Folder or zip of class folders, or 'pictures'.")
+    var data: String?
+    @Option(help: "Optimiser steps in all.")
+    var steps: Int?
+    @Option(help: "Images in a step.")
+    var batch: Int?
+    @Option(help: "Micro-batches that a batch is split into. (default: 1)")
+    var accumulation: Int?
+    @Option(help: "Rate of AdamW.")
+    var learningRate: Double?
+    @Option(help: "Decay of the averaged weights, below 1.")
+    var ema: Double?
+    @Option(help: "Seed of every random number. (default: 0)")
+    var seed: Int?
+    @Option(help: "f32 (bf16 is not part of this version).")
+    var precision: String?
+    @Option(help: "auto, cpu, cuda or cuda:N. (default: auto)")
+    var device: String?
+    @Option(help: "Steps between checkpoints.")
+    var checkpointEvery: Int?
+    @Option(help: "Steps between sample grids; 0: none.")
+    var sampleEvery: Int?
+    @Option(help: "Network of a published size, such as SiT-B/2.")
+    var model: String?
+    @Option(help: "Side of the images in pixels.")
+    var resolution: Int?
+    @Option(help: "Block that is aligned, from 1.")
+    var studentDepth: Int?
+    @Option(help: "Block of the teacher that is followed, from 1.")
+    var teacherDepth: Int?
+    @Option(help: "Amplification w of the teacher's features.")
+    var guidanceScale: Double?
+    @Option(
+        parsing: .upToNextOption,
+        help: ArgumentHelp("Times at which alignment counts. (default: 0.4 0.7)", valueName: "low high"))
+    var window: [Double] = []
+    @Option(help: "Stage 1 predicts: latent or velocity.")
+    var target: String?
+    @Option(help: "Width of the head.")
+    var headWidth: Int?
+    @Option(help: "Checkpoint or run that selfguided follows.")
+    var teacher: String?
+    @Option(name: .customLong("init"), help: "Checkpoint or run whose weights to start from.")
+    var initialWeights: String?
+    @Option(help: ArgumentHelp("Any other setting of config.json.", valueName: "key=value"))
+    var set: [String] = []
+
+    /// The flags that were given, as settings of the configuration.
+    func settings() throws -> [Setting] {
+        var all: [Setting] = []
+        func add(_ key: String, _ value: JSONValue?, _ flag: String) {
+            if let value { all.append(Setting(key, value, origin: flag)) }
+        }
+        func path(_ path: String) -> JSONValue {
+            .string(path == DataConfiguration.embedded ? path : absolute(path))
+        }
+        if let data {
+            let source = path(data)
+            add("data.source", source, "--data")
+            add("network.classes", .int(Int64(try TrainingData.classCount(of: source.string ?? ""))), "--data")
+        }
+        if let model { all += try networkSettings(model) }
+        add("network.inputSize", resolution.map(integer), "--resolution")
+        add("steps", steps.map(integer), "--steps")
+        add("batch", batch.map(integer), "--batch")
+        add("accumulation", accumulation.map(integer), "--accumulation")
+        add("schedule.learningRate", learningRate.map(JSONValue.number), "--learning-rate")
+        add("optimizer.emaDecay", ema.map(JSONValue.number), "--ema")
+        add("seed", seed.map(integer), "--seed")
+        add("precision", precision.map(JSONValue.string), "--precision")
+        add("device", device.map(JSONValue.string), "--device")
+        add("output.checkpointEvery", checkpointEvery.map(integer), "--checkpoint-every")
+        add("output.sampleEvery", sampleEvery.map(integer), "--sample-every")
+        add("method.studentDepth", studentDepth.map(integer), "--student-depth")
+        add("method.teacherDepth", teacherDepth.map(integer), "--teacher-depth")
+        add("method.guidanceScale", guidanceScale.map(JSONValue.number), "--guidance-scale")
+        if !window.isEmpty { add("method.window", .array(window.map(JSONValue.number)), "--window") }
+        add("method.target", target.map(JSONValue.string), "--target")
+        add("method.headWidth", headWidth.map(integer), "--head-width")
+        add("teacher", teacher.map(path), "--teacher")
+        add("initialWeights", initialWeights.map(path), "--init")
+        return try all + set.map(Self.assignment)
+    }
+
+    private func integer(_ value: Int) -> JSONValue { .int(Int64(value)) }
+
+    private func networkSettings(_ name: String) throws -> [Setting] {
+        guard let published = SiTConfiguration(named: name) else {
+            throw ConfigurationError("--model \(name): there is no such network; choose SiT-S, B, L or XL with /2, /4 or /8")
+        }
+        return [
+            ("depth", published.depth), ("hidden", published.hidden), ("heads", published.heads),
+            ("patchSize", published.patchSize),
+        ].map { Setting("network.\($0.0)", integer($0.1), origin: "--model") }
+    }
+
+    /// "key=value", the value as JSON where it is JSON, else as text.
+    private static func assignment(_ text: String) throws -> Setting {
+        let parts = text.split(separator: "=", maxSplits: 1, omittingEmptySubsequences: false).map(String.init)
+        guard parts.count == 2 else { throw ConfigurationError("--set \(text): give key=value") }
+        return Setting(parts[0], (try? JSONValue(parsing: parts[1])) ?? .string(parts[1]), origin: "--set \(text)")
+    }
+}
+
+/// What the commands that train have in common.
+struct RunOptions: ParsableArguments {
+    @Option(help: ArgumentHelp("Starting point: \(Preset.all.map(\.name).joined(separator: ", ")).", valueName: "name"))
+    var preset: String?
+    @Option(help: "Folder of the run; the same command continues it.")
+    var out: String?
+    @Option(help: "paper, or published: as its code computes. (default: paper)")
+    var reading: String = "paper"
+    @Flag(help: "Print configuration, parameters, FLOPs and memory, and stop.")
+    var dryRun = false
+
+    /// The builder of configurations, with the settings of single stages besides.
+    func builder(_ settings: [Setting], stages: [String: [Setting]] = [:]) throws -> ConfigurationBuilder {
+        guard let reading = Reading(rawValue: reading) else {
+            throw ConfigurationError("--reading \(reading): choose paper or published")
+        }
+        return ConfigurationBuilder(
+            preset: try preset.map(Preset.named), reading: reading, settings: settings, stageSettings: stages)
+    }
+
+    /// The run's folder.
+    func folder() throws -> String {
+        guard let out else { throw ConfigurationError("--out: give the folder of the run") }
+        return absolute(out)
+    }
+}
+
+/// Flags of one stage of a pipeline: `--align.steps 500 --selfguided.window 0.4 0.7`.
+enum StageFlags {
+    /// The arguments with each `--STAGE.FLAG VALUES...` turned into `--STAGE=--FLAG --STAGE=VALUE ...`, which the parser
+    /// gathers for the stage.
+    static func gathered(_ arguments: [String]) -> [String] {
+        var result: [String] = []
+        var stage: String?
+        for argument in arguments {
+            let isFlag = argument.hasPrefix("--")
+            if isFlag {
+                stage = Pipeline.stages.first { argument.hasPrefix("--\($0).") }
+                let flag = stage.map { argument.dropFirst($0.count + 3) }
+                result.append(flag.map { "--\(stage!)=--\($0)" } ?? argument)
+            } else {
+                result.append(stage.map { "--\($0)=\(argument)" } ?? argument)
+            }
+        }
+        return result
+    }
+}

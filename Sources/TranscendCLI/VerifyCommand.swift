@@ -1,0 +1,71 @@
+import ArgumentParser
+import Foundation
+import Torch
+import Transcend
+
+struct VerifyCommand: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "verify",
+        abstract: "Check this build against golden files of the reference.",
+        discussion: "Exit status 1 if a case fails, 2 if there is nothing to check.")
+
+    @Argument(help: "Folder with golden files, in it or below it.")
+    var directory: String
+    @Option(help: "Folder with published weights that some cases need.")
+    var models: String?
+    @Option(help: "auto, cpu, cuda or cuda:N.")
+    var device = "cpu"
+    @Option(help: "f32 (bf16 is not part of this version).")
+    var precision = "f32"
+
+    func run() throws {
+        if let problem = deviceProblem(device) { throw ConfigurationError("--device: \(problem)") }
+        guard precision == "f32" else {
+            throw ConfigurationError("--precision \(precision): this version verifies f32 only")
+        }
+        if let models, !FileManager.default.fileExists(atPath: models) {
+            throw ConfigurationError("--models \(models): there is no such folder")
+        }
+        let rows: [VerificationRow]
+        do {
+            let progress = ProgressLine(stage: "verify", total: 0)
+            _ = progress
+            rows = try Verification.run(directory: directory, device: chooseDevice(device))
+        } catch {
+            throw ConfigurationError("\(error)")
+        }
+        print(Self.table(rows))
+        let failed = rows.filter(\.isFailure).count
+        let skipped = rows.filter(\.isSkipped).count
+        print("\n\(rows.count - failed - skipped) passed, \(failed) failed, \(skipped) skipped")
+        if failed > 0 { throw ExitCode(Program.failure) }
+    }
+
+    private static func table(_ rows: [VerificationRow]) -> Table {
+        var table = Table(
+            .text("case"), .text("kind"), .text("values"), .number("worst error"), .number("allowed"), .text("result"),
+            .text("where"))
+        for row in rows {
+            let (result, place) =
+                switch row.outcome {
+                case .passed: ("pass", row.worstName)
+                case .failed: ("FAIL", row.worstName)
+                case .skipped(let reason): ("skipped", reason)
+                case .broken(let reason): ("FAIL", reason)
+                }
+            let isMeasured = row.outcome == .passed || row.outcome == .failed
+            table.append(
+                row.file.replacingOccurrences(of: ".safetensors", with: ""), row.kind, row.values,
+                isMeasured ? scientific(row.worstError) : "", isMeasured ? scientific(row.tolerance) : "", result, place)
+        }
+        return table
+    }
+}
+
+extension VerificationRow {
+    fileprivate var isSkipped: Bool { if case .skipped = outcome { true } else { false } }
+    fileprivate var isFailure: Bool { !isSkipped && outcome != .passed }
+}
+
+/// An error in two digits: 1.2e-07.
+private func scientific(_ value: Double) -> String { String(format: "%.1e", value) }
