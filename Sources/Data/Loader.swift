@@ -78,7 +78,8 @@ public final class Loader<BatchDraws: Sendable>: Sendable {
     /// Ends the threads and waits for them; further calls of `next()` throw.
     public func stop() { queue.stop() }
 
-    private static func images(_ samples: [EpochOrder.Sample], of dataset: any Dataset, flips: Draws?) throws -> [Float] {
+    private static func images(_ samples: [EpochOrder.Sample], of dataset: any Dataset, flips: Draws?) throws -> [Float]
+    {
         let size = dataset.channels * dataset.side * dataset.side
         return try [Float](unsafeUninitializedCapacity: samples.count * size) { images, filled in
             for (place, sample) in samples.enumerated() {

@@ -34,7 +34,9 @@ struct BenchCommand: ParsableCommand {
     @Flag(help: "Print one line of JSON.") var json = false
 
     func run() throws {
-        guard steps >= 1, warmup >= 0 else { throw ConfigurationError("--steps and --warmup: give at least 1 and 0 steps") }
+        guard steps >= 1, warmup >= 0 else {
+            throw ConfigurationError("--steps and --warmup: give at least 1 and 0 steps")
+        }
         let configuration = try trainingConfiguration()
         let progress = ProgressLine(stage: "bench", total: steps + warmup, imagesPerStep: batch)
         let result = try StepBenchmark(configuration, steps: steps, warmup: warmup).run { progress.update(step: $0) }

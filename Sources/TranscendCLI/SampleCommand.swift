@@ -66,7 +66,8 @@ struct SampleCommand: ParsableCommand {
         guard steps >= 1 else { throw ConfigurationError("--steps \(steps): give 1 or more") }
         guard cfg >= 1, cfg.isFinite else { throw ConfigurationError("--cfg \(cfg): give 1 (off) or more") }
         guard 0 <= guidanceLow, guidanceLow <= guidanceHigh, guidanceHigh <= 1 else {
-            throw ConfigurationError("--guidance-low \(guidanceLow) --guidance-high \(guidanceHigh): give 0 <= low <= high <= 1")
+            throw ConfigurationError(
+                "--guidance-low \(guidanceLow) --guidance-high \(guidanceHigh): give 0 <= low <= high <= 1")
         }
         if let guidanceChannels, guidanceChannels < 1 {
             throw ConfigurationError("--guidance-channels \(guidanceChannels): give 1 or more")

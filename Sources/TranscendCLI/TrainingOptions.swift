@@ -95,7 +95,8 @@ struct TrainingOptions: ParsableArguments {
 
     private func networkSettings(_ name: String) throws -> [Setting] {
         guard let published = SiTConfiguration(named: name) else {
-            throw ConfigurationError("--model \(name): there is no such network; choose SiT-S, B, L or XL with /2, /4 or /8")
+            throw ConfigurationError(
+                "--model \(name): there is no such network; choose SiT-S, B, L or XL with /2, /4 or /8")
         }
         return [
             ("depth", published.depth), ("hidden", published.hidden), ("heads", published.heads),

@@ -28,10 +28,9 @@ struct VerifyCommand: ParsableCommand {
         }
         let rows: [VerificationRow]
         do {
-            let progress = ProgressLine(stage: "verify", total: 0)
-            _ = progress
             rows = try Verification.run(directory: directory, device: chooseDevice(device))
         } catch {
+            // Status 2 tells a script that nothing was checked, apart from 1 for a case that failed.
             throw ConfigurationError("\(error)")
         }
         print(Self.table(rows))
@@ -56,7 +55,8 @@ struct VerifyCommand: ParsableCommand {
             let isMeasured = row.outcome == .passed || row.outcome == .failed
             table.append(
                 row.file.replacingOccurrences(of: ".safetensors", with: ""), row.kind, row.values,
-                isMeasured ? scientific(row.worstError) : "", isMeasured ? scientific(row.tolerance) : "", result, place)
+                isMeasured ? scientific(row.worstError) : "", isMeasured ? scientific(row.tolerance) : "", result, place
+            )
         }
         return table
     }

@@ -40,7 +40,8 @@ public struct StepBenchmark {
             let report = try withErrors { try state.update([batch(step, on: device)], learningRate: 1e-4) }
             device.synchronize()
             if step >= warmup { seconds.append(Double(DispatchTime.now().uptimeNanoseconds - start) * 1e-9) }
-            losses.append(report.denoisingLoss + (state.objective.alignmentTerm?.weight ?? 0) * (report.alignmentLoss ?? 0))
+            losses.append(
+                report.denoisingLoss + (state.objective.alignmentTerm?.weight ?? 0) * (report.alignmentLoss ?? 0))
             progress(step + 1)
         }
         return Result(

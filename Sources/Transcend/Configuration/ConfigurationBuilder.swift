@@ -44,7 +44,8 @@ public struct ConfigurationBuilder: Sendable {
     }
 
     private func assembled(stage: String, tolerating foreign: Set<String>) throws -> TrainingConfiguration {
-        let all = (preset?.settings(stage: stage) ?? []).filter { !isForeign($0, stage: stage) }
+        let all =
+            (preset?.settings(stage: stage) ?? []).filter { !isForeign($0, stage: stage) }
             + settings.filter { !foreign.contains($0.key) } + (stageSettings[stage] ?? [])
         var tree = try methodTree(stage: stage)
         for setting in all { tree = try ConfigurationTree.setting(setting, in: tree) }

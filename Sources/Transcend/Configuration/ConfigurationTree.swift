@@ -47,7 +47,8 @@ enum ConfigurationTree {
 
     static func has(_ key: String, in tree: JSONValue) -> Bool { flattened(tree).contains { $0.key == key } }
 
-    private static func replace(_ path: ArraySlice<String>, in tree: JSONValue, _ setting: Setting) throws -> JSONValue {
+    private static func replace(_ path: ArraySlice<String>, in tree: JSONValue, _ setting: Setting) throws -> JSONValue
+    {
         guard let head = path.first else { return setting.value }
         guard let members = tree.members, let index = members.firstIndex(where: { $0.key == head }) else {
             let names = tree.members?.map(\.key) ?? []
@@ -70,8 +71,10 @@ enum ConfigurationTree {
             path.map { $0.intValue.map { "[\($0)]" } ?? $0.stringValue }.joined(separator: ".")
         }
         switch error {
-        case .typeMismatch(let type, let context): return "\(key(context.codingPath)): a value of type \(type) is needed"
-        case .valueNotFound(let type, let context): return "\(key(context.codingPath)): a value of type \(type) is needed"
+        case .typeMismatch(let type, let context):
+            return "\(key(context.codingPath)): a value of type \(type) is needed"
+        case .valueNotFound(let type, let context):
+            return "\(key(context.codingPath)): a value of type \(type) is needed"
         case .keyNotFound(let missing, let context): return "\(key(context.codingPath + [missing])): a value is needed"
         case .dataCorrupted(let context): return "\(key(context.codingPath)): \(context.debugDescription)"
         @unknown default: return "\(error)"

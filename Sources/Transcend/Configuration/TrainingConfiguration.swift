@@ -100,7 +100,7 @@ public struct PreviewConfiguration: Codable, Sendable, Equatable {
     public var classes = 10
     /// Samples of each class.
     public var perClass = 8
-    public var sampler = Sampler(mode: .ode, steps: 50, guidance: Guidance(scale: 2))
+    public var sampler = Sampler(mode: .ode, steps: 20, guidance: Guidance(scale: 2))
 
     public init() {}
 }

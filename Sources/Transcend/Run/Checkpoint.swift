@@ -33,9 +33,11 @@ public struct Checkpoint: Sendable {
 
     /// Opens a checkpoint's folder, or the newest checkpoint of a run or of a pipeline's last stage that has one.
     public init(_ path: String) throws {
-        let folders = [path] + ([path] + Pipeline.stages.reversed().map { path + "/" + $0 }).compactMap {
-            RunDirectory.newestCheckpoint(in: $0)
-        }
+        let folders =
+            [path]
+            + ([path] + Pipeline.stages.reversed().map { path + "/" + $0 }).compactMap {
+                RunDirectory.newestCheckpoint(in: $0)
+            }
         guard let found = folders.first(where: { FileManager.default.fileExists(atPath: $0 + "/state.json") }) else {
             throw FileError(
                 path, "holds no checkpoint", remedy: "give a run's folder or one of its checkpoints/step-...")
@@ -43,7 +45,8 @@ public struct Checkpoint: Sendable {
         let document = try JSONValue.read(path: found + "/state.json")
         guard document["formatVersion"]?.int == Self.formatVersion else {
             throw FileError(
-                found, "has format version \(document["formatVersion"]?.text() ?? "none"), this program reads "
+                found,
+                "has format version \(document["formatVersion"]?.text() ?? "none"), this program reads "
                     + "\(Self.formatVersion)", remedy: "use the version of transcend that wrote it")
         }
         self.path = found

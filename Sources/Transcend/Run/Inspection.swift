@@ -26,7 +26,8 @@ public enum Inspection {
         table.append("step", "\(state.step) of \(state.configuration.steps)")
         table.append("images seen", readableCount(state.step * state.configuration.batch))
         table.append(
-            "network", "depth \(c.depth), hidden size \(c.hidden), \(c.heads) heads, patch \(c.patchSize)"
+            "network",
+            "depth \(c.depth), hidden size \(c.hidden), \(c.heads) heads, patch \(c.patchSize)"
                 + (c.qkNorm ? ", QK-norm" : ""))
         table.append("input", "\(c.channels) x \(c.inputSize) x \(c.inputSize), \(c.tokens) tokens")
         table.append("parameters", readableCount(SiT(c, on: .meta).parameterCount))

@@ -21,7 +21,7 @@ public final class Trainer {
         let device = configuration.chosenDevice
         (self.configuration, self.dataset, self.run, self.device) = (configuration, dataset, run, device)
         try run.adopt(configuration)
-        state = try withErrors { try Self.makeState(configuration, on: device) }
+        state = try withErrors { try Self.makeState(configuration, run: run, on: device) }
         preview = Preview(configuration, classNames: dataset.classNames, on: device)
         if let newest = RunDirectory.newestCheckpoint(in: run.path) {
             try Checkpoint(newest).restore(state)
@@ -81,21 +81,25 @@ public final class Trainer {
 
     // MARK: - Beginning
 
-    private static func makeState(_ c: TrainingConfiguration, on device: Device) throws -> TrainingState {
+    private static func makeState(
+        _ c: TrainingConfiguration, run: RunDirectory, on device: Device
+    ) throws -> TrainingState {
         let method = c.method.method
         let network = SiT(c.network, on: device)
         network.initialise(stage: c.method.name, seed: c.seed)
-        let objective = method.objective(for: c.network, teacher: try loadTeacher(c, on: device), on: device)
+        let objective = method.objective(for: c.network, teacher: try loadTeacher(c, run: run, on: device), on: device)
         objective.initialise(stage: c.method.name, seed: c.seed)
         return TrainingState(network: network, objective: objective, path: c.diffusion.path, configuration: c.optimizer)
     }
 
-    private static func loadTeacher(_ c: TrainingConfiguration, on device: Device) throws -> SiT? {
+    /// The network that the method follows; a relative path is relative to the run's folder.
+    private static func loadTeacher(_ c: TrainingConfiguration, run: RunDirectory, on device: Device) throws -> SiT? {
         guard type(of: c.method.method).needsTeacher else { return nil }
         guard let path = c.teacher else {
-            throw ConfigurationError("--stage \(c.method.name) follows a trained network; give its --teacher CHECKPOINT")
+            throw ConfigurationError(
+                "--stage \(c.method.name) follows a trained network; give its --teacher CHECKPOINT")
         }
-        let checkpoint = try Checkpoint(path)
+        let checkpoint = try Checkpoint(path.hasPrefix("/") ? path : run.path + "/" + path)
         if let difference = difference(between: checkpoint.state.configuration.network, and: c.network) {
             throw ConfigurationError("--teacher \(path): \(difference)")
         }

@@ -20,7 +20,8 @@ public enum TrainingData {
 
     /// The number of classes of a source, without decoding its images.
     public static func classCount(of source: String) throws -> Int {
-        try source == DataConfiguration.embedded ? Pictures().classNames.count : openSource(path: source).classNames.count
+        try source == DataConfiguration.embedded
+            ? Pictures().classNames.count : openSource(path: source).classNames.count
     }
 
     /// Checks that images of this data set can go into the network.

@@ -130,7 +130,8 @@ enum GoldenChecks {
             "order": Tensor(draws.order(epoch: epoch, items: items).map { Int($0) }),
             "words.initialise": Tensor(
                 draws.words(
-                    .initialise, step: 0, item: try golden.setting("initialise", \.int), count: count("words.initialise")
+                    .initialise, step: 0, item: try golden.setting("initialise", \.int),
+                    count: count("words.initialise")
                 ).map { Int($0) }),
         ])
     }

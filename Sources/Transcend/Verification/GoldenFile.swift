@@ -1,5 +1,5 @@
-import Foundation
 import Formats
+import Foundation
 import Torch
 
 /// A golden file: inputs, weights, and what any implementation must return for them, with its tolerance.
