@@ -13,10 +13,12 @@ build: setup  ## Build the program .build/release/transcend (the default)
 	@swift build -c release --product transcend $(log)
 
 tests: build  # the program too: the tests of the command line run it
-	@swift build -c release --build-tests $(log)
+	@swift build -c release --product transcendPackageTests $(log)
 
-test: tests  ## Run all tests
-	@swift test -c release --skip-build
+# `swift test` without --skip-build, and `swift build --build-tests`, would compile everything with other settings, or
+# the tools of dependencies as well.
+test: tests  ## Run all tests, or with FILTER=NAME those whose name matches
+	@swift test -c release --skip-build $(addprefix --filter ,$(FILTER))
 
 lint: setup  ## Check the format, and that a release build gives no warnings
 	@Scripts/lint.sh
