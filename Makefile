@@ -18,7 +18,7 @@ tests: build  # the program too: the tests of the command line run it
 # `swift test` without --skip-build, and `swift build --build-tests`, would compile everything with other settings, or
 # the tools of dependencies as well.
 test: tests  ## Run all tests, or with FILTER=NAME those whose name matches
-	@swift test -c release --skip-build $(addprefix --filter ,$(FILTER))
+	@swift test -c release --skip-build --disable-xctest $(addprefix --filter ,$(FILTER))
 
 lint: setup  ## Check the format, and that a release build gives no warnings
 	@Scripts/lint.sh

@@ -47,9 +47,11 @@ install_packages() {
     export DEBIAN_FRONTEND=noninteractive
     install+=(-q -o DPkg::Lock::Timeout=120)
     # A failure of the first try may only mean that the lists are old or empty.
-    log=$("${install[@]}" 2>&1 9>&-) || log=$(apt-get update -q 2>&1 9>&- && "${install[@]}" 2>&1 9>&-) ||
-        fail "apt-get could not install $*: $(grep -E '^(E|Err)' <<<"$log" | tail -1)"
+    log=$({ "${install[@]}" || { apt-get update -q && "${install[@]}"; }; } 2>&1 9>&-) ||
+        fail "apt-get could not install $*: $(apt_reason "$log")"
 }
+
+apt_reason() { grep -m1 'Failed to fetch' <<<"$1" || grep ^E: <<<"$1" | tail -1; }
 
 # One set-up at a time. pip inherits the lock, so that it holds even if this script is killed before pip ends.
 lock() {
