@@ -48,16 +48,13 @@ install_packages() {
     install+=(-q -o DPkg::Lock::Timeout=120)
     # A failure of the first try may only mean that the lists are old or empty.
     log=$({ "${install[@]}" || { apt-get update -q && "${install[@]}"; }; } 2>&1 9>&-) ||
-        fail "apt-get could not install $*: $(apt_reason "$log")"
+        fail "apt-get could not install $*: $(grep -m1 'Failed to fetch' <<<"$log" || grep -m1 ^E: <<<"$log")"
 }
-
-apt_reason() { grep -m1 'Failed to fetch' <<<"$1" || grep ^E: <<<"$1" | tail -1; }
 
 # One set-up at a time. pip inherits the lock, so that it holds even if this script is killed before pip ends.
 lock() {
-    mkdir -p "$cache" 2>/dev/null || fail "The cache folder $cache cannot be made."
-    [ -w "$cache" ] || fail "The cache folder $cache cannot be written."
-    exec 9>"$cache/setup.lock"
+    { mkdir -p "$cache" && : >>"$cache/setup.lock"; } 2>/dev/null || fail "The cache folder $cache cannot be written."
+    exec 9>>"$cache/setup.lock"
     flock -n 9 || { say "Waiting for another set-up that is running" && flock 9; }
 }
 
@@ -138,7 +135,7 @@ resolve_swift_packages() {
     local log
     mkdir -p .build
     [ .build/workspace-state.json -nt Package.swift ] || say "Fetching the Swift packages that Package.swift names"
-    log=$(swift package resolve 2>&1) ||
+    log=$(swift package resolve 2>&1 || swift package resolve 2>&1) ||  # servers have their moments
         fail "Swift packages could not be fetched: $(grep -E 'fatal:|error:' <<<"$log" | tail -1 | sed 's/^ *//')"
     touch .build/resolved
 }
