@@ -91,31 +91,29 @@ install_libtorch() {
     ! complete "$libtorch" || return 0  # another clone has just done it
     trap 'rm -rf "$partial"' EXIT
     rm -rf "$partial" "$libtorch"
-    local free_mb
+    local free_mb log
     free_mb=$(df -Pm "$cache" | awk 'NR == 2 { print $4 }')
     [ "$free_mb" -ge "$needed_mb" ] || fail "libtorch needs $needed_mb MB while it is installed; $cache has $free_mb MB."
     say "Installing libtorch $version into $libtorch (540 MB to download, 500 MB on disk)"
     mkdir -p "$partial"/{wheels,tree}
     # The Python named here only picks the wheel: nothing of Python's is kept.
-    TMPDIR=$partial python3 -m pip download -q --no-deps --no-cache-dir --only-binary=:all: --python-version 3.11 \
+    log=$(TMPDIR=$partial python3 -m pip download -q --no-deps --no-cache-dir --only-binary=:all: --python-version 3.11 \
         --platform manylinux_2_28_x86_64 --platform manylinux_2_25_x86_64 --platform manylinux_2_17_x86_64 \
-        --require-hashes -r Scripts/libtorch.txt -d "$partial/wheels" >"$partial/log" 2>&1 ||
-        fail "libtorch could not be fetched: $(pip_reason <"$partial/log")"
-    unpack >"$partial/log" 2>&1 || fail "libtorch could not be unpacked: $(tail -1 "$partial/log")"
+        --require-hashes -r Scripts/libtorch.txt -d "$partial/wheels" 2>&1) ||
+        fail "libtorch could not be fetched: $(pip_reason "$log")"
+    log=$(unpack 2>&1) || fail "libtorch could not be unpacked: $(tail -1 <<<"$log")"
     complete "$partial/tree" || fail "The wheels of libtorch $version lack files that they should hold."
     sync -f "$partial"
     mv -T "$partial/tree" "$libtorch"
 }
 
 pip_reason() {
-    local log
-    log=$(cat)
-    case $log in
+    case $1 in
         *"DO NOT MATCH THE HASHES"*) echo "a download differs from its hash in Scripts/libtorch.txt; try again." ;;
         *"No space left"*) echo "the disk of $cache is full." ;;
         *ConnectionError* | *"onnection broken"* | *[Tt]ime*out* | *ProxyError* | *"Max retries"*)
             echo "pip has no connection to its package index; check the network and run make again." ;;
-        *) grep -E '^ERROR' <<<"$log" | tail -1 || tail -1 <<<"$log" ;;
+        *) grep '^ERROR' <<<"$1" | tail -1 || tail -1 <<<"$1" ;;
     esac
 }
 
