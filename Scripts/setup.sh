@@ -134,7 +134,7 @@ resolve_swift_packages() {
     mkdir -p .build
     [ .build/workspace-state.json -nt Package.swift ] || say "Fetching the Swift packages that Package.swift names"
     log=$(swift package resolve 2>&1 || swift package resolve 2>&1) ||  # servers have their moments
-        fail "Swift packages could not be fetched: $(grep -E 'fatal:|error:' <<<"$log" | tail -1 | sed 's/^ *//')"
+        fail "Swift packages could not be fetched; check the network and run make again ($(grep -m1 error: <<<"$log"))."
     touch .build/resolved
 }
 
