@@ -4,7 +4,7 @@ import PackageDescription
 
 // `LIBTORCH` names the folder `torch` of an installation (with `lib/` and `include/`); without it, the one that
 // `make setup` put into the user's cache folder is used. Scripts/setup.sh knows the same place.
-let environment = ProcessInfo.processInfo.environment
+let environment = ProcessInfo.processInfo.environment.filter { !$0.value.isEmpty }
 let cache = environment["XDG_CACHE_HOME"] ?? (environment["HOME"] ?? "/root") + "/.cache"
 let torch = environment["LIBTORCH"] ?? cache + "/transcend/libtorch-2.11.0/torch"
 
@@ -49,7 +49,8 @@ let package = Package(
         .testTarget(name: "TorchTests", dependencies: ["Torch"]),
         .testTarget(name: "DataTests", dependencies: ["Data"]),
         .testTarget(name: "DiffusionTests", dependencies: ["Diffusion"]),
-        .testTarget(name: "TranscendTests", dependencies: ["Transcend"]),
+        .testTarget(
+            name: "TranscendTests", dependencies: ["Transcend", "Diffusion", "Models", "Data", "Torch", "Formats"]),
         .testTarget(name: "CommandLineTests", dependencies: ["TranscendCLI"]),
     ],
     swiftLanguageModes: [.v6],

@@ -46,7 +46,7 @@ public struct StepBenchmark {
         }
         return Result(
             stepSeconds: seconds, flopsPerStep: Double(c.batch) * CostEstimate(c).stepFLOPs,
-            matmulFLOPsPerSecond: Self.matmulRate(on: device), peakBytes: Self.peakBytes, firstLoss: losses.first ?? 0,
+            matmulFLOPsPerSecond: Self.matmulRate(on: device), peakBytes: ProcessMemory.peakBytes, firstLoss: losses.first ?? 0,
             lastLoss: losses.last ?? 0)
     }
 
@@ -92,12 +92,5 @@ public struct StepBenchmark {
             return DispatchTime.now().uptimeNanoseconds - start
         }.min()!
         return 2 * pow(Double(side), 3) / (Double(best) * 1e-9)
-    }
-
-    /// The largest resident size of this process so far.
-    private static var peakBytes: Int {
-        var usage = rusage()
-        getrusage(__rusage_who_t(RUSAGE_SELF.rawValue), &usage)
-        return usage.ru_maxrss * 1024
     }
 }

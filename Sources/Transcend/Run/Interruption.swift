@@ -9,6 +9,11 @@ public enum Interruption {
 
     /// From now on the first SIGINT or SIGTERM only sets `isRequested`; the second one ends the program at once.
     public static func watch() {
+        // A parent may have started the program with these signals blocked.
+        var both = sigset_t()
+        sigemptyset(&both)
+        for number in [SIGINT, SIGTERM] { sigaddset(&both, number) }
+        pthread_sigmask(SIG_UNBLOCK, &both, nil)
         for number in [SIGINT, SIGTERM] {
             signal(number) { number in
                 Interruption.requests += 1

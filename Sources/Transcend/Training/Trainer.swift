@@ -183,7 +183,10 @@ extension StepReport {
             ("alignmentLoss", alignmentLoss), ("featureNorm", featureNorm), ("targetNorm", targetNorm),
             ("imagesPerSecond", imagesPerSecond),
         ]
-        return [("denoisingLoss", denoisingLoss), ("gradientNorm", gradientNorm), ("learningRate", learningRate)]
-            + optional.compactMap { name, value in value.map { (name, $0) } }
+        let always = [
+            ("denoisingLoss", denoisingLoss), ("gradientNorm", gradientNorm), ("learningRate", learningRate),
+            ("residentBytes", Double(ProcessMemory.residentBytes)), ("liveTensors", Double(Tensor.liveHandles)),
+        ]
+        return always + optional.compactMap { name, value in value.map { (name, $0) } }
     }
 }

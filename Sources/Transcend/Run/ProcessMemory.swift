@@ -1,0 +1,18 @@
+import Foundation
+
+/// The memory of this process, as the system counts it.
+public enum ProcessMemory {
+    /// Bytes that are resident now.
+    public static var residentBytes: Int {
+        // The second number of statm: resident pages.
+        let numbers = (try? String(contentsOfFile: "/proc/self/statm", encoding: .utf8))?.split(separator: " ") ?? []
+        return numbers.count > 1 ? (Int(numbers[1]) ?? 0) * sysconf(Int32(_SC_PAGESIZE)) : 0
+    }
+
+    /// The most bytes that were resident so far.
+    public static var peakBytes: Int {
+        var usage = rusage()
+        getrusage(__rusage_who_t(RUSAGE_SELF.rawValue), &usage)
+        return usage.ru_maxrss * 1024
+    }
+}

@@ -1,0 +1,93 @@
+import Foundation
+import Testing
+
+@Suite(.serialized) struct RunTests {
+    @Test func aKilledPipelineContinuesToTheSameBytes() throws {
+        try withTemporaryFolder { folder in
+            let flags = tiny + ["--steps", "12", "--checkpoint-every", "4"]
+            #expect(try transcend(["pipeline", "--out", "whole"] + flags, in: folder).status == 0)
+            for stage in ["align", "selfguided"] {
+                // Killed between the checkpoints at steps 4 and 8 of each stage.
+                let process = try program(["pipeline", "--out", "killed"] + flags, in: folder)
+                try process.run()
+                waitForLine(7, in: "\(folder)/killed/\(stage)/metrics.jsonl", while: process)
+                kill(process.processIdentifier, SIGKILL)
+                process.waitUntilExit()
+            }
+            #expect(try transcend(["pipeline", "--out", "killed"] + flags, in: folder).status == 0)
+            for stage in ["align", "selfguided"] {
+                for file in ["model", "ema", "optimizer"].map({ $0 + ".safetensors" }) + ["state.json"] {
+                    let path = "\(stage)/checkpoints/step-0000012/\(file)"
+                    let expected = try #require(FileManager.default.contents(atPath: "\(folder)/whole/\(path)"))
+                    #expect(FileManager.default.contents(atPath: "\(folder)/killed/\(path)") == expected, "\(path)")
+                }
+            }
+        }
+    }
+
+    @Test func interruptWritesACheckpointAndSaysHowToContinue() throws {
+        try withTemporaryFolder { folder in
+            let flags = ["train", "--stage", "plain", "--out", "run", "--steps", "100000"]
+            let process = try program(flags + plainTiny, in: folder)
+            try process.run()
+            waitForLine(3, in: folder + "/run/metrics.jsonl", while: process)
+            kill(process.processIdentifier, SIGINT)
+            process.waitUntilExit()
+            #expect(process.terminationStatus == 130)
+            let said = try String(contentsOfFile: folder + "/.stderr", encoding: .utf8)
+            #expect(said.contains("the same command continues"))
+            let steps = try FileManager.default.contentsOfDirectory(atPath: folder + "/run/checkpoints")
+            #expect(steps.count == 1)
+        }
+    }
+
+    @Test func threeHundredStepsKeepMemoryAndTensors() throws {
+        try withTemporaryFolder { folder in
+            let ended = try transcend(
+                ["train", "--stage", "plain", "--out", "run", "--steps", "301", "--checkpoint-every", "1000"] + plainTiny,
+                in: folder)
+            #expect(ended.status == 0, "\(ended.errors)")
+            let text = try String(contentsOfFile: folder + "/run/metrics.jsonl", encoding: .utf8)
+            let rows = try text.split(separator: "\n").map {
+                try #require(JSONSerialization.jsonObject(with: Data($0.utf8)) as? [String: Any])
+            }
+            func value(_ key: String, at step: Int) throws -> Double { try #require(rows[step][key] as? Double) }
+            #expect(try value("liveTensors", at: 300) == value("liveTensors", at: 20))
+            #expect(try value("residentBytes", at: 300) - value("residentBytes", at: 20) < 20e6)
+        }
+    }
+
+    @Test func samplesOfTheThreeFormsAreWritten() throws {
+        try withTemporaryFolder { folder in
+            #expect(try transcend(["pipeline", "--out", "run", "--steps", "2"] + tiny, in: folder).status == 0)
+            let common = ["sample", "--checkpoint", "run", "--steps", "2", "--count", "4", "--labels", "disc", "3", "--out"]
+            for (name, file) in [("grid.png", "grid.png"), ("array.npz", "array.npz"), ("many", "many/000003.png")] {
+                let ended = try transcend(common + [name], in: folder)
+                #expect(ended.status == 0, "\(ended.errors)")
+                #expect(FileManager.default.fileExists(atPath: folder + "/" + file))
+            }
+            let wrong = try transcend(common.dropLast(3) + ["dics", "--out", "x.png"], in: folder)
+            #expect(wrong.status == 2 && wrong.errors.contains("did you mean disc?"))
+            let inspected = try transcend(["inspect", "run"], in: folder)
+            #expect(inspected.output.contains("selfguided") && inspected.output.contains("disc, ring"))
+        }
+    }
+
+    /// The flags of a tiny run that plain training knows.
+    private var plainTiny: [String] {
+        var flags = tiny
+        for flag in ["--head-width", "--student-depth", "--teacher-depth"] {
+            if let index = flags.firstIndex(of: flag) { flags.removeSubrange(index...index + 1) }
+        }
+        return flags
+    }
+
+    /// Waits until a file has that many lines, or the process has ended.
+    private func waitForLine(_ count: Int, in path: String, while process: Process) {
+        while process.isRunning {
+            let text = (try? String(contentsOfFile: path, encoding: .utf8)) ?? ""
+            if text.split(separator: "\n").count >= count { return }
+            usleep(2000)
+        }
+    }
+}

@@ -1,0 +1,57 @@
+import Foundation
+
+/// The folder of the repository.
+let repository = URL(fileURLWithPath: #filePath).deletingLastPathComponent().deletingLastPathComponent()
+    .deletingLastPathComponent()
+
+/// How a run of the program ended.
+struct Ended {
+    let status: Int32
+    let output: String
+    let errors: String
+
+    /// What was written to stderr, line by line.
+    var errorLines: [Substring] { errors.split(separator: "\n") }
+}
+
+/// The program with its arguments, not yet started; its output goes to files in `folder`.
+func program(_ arguments: [String], in folder: String) throws -> Process {
+    let process = Process()
+    process.executableURL = repository.appendingPathComponent(".build/release/transcend")
+    process.arguments = arguments
+    process.currentDirectoryURL = URL(fileURLWithPath: folder)
+    for (name, keyPath) in [("out", \Process.standardOutput), ("err", \Process.standardError)] {
+        let path = folder + "/.std" + name
+        _ = FileManager.default.createFile(atPath: path, contents: nil)
+        process[keyPath: keyPath] = try FileHandle(forWritingTo: URL(fileURLWithPath: path))
+    }
+    return process
+}
+
+/// Runs the program to its end.
+func transcend(_ arguments: [String], in folder: String) throws -> Ended {
+    let process = try program(arguments, in: folder)
+    try process.run()
+    process.waitUntilExit()
+    func text(_ name: String) throws -> String {
+        let text = try String(contentsOfFile: folder + "/.std" + name, encoding: .utf8)
+        try FileManager.default.removeItem(atPath: folder + "/.std" + name)
+        return text
+    }
+    return Ended(status: process.terminationStatus, output: try text("out"), errors: try text("err"))
+}
+
+/// A folder that exists while `body` runs.
+func withTemporaryFolder<Result>(_ body: (String) throws -> Result) throws -> Result {
+    let folder = FileManager.default.temporaryDirectory.appendingPathComponent("transcend-\(UUID().uuidString)")
+    try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true)
+    defer { try? FileManager.default.removeItem(at: folder) }
+    return try body(folder.path)
+}
+
+/// Flags of a run that takes seconds.
+let tiny = [
+    "--preset", "demo", "--batch", "8", "--set", "network.hidden=16", "--set", "network.depth=2", "--set",
+    "network.heads=2", "--set", "network.patchSize=6", "--head-width", "16", "--student-depth", "1", "--teacher-depth",
+    "2", "--sample-every", "0", "--set", "output.logEvery=1",
+]

@@ -1,0 +1,56 @@
+import Foundation
+import Testing
+
+@Suite struct WrongUseTests {
+    /// Arguments, exit status, and what the one line must contain.
+    @Test(arguments: [
+        (["fly"], 2, "Unexpected argument 'fly'"),
+        (["train"], 2, "Missing expected argument '--stage <stage>'"),
+        (["train", "--stage", "aling", "--out", "run"], 2, "did you mean align?"),
+        (["train", "--stage", "plain"], 2, "--out: give the folder of the run"),
+        (["train", "--stage", "plain", "--stepps", "3", "--out", "run"], 2, "Unknown option '--stepps'"),
+        (["train", "--stage", "plain", "--steps", "few", "--out", "run"], 2, "'few' is invalid"),
+        (["train", "--stage", "plain", "--window", "0.4", "0.7", "--out", "run"], 2, "no setting method.window"),
+        (["train", "--stage", "selfguided", "--preset", "demo", "--out", "run"], 2, "give its --teacher CHECKPOINT"),
+        (["pipeline", "--preset", "dem", "--out", "run"], 2, "did you mean demo?"),
+        (["pipeline", "--preset", "demo", "--reading", "mine", "--out", "run"], 2, "choose paper or published"),
+        (["pipeline", "--preset", "demo", "--teacher-depth", "7", "--out", "run"], 2, "selfguided: teacher depth 7"),
+        (["pipeline", "--preset", "demo", "--align.window", "0.7", "0.4", "--out", "run"], 2, "align: the window"),
+        (["pipeline", "--preset", "demo", "--align.stepps", "5", "--out", "run"], 2, "Unknown option '--stepps'"),
+        (["pipeline", "--preset", "demo", "--batch", "30", "--accumulation", "4", "--out", "run"], 2, "not divisible"),
+        (["pipeline", "--preset", "demo", "--data", "nothing", "--out", "run"], 1, "nothing"),
+        (["pipeline", "--preset", "demo", "--device", "cuda:7", "--out", "run"], 2, "the device cuda:7 is not there"),
+        (["sample", "--checkpoint", "nothing", "--out", "a.png"], 1, "holds no checkpoint"),
+        (["sample", "--checkpoint", "nothing", "--out", "a.png", "--cfg", "0.5"], 2, "--cfg 0.5"),
+        (["sample", "--checkpoint", "nothing", "--out", "a.png", "--mode", "rk4"], 2, "choose ode, heun or sde"),
+        (["verify", "nothing"], 2, "cannot be read as a folder"),
+        (["verify", "."], 2, "holds no golden file"),
+        (["verify", ".", "--precision", "bf16"], 2, "verifies f32 only"),
+        (["inspect", "nothing"], 1, "does not exist"),
+        (["bench", "--model", "SiT-Q/2"], 2, "there is no such network"),
+        (["bench", "--heads", "7"], 2, "7 heads do not divide"),
+    ])
+    func oneLineAndAStatus(arguments: [String], status: Int32, message: String) throws {
+        try withTemporaryFolder { folder in
+            let ended = try transcend(arguments, in: folder)
+            #expect(ended.status == status, "\(ended.errors)")
+            #expect(ended.errorLines.count == 1, "\(ended.errors)")
+            #expect(ended.errors.hasPrefix("transcend: error: "))
+            #expect(ended.errors.contains(message), "\(ended.errors)")
+            #expect(ended.output.isEmpty)
+            // Nothing is left behind but, where the run had begun, its empty folder.
+            let files = FileManager.default.enumerator(atPath: folder)?.allObjects as? [String] ?? []
+            #expect(!files.contains { $0.hasSuffix(".safetensors") || $0.hasSuffix(".png") })
+        }
+    }
+
+    @Test(arguments: ["train", "pipeline", "sample", "verify", "inspect", "doctor", "bench"])
+    func helpFitsAScreen(command: String) throws {
+        try withTemporaryFolder { folder in
+            let ended = try transcend([command, "--help"], in: folder)
+            #expect(ended.status == 0 && ended.errors.isEmpty)
+            #expect(ended.output.split(separator: "\n").count <= 50)
+            #expect(ended.output.contains("USAGE: transcend \(command)"))
+        }
+    }
+}

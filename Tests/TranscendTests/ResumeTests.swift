@@ -1,0 +1,144 @@
+import Data
+import Diffusion
+import Formats
+import Foundation
+import Models
+import Testing
+import Torch
+import Transcend
+
+extension TrainingTests {
+    @Suite struct Resume {
+        @Test(arguments: ["plain", "align"])
+        func aContinuedRunHasTheBytesOfAnUninterruptedOne(stage: String) throws {
+            try withTemporaryFolder { folder in
+                let whole = folder + "/whole"
+                let parts = folder + "/parts"
+                try train(tinyConfiguration(stage), in: whole)
+                try train(tinyConfiguration(stage, [Setting("steps", 3)]), in: parts)
+                try train(tinyConfiguration(stage), in: parts)
+                let name = "/checkpoints/step-0000006"
+                let expected = try contents(of: whole + name)
+                #expect(expected.count == 4)
+                #expect(try contents(of: parts + name) == expected)
+            }
+        }
+
+        @Test func metricsOfAContinuedRunHaveEachStepOnce() throws {
+            try withTemporaryFolder { folder in
+                try train(tinyConfiguration("plain", [Setting("steps", 3)]), in: folder)
+                // As if the process had been killed after step 4, in the middle of a line.
+                let metrics = folder + "/metrics.jsonl"
+                let more = try String(contentsOfFile: metrics, encoding: .utf8)
+                    + "{\"step\":3,\"stage\":\"plain\",\"denoisingLoss\":1}\n{\"step\":4,\"sta"
+                try more.write(toFile: metrics, atomically: true, encoding: .utf8)
+                try train(tinyConfiguration("plain"), in: folder)
+                #expect(try MetricsLog.read(path: metrics).map(\.step) == Array(0..<6))
+            }
+        }
+
+        @Test func accumulationChangesNothingButRounding() throws {
+            try withTemporaryFolder { folder in
+                for parts in [1, 2, 4] {
+                    try train(
+                        tinyConfiguration("align", [Setting("accumulation", .int(Int64(parts)))]),
+                        in: folder + "/\(parts)")
+                }
+                let losses = try [1, 2, 4].map {
+                    try MetricsLog.read(path: folder + "/\($0)/metrics.jsonl").map { $0.values["denoisingLoss"]! }
+                }
+                for other in losses[1...] {
+                    for (a, b) in zip(losses[0], other) { #expect(abs(a - b) <= 1e-5) }
+                }
+            }
+        }
+
+        @Test func aRunDoesNotContinueWithOtherSettings() throws {
+            try withTemporaryFolder { folder in
+                try train(tinyConfiguration("plain"), in: folder)
+                let error = #expect(throws: ConfigurationError.self) {
+                    try train(tinyConfiguration("plain", [Setting("batch", 16)]), in: folder)
+                }
+                #expect(error?.description.contains("this run has batch = 8, now it would be 16") == true)
+            }
+        }
+
+        @Test func theTeacherHasToFitAndToBeThere() throws {
+            try withTemporaryFolder { folder in
+                try train(tinyConfiguration("align", [Setting("network.hidden", 32)]), in: folder + "/teacher")
+                let teacher = Setting("teacher", .string(folder + "/teacher"))
+                let misfit = #expect(throws: ConfigurationError.self) {
+                    try train(tinyConfiguration("selfguided", [teacher]), in: folder + "/a")
+                }
+                #expect(misfit?.description.contains("its network has hidden size 32, this one 16") == true)
+                let missing = #expect(throws: ConfigurationError.self) {
+                    try train(tinyConfiguration("selfguided"), in: folder + "/b")
+                }
+                #expect(missing?.description.contains("give its --teacher") == true)
+            }
+        }
+
+        @Test func aPipelineHandsTheTeacherOverAndContinues() throws {
+            try withTemporaryFolder { folder in
+                let builder = ConfigurationBuilder(preset: try .named("demo"), settings: tinySettings())
+                let stages = try builder.pipeline(stages: Pipeline.stages)
+                let dataset = try TrainingData.open(stages[0])
+                var announced: [String] = []
+                for _ in 0..<2 {
+                    _ = try Pipeline(path: folder, configurations: stages).train(dataset: dataset) { stage, _ in
+                        announced.append(stage)
+                    }
+                }
+                #expect(announced == ["align", "selfguided", "align", "selfguided"])
+                let last = try Checkpoint(folder)
+                #expect(last.state.configuration.method.name == "selfguided" && last.state.step == 6)
+                #expect(last.state.configuration.teacher == "../align/checkpoints/step-0000006")
+                // Student and teacher start from different weights.
+                let names = ["align", "selfguided"].map { "\(folder)/\($0)/checkpoints/step-0000003/model.safetensors" }
+                let weights = try names.map { try SafetensorsFile(path: $0).tensor("x_embedder.proj.weight") }
+                #expect(relativeDifference(weights[0], weights[1]) > 0.5)
+            }
+        }
+
+        @Test func initialWeightsAreTheStart() throws {
+            try withTemporaryFolder { folder in
+                try train(tinyConfiguration("plain"), in: folder + "/first")
+                let start = Setting("initialWeights", .string(folder + "/first"))
+                let rate = Setting("schedule.learningRate", 1e-12)
+                try train(tinyConfiguration("plain", [start, rate, Setting("seed", 1)]), in: folder + "/second")
+                let weights = try ["first", "second"].map {
+                    try SafetensorsFile(path: "\(folder)/\($0)/checkpoints/step-0000006/model.safetensors")
+                        .tensor("blocks.0.attn.qkv.weight")
+                }
+                #expect(relativeDifference(weights[0], weights[1]) < 1e-6)
+            }
+        }
+
+        @Test func oldCheckpointsGo() throws {
+            try withTemporaryFolder { folder in
+                let often = [Setting("output.checkpointEvery", 1), Setting("output.keepCheckpoints", 2)]
+                try train(tinyConfiguration("plain", often), in: folder)
+                #expect(RunDirectory.checkpointSteps(in: folder) == [5, 6])
+            }
+        }
+
+        @Test func aRunInUseIsLeftAlone() throws {
+            try withTemporaryFolder { folder in
+                let first = try RunDirectory(folder)
+                let error = #expect(throws: FileError.self) { try RunDirectory(folder) }
+                #expect(error?.description.contains("is in use by process \(getpid())") == true)
+                withExtendedLifetime(first) {}
+            }
+        }
+
+        @Test func afolderThatIsNoRunIsLeftAlone() throws {
+            try withTemporaryFolder { folder in
+                try Data("mine".utf8).write(to: URL(fileURLWithPath: folder + "/thesis.txt"))
+                #expect(throws: FileError.self) { try RunDirectory(folder) }
+                #expect(try contents(of: folder).keys.sorted() == ["thesis.txt"])
+            }
+        }
+
+        private func relativeDifference(_ a: Tensor, _ b: Tensor) -> Double { ((a - b).norm() / a.norm()).item() }
+    }
+}

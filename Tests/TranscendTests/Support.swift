@@ -1,0 +1,52 @@
+import Data
+import Foundation
+import Testing
+import Transcend
+
+/// libtorch uses all cores by itself, so that tests of training run one after another.
+@Suite(.serialized) struct TrainingTests {}
+
+/// The folder of the repository.
+let repository = URL(fileURLWithPath: #filePath).deletingLastPathComponent().deletingLastPathComponent()
+    .deletingLastPathComponent()
+
+/// A folder that exists while `body` runs.
+func withTemporaryFolder<Result>(_ body: (String) throws -> Result) throws -> Result {
+    let folder = FileManager.default.temporaryDirectory.appendingPathComponent("transcend-\(UUID().uuidString)")
+    try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true)
+    defer { try? FileManager.default.removeItem(at: folder) }
+    return try body(folder.path)
+}
+
+/// Settings of a run that takes a second: a network of two small blocks on the embedded pictures.
+func tinySettings(_ more: [Setting] = []) -> [Setting] {
+    [
+        Setting("network.hidden", 16), Setting("network.depth", 2), Setting("network.heads", 2),
+        Setting("network.patchSize", 6), Setting("batch", 8), Setting("steps", 6), Setting("method.headWidth", 16),
+        Setting("method.studentDepth", 1), Setting("method.teacherDepth", 2), Setting("output.logEvery", 1),
+        Setting("output.checkpointEvery", 3), Setting("output.sampleEvery", 0), Setting("schedule.warmupSteps", 0),
+    ] + more
+}
+
+/// The configuration of such a run.
+func tinyConfiguration(_ stage: String, _ more: [Setting] = []) throws -> TrainingConfiguration {
+    let known = ["plain": ["headWidth", "studentDepth", "teacherDepth"], "align": ["teacherDepth"]][stage] ?? []
+    let settings = tinySettings(more).filter { setting in !known.contains { setting.key == "method." + $0 } }
+    return try ConfigurationBuilder(preset: .named("demo"), settings: settings).configuration(stage: stage)
+}
+
+/// Trains a stage in a folder to its end.
+@discardableResult
+func train(_ configuration: TrainingConfiguration, in folder: String) throws -> Trainer.Outcome {
+    try Trainer(configuration, dataset: TrainingData.open(configuration), run: RunDirectory(folder)).train()
+}
+
+/// The bytes of every file below a folder, by its path in it.
+func contents(of folder: String) throws -> [String: Data] {
+    let paths = FileManager.default.enumerator(atPath: folder)?.allObjects as? [String] ?? []
+    var files: [String: Data] = [:]
+    for path in paths {
+        if let data = FileManager.default.contents(atPath: folder + "/" + path) { files[path] = data }
+    }
+    return files
+}

@@ -1,0 +1,71 @@
+import Diffusion
+import Foundation
+import Models
+import Testing
+import Torch
+import Transcend
+
+extension TrainingTests {
+    @Suite struct Steps {
+        @Test func aStepThatIsNotFiniteChangesNothing() throws {
+            let state = try makeState()
+            let before = state.parameters.tensors.map { $0.tensor.values(as: Float.self) }
+            let batch = try makeBatch(cleanValue: .infinity)
+            let error = #expect(throws: NonFiniteError.self) { try state.update([batch], learningRate: 1) }
+            #expect(error?.description.hasPrefix("step 0 is not finite") == true)
+            #expect(state.parameters.tensors.map { $0.tensor.values(as: Float.self) } == before)
+            #expect(state.step == 0)
+        }
+
+        @Test func stepsLeaveNoTensorBehind() throws {
+            let state = try makeState()
+            let batch = try makeBatch(cleanValue: 0.5)
+            func live(after steps: Int) throws -> Int {
+                for _ in 0..<steps { _ = try state.update([batch], learningRate: 1e-3) }
+                return Tensor.liveHandles
+            }
+            let early = try live(after: 20)
+            #expect(try live(after: 280) == early)
+        }
+
+        @Test func samplesDoNotDependOnTheirNeighbours() throws {
+            let network = SiT(configuration)
+            network.initialise(stage: "test", seed: 1)
+            // The output layer starts at zero; anything else makes samples differ.
+            for entry in network.parameters(prefix: "") where entry.name.hasPrefix("final_layer") {
+                let shape = entry.parameter.value.shape
+                let draws = Draws(seed: 3).normals(.initialise, step: 0, item: 7, count: shape.reduce(1, *))
+                entry.parameter.assign(Tensor(draws.map { 0.1 * $0 }, shape: shape))
+            }
+            let sampler = Sampler(mode: .sde, steps: 4, guidance: Guidance(scale: 2))
+            let generator = SampleGenerator(network: network, path: .linear, sampler: sampler, seed: 5)
+            let together = generator(labels: [0, 1, 2], firstItem: 0)
+            let alone = generator(labels: [2], firstItem: 2)
+            // Products over other batch sizes round differently.
+            #expect((together[2] - alone[0]).abs().maximum().item() < 1e-5)
+        }
+
+        private var configuration: SiTConfiguration {
+            var c = SiTConfiguration()
+            (c.inputSize, c.patchSize, c.channels, c.hidden, c.depth, c.heads, c.classes) = (8, 4, 3, 16, 1, 2, 3)
+            return c
+        }
+
+        private func makeState() throws -> TrainingState {
+            let network = SiT(configuration)
+            network.initialise(stage: "test", seed: 1)
+            let objective = Plain(defaultsFor: configuration, reading: .paper)
+                .objective(for: configuration, teacher: nil, on: .cpu)
+            return TrainingState(
+                network: network, objective: objective, path: .linear, configuration: OptimizerConfiguration())
+        }
+
+        private func makeBatch(cleanValue: Double) throws -> Batch {
+            let shape = [4, 3, 8, 8]
+            let noise = Draws(seed: 2).normals(.noise, step: 0, item: 0, count: shape.reduce(1, *))
+            return Batch(
+                clean: .full(shape, cleanValue), noise: Tensor(noise, shape: shape), times: [0.1, 0.3, 0.6, 0.9],
+                labels: Tensor([0, 1, 2, 0]), seenLabels: Tensor([0, 3, 2, 0]))
+        }
+    }
+}

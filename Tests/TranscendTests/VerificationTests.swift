@@ -1,0 +1,59 @@
+import Formats
+import Foundation
+import Testing
+import Torch
+import Transcend
+
+extension TrainingTests {
+    @Suite struct Golden {
+        @Test func everyGoldenFileOfTheMethodPasses() throws {
+            let rows = try Verification.run(directory: repository.path + "/Tests/Golden")
+            for row in rows where row.outcome != .passed {
+                Issue.record("\(row.file) \(row.values): \(row.worstError) at \(row.worstName), \(row.outcome)")
+            }
+            // 18 files: 1 draws, 5 forward passes, 1 path, 4 samplers, 7 objectives in 2 modes x 2 tolerances, 2 trainings x 2
+            // tolerances and 2 tolerances of the draws.
+            #expect(Set(rows.map(\.file)).count == 20)
+        }
+
+        @Test func aWrongWeightFails() throws {
+            try withTemporaryFolder { folder in
+                let source = try SafetensorsFile(path: repository.path + "/Tests/Golden/forward-latent.safetensors")
+                let tensors = try source.names.map { name in
+                    var tensor = try source.tensor(name).copied()
+                    if name == "model.blocks.1.mlp.fc2.bias" { tensor = tensor + 0.01 }
+                    return (name: name, tensor: tensor)
+                }
+                try SafetensorsFile.write(tensors, metadata: source.metadata, to: folder + "/wrong.safetensors")
+                let rows = try Verification.run(directory: folder)
+                #expect(rows.map(\.outcome) == [.failed])
+            }
+        }
+
+        @Test func anUnknownKindFails() throws {
+            try withTemporaryFolder { folder in
+                let one = [(name: "expect.x", tensor: Tensor([Float(1)]))]
+                try SafetensorsFile.write(one, metadata: ["kind": "surprise"], to: folder + "/a.safetensors")
+                let rows = try Verification.run(directory: folder)
+                #expect(rows.map(\.outcome) == [.broken("unknown kind of golden file")])
+            }
+        }
+
+        @Test func kindsOfLaterVersionsAreSkippedByName() throws {
+            try withTemporaryFolder { folder in
+                let one = [(name: "expect.x", tensor: Tensor([Float(1)]))]
+                try SafetensorsFile.write(one, metadata: ["kind": "taesd"], to: folder + "/a.safetensors")
+                try SafetensorsFile.write(one, to: folder + "/weights.safetensors")
+                let rows = try Verification.run(directory: folder)
+                #expect(rows.map(\.outcome) == [.skipped("not part of this version")])
+            }
+        }
+
+        @Test(arguments: ["/nowhere", ""])
+        func nothingToCheckIsAnError(name: String) throws {
+            try withTemporaryFolder { folder in
+                _ = #expect(throws: FileError.self) { try Verification.run(directory: folder + name) }
+            }
+        }
+    }
+}
