@@ -38,13 +38,13 @@ public final class EpochOrder: Sendable {
         }
     }
 
-    /// The order of an epoch; those of this epoch and the one before are kept.
+    /// The order of an epoch; its neighbours are kept for threads that are behind or ahead.
     private func order(_ epoch: Int) -> [Int32] {
         // Within the lock, since threads that come meanwhile need the same order.
         orders.withLock { orders in
             if let order = orders[epoch] { return order }
             let order = draws.order(epoch: epoch, items: count)
-            orders = orders.filter { $0.key == epoch - 1 }
+            orders = orders.filter { abs($0.key - epoch) == 1 }
             orders[epoch] = order
             return order
         }

@@ -19,10 +19,11 @@ public protocol ImageSource: Sendable {
     var classNames: [String] { get }
     /// The bytes of an image's file; throws a `FileError`. Safe to call from several threads.
     func read(_ index: Int) throws -> [UInt8]
+    /// The name of an image for messages: the path of its file, or archive and entry.
+    func fullName(_ index: Int) -> String
 }
 
 extension ImageSource {
-    /// The name of an image for messages: the path of its file, or archive and entry.
     public func fullName(_ index: Int) -> String { "\(location): \(entries[index].name)" }
 }
 

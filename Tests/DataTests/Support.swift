@@ -1,0 +1,60 @@
+import Data
+import Formats
+import Foundation
+import Synchronization
+
+/// A folder that is removed with its contents when the test is over.
+final class TemporaryFolder {
+    let path = NSTemporaryDirectory() + "transcend-data-\(UUID().uuidString)"
+
+    init() throws {
+        try FileManager.default.createDirectory(atPath: path, withIntermediateDirectories: true)
+    }
+
+    deinit { try? FileManager.default.removeItem(atPath: path) }
+
+    /// Writes files, with the folders above them.
+    func add(_ files: [String: [UInt8]]) throws {
+        for (name, bytes) in files {
+            let place = URL(fileURLWithPath: path + "/" + name)
+            try FileManager.default.createDirectory(
+                at: place.deletingLastPathComponent(), withIntermediateDirectories: true)
+            try Foundation.Data(bytes).write(to: place)
+        }
+    }
+}
+
+/// The path of a file that `Fixtures/make.py` made.
+func fixture(_ name: String) -> String {
+    URL(fileURLWithPath: #filePath).deletingLastPathComponent().appendingPathComponent("Fixtures/\(name)").path
+}
+
+/// A PNG file of one colour.
+func png(side: Int = 2, value: UInt8 = 0) throws -> [UInt8] {
+    try ImageFile.encodePNG(
+        RGBImage(width: side, height: side, pixels: [UInt8](repeating: value, count: 3 * side * side)))
+}
+
+/// Pictures whose every number is their index, save the first of each row, which is -1; labels are indices, too.
+struct NumberedDataset: Dataset {
+    var count: Int
+    var classNames: [String] { (0..<count).map(String.init) }
+    var channels: Int { 1 }
+    var side: Int { 2 }
+
+    func label(_ index: Int) -> Int { index }
+
+    func copyImage(_ index: Int, into image: UnsafeMutableBufferPointer<Float>, mirrored: Bool) {
+        let row = mirrored ? [Float(index), -1] : [-1, Float(index)]
+        _ = image.update(fromContentsOf: row + row)
+    }
+}
+
+/// A number that several threads count up.
+final class Counter: Sendable {
+    private let count = Mutex(0)
+
+    var value: Int { count.withLock { $0 } }
+
+    func increment() { count.withLock { $0 += 1 } }
+}
