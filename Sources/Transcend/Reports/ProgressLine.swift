@@ -44,7 +44,7 @@ public final class ProgressLine: Sendable {
             state.meter.record(step: step, seconds: now)
             state.current.step = step
             guard !state.isFinished, let written = state.written else { return !state.isFinished }
-            return step >= state.current.total || now - written.seconds >= (width == nil ? plainSeconds : 0.1)
+            return step == state.current.total || now - written.seconds >= (width == nil ? plainSeconds : 0.1)
         }
         guard isDue else { return }
         let shown = values()
@@ -81,7 +81,8 @@ public final class ProgressLine: Sendable {
     private func write(_ state: inout State, now: Double, width: Int?) {
         if let rate = state.meter.stepsPerSecond, rate > 0 {
             state.current.imagesPerSecond = imagesPerStep.map { Double($0) * rate }
-            state.current.secondsLeft = Double(max(0, state.current.total - state.current.step)) / rate
+            let left = state.current.total - state.current.step
+            state.current.secondsLeft = state.current.total > 0 ? Double(max(0, left)) / rate : nil
         }
         if let width {
             // One column stays free: in the last one some terminals begin a new line.
@@ -110,21 +111,32 @@ extension ProgressLine {
             self.write = write
         }
 
-        /// The process's standard error.
-        public static let standardError = Output(
-            width: {
-                guard isatty(STDERR_FILENO) == 1, ProcessInfo.processInfo.environment["TERM"] != "dumb" else {
-                    return nil
-                }
-                var size = winsize()
-                let isKnown = ioctl(STDERR_FILENO, UInt(TIOCGWINSZ), &size) == 0 && size.ws_col > 0
-                return isKnown ? Int(size.ws_col) : 80
-            },
-            write: { FileHandle.standardError.write(Foundation.Data($0.utf8)) })
+        /// The process's standard error; with `TERM=dumb` it counts as no terminal.
+        public static let standardError: Output = {
+            let isTerminal = isatty(STDERR_FILENO) == 1 && ProcessInfo.processInfo.environment["TERM"] != "dumb"
+            return Output(width: { isTerminal ? terminalWidth() : nil }, write: writeToStandardError)
+        }()
     }
 
     /// Seconds since the machine started, on a clock that is never set.
     public static let monotonicSeconds: @Sendable () -> Double = {
         Double(DispatchTime.now().uptimeNanoseconds) * 1e-9
+    }
+}
+
+private func terminalWidth() -> Int {
+    var size = winsize()
+    let isKnown = ioctl(STDERR_FILENO, UInt(TIOCGWINSZ), &size) == 0 && size.ws_col > 0
+    return isKnown ? Int(size.ws_col) : 80
+}
+
+/// Writes what can be written: progress that nobody reads is no reason to stop the work.
+@Sendable private func writeToStandardError(_ text: String) {
+    var rest = Array(text.utf8)[...]
+    while !rest.isEmpty {
+        let count = rest.withUnsafeBytes { write(STDERR_FILENO, $0.baseAddress, $0.count) }
+        if count < 0, errno == EINTR { continue }
+        guard count > 0 else { return }
+        rest = rest.dropFirst(count)
     }
 }

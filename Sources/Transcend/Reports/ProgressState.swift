@@ -6,7 +6,7 @@ public struct ProgressState: Sendable {
     public var stage: String
     /// Steps that are done.
     public var step: Int
-    /// Steps in all.
+    /// Steps in all; 0 if that is not known, then neither bar nor share is shown.
     public var total: Int
     /// Losses and the like, in the order in which they are shown.
     public var values: [(name: String, value: Double)]
@@ -34,11 +34,11 @@ public struct ProgressState: Sendable {
     public func line(width: Int) -> String {
         var shown = values.map { "\($0.name) \(readableNumber($0.value))" }
         var speed = speedParts
-        func parts() -> [String] { [stage, "\(step)/\(total)"] + shown + speed + timeParts }
+        func parts() -> [String] { [stage, count] + shown + speed + timeParts }
         func room() -> Int { width - parts().joined(separator: Self.gap).count }
 
         let barWidth = min(30, room() - Self.gap.count)
-        if barWidth >= 8 {
+        if barWidth >= 8, total > 0 {
             return ([stage, bar(width: barWidth)] + parts().dropFirst()).joined(separator: Self.gap)
         }
         while room() < 0, !shown.isEmpty { shown.removeLast() }
@@ -50,10 +50,14 @@ public struct ProgressState: Sendable {
     public func plainLine() -> String {
         let percent = total > 0 ? " (\(100 * min(step, total) / total)%)" : ""
         let shown = values.map { "\($0.name) \(readableNumber($0.value))" }
-        return ([stage, "\(step)/\(total)\(percent)"] + shown + speedParts + timeParts).joined(separator: Self.gap)
+        return ([stage, count + percent] + shown + speedParts + timeParts).joined(separator: Self.gap)
     }
 
     private static let gap = "  "
+
+    private var count: String {
+        total > 0 ? "\(step)/\(total)" : "\(step)"
+    }
 
     private var speedParts: [String] {
         imagesPerSecond.map { [String(format: $0 >= 9.95 ? "%.0f img/s" : "%.2g img/s", $0)] } ?? []
@@ -65,7 +69,7 @@ public struct ProgressState: Sendable {
 
     /// A bar that grows by half a column.
     private func bar(width: Int) -> String {
-        let share = total > 0 ? min(1, max(0, Double(step) / Double(total))) : 0
+        let share = min(1, max(0, Double(step) / Double(total)))
         let halves = Int(share * Double(2 * width))
         let half = halves.isMultiple(of: 2) ? "" : "╸"
         let full = String(repeating: "━", count: halves / 2) + half

@@ -2,12 +2,12 @@ import Foundation
 
 /// A count in three to four digits: `512`, `45.3 k`, `675.1 M`, `1.3 G`.
 public func readableCount(_ count: Int) -> String {
-    abs(count) < 1000 ? "\(count)" : scaled(Double(count), unit: "")
+    count.magnitude < 1000 ? "\(count)" : scaled(Double(count), unit: "")
 }
 
 /// An amount of storage in decimal units: `17 B`, `4.2 kB`, `1.3 GB`.
 public func readableBytes(_ bytes: Int) -> String {
-    abs(bytes) < 1000 ? "\(bytes) B" : scaled(Double(bytes), unit: "B")
+    bytes.magnitude < 1000 ? "\(bytes) B" : scaled(Double(bytes), unit: "B")
 }
 
 /// A number of floating-point operations: `830 FLOP`, `1.2 TFLOP`, `3.4 PFLOP`.
