@@ -83,6 +83,11 @@ public struct Canvas: Sendable, Equatable {
     }
 }
 
+extension Canvas: CustomStringConvertible {
+    /// The size only: the pixels of one picture would fill a terminal for minutes.
+    public var description: String { "Canvas(\(width)x\(height))" }
+}
+
 extension Canvas {
     /// Fills a rectangle; edges between pixels are rounded to the nearest pixel, so that they are crisp.
     public mutating func fill(_ area: Rectangle, _ color: Color, opacity: Double = 1) {
