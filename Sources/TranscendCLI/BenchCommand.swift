@@ -52,7 +52,7 @@ struct BenchCommand: ParsableCommand {
     }
 
     private func trainingConfiguration() throws -> TrainingConfiguration {
-        var options = TrainingOptions()
+        var options = try TrainingOptions.parse([])
         options.model = model
         options.batch = batch
         options.resolution = latent
