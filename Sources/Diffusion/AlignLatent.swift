@@ -71,8 +71,8 @@ private struct AlignLatentObjective: Objective {
     }
 }
 
-/// 2048 as published, about 4 D for small networks.
-func defaultHeadWidth(for network: SiTConfiguration) -> Int { min(2048, 4 * network.hidden) }
+/// 2048 as published for sizes S and above, 4 D for smaller networks.
+func defaultHeadWidth(for network: SiTConfiguration) -> Int { network.hidden >= 384 ? 2048 : 4 * network.hidden }
 
 /// FLOPs of a projector D -> width -> width -> D over the tokens of one image.
 func projectorFLOPs(_ network: SiTConfiguration, width: Int) -> Double {

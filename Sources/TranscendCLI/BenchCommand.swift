@@ -12,25 +12,25 @@ struct BenchCommand: ParsableCommand {
         abstract: "Time whole training steps on a synthetic batch.",
         usage: "transcend bench [--model <name>] [--batch <n>] [--stage <stage>] [<options>]")
 
-    @Option(help: "Network of a published size.") var model = "SiT-S/2"
-    @Option(help: "Images in a step.") var batch = 16
-    @Option(help: "Side of the input.") var latent = 32
-    @Option(help: "Channels of the input.") var channels = 4
-    @Option(help: "Number of classes.") var classes = 1000
-    @Option(help: "plain, align or selfguided.") var stage = "plain"
-    @Option(help: "Hidden size instead of the named network's.") var hidden: Int?
-    @Option(help: "Depth instead of the named network's.") var depth: Int?
-    @Option(help: "Heads instead of the named network's.") var heads: Int?
-    @Option(help: "Patch instead of the named network's.") var patch: Int?
-    @Option(help: "Width of the head.") var headWidth = 2048
-    @Option(help: "f32 (bf16 is not part of this version).") var precision = "f32"
-    @Option(help: "Block that is aligned. (default: 6)") var studentDepth: Int?
-    @Option(help: "Block of the teacher. (default: 8)") var teacherDepth: Int?
+    @Option(help: ArgumentHelp("Network of a published size.", valueName: "name")) var model = "SiT-S/2"
+    @Option(help: ArgumentHelp("Images in a step.", valueName: "n")) var batch = 16
+    @Option(help: ArgumentHelp("Side of the input.", valueName: "n")) var latent = 32
+    @Option(help: ArgumentHelp("Channels of the input.", valueName: "n")) var channels = 4
+    @Option(help: ArgumentHelp("Number of classes.", valueName: "n")) var classes = 1000
+    @Option(help: ArgumentHelp("plain, align or selfguided.", valueName: "name")) var stage = "plain"
+    @Option(help: ArgumentHelp("Hidden size instead of the named network's.", valueName: "n")) var hidden: Int?
+    @Option(help: ArgumentHelp("Depth instead of the named network's.", valueName: "n")) var depth: Int?
+    @Option(help: ArgumentHelp("Heads instead of the named network's.", valueName: "n")) var heads: Int?
+    @Option(help: ArgumentHelp("Patch instead of the named network's.", valueName: "n")) var patch: Int?
+    @Option(help: ArgumentHelp("Width of the head.", valueName: "n")) var headWidth = 2048
+    @Option(help: ArgumentHelp("f32 (bf16 is not part of this version).", valueName: "name")) var precision = "f32"
+    @Option(help: ArgumentHelp("Block that is aligned. (default: 6)", valueName: "n")) var studentDepth: Int?
+    @Option(help: ArgumentHelp("Block of the teacher. (default: 8)", valueName: "n")) var teacherDepth: Int?
     @Option(parsing: .upToNextOption, help: ArgumentHelp("Times at which alignment counts.", valueName: "low high"))
     var window = [0.4, 0.7]
-    @Option(help: "Steps that are timed.") var steps = 10
-    @Option(help: "Steps before those.") var warmup = 3
-    @Option(help: "auto, cpu, cuda or cuda:N.") var device = "cpu"
+    @Option(help: ArgumentHelp("Steps that are timed.", valueName: "n")) var steps = 10
+    @Option(help: ArgumentHelp("Steps before those.", valueName: "n")) var warmup = 3
+    @Option(help: ArgumentHelp("auto, cpu, cuda or cuda:N.", valueName: "name")) var device = "cpu"
     @Flag(help: "Print one line of JSON.") var json = false
 
     func run() throws {

@@ -11,31 +11,34 @@ struct SampleCommand: ParsableCommand {
         abstract: "Draw samples from a checkpoint.",
         usage: "transcend sample --checkpoint <folder> --out <path> [<options>]")
 
-    @Option(help: "A checkpoint, or a run: its newest.")
+    @Option(help: ArgumentHelp("A checkpoint, or a run: its newest.", valueName: "path"))
     var checkpoint: String
-    @Option(help: "A grid (NAME.png), an array (NAME.npz), or a folder for single PNGs.")
+    @Option(
+        help: ArgumentHelp("A grid (NAME.png), an array (NAME.npz), or a folder for single PNGs.", valueName: "path"))
     var out: String
-    @Option(help: "Number of samples. (default: 8 of each label)")
+    @Option(help: ArgumentHelp("Number of samples. (default: 8 of each label)", valueName: "n"))
     var count: Int?
-    @Option(parsing: .upToNextOption, help: "Classes by number or name, or 'random'. (default: all)")
+    @Option(
+        parsing: .upToNextOption,
+        help: ArgumentHelp("Classes by number or name, or 'random'. (default: all)", valueName: "class"))
     var labels: [String] = []
-    @Option(help: "ema or raw.")
+    @Option(help: ArgumentHelp("ema or raw.", valueName: "name"))
     var weights = "ema"
-    @Option(help: "Solver steps.")
+    @Option(help: ArgumentHelp("Solver steps.", valueName: "n"))
     var steps = 50
-    @Option(help: "ode, heun or sde.")
+    @Option(help: ArgumentHelp("ode, heun or sde.", valueName: "name"))
     var mode = "ode"
-    @Option(help: "Scale of classifier-free guidance; 1: off.")
+    @Option(help: ArgumentHelp("Scale of classifier-free guidance; 1: off.", valueName: "s"))
     var cfg = 2.0
-    @Option(help: "Lowest time t at which guidance acts, 0 to 1.")
+    @Option(help: ArgumentHelp("Lowest time t at which guidance acts, 0 to 1.", valueName: "t"))
     var guidanceLow = 0.0
-    @Option(help: "Highest time t at which guidance acts, 0 to 1.")
+    @Option(help: ArgumentHelp("Highest time t at which guidance acts, 0 to 1.", valueName: "t"))
     var guidanceHigh = 1.0
-    @Option(help: "Guide the first n channels only. (default: all)")
+    @Option(help: ArgumentHelp("Guide the first n channels only. (default: all)", valueName: "n"))
     var guidanceChannels: Int?
-    @Option(help: "Seed of the noise.")
+    @Option(help: ArgumentHelp("Seed of the noise.", valueName: "n"))
     var seed: UInt64 = 0
-    @Option(help: "auto, cpu, cuda or cuda:N.")
+    @Option(help: ArgumentHelp("auto, cpu, cuda or cuda:N.", valueName: "name"))
     var device = "auto"
 
     func run() throws {

@@ -7,49 +7,51 @@ import Transcend
 
 /// The settings of a training stage that have flags of their own; `--set` reaches all others.
 struct TrainingOptions: ParsableArguments {
-    @Option(help: "Folder or zip of class folders, or 'pictures'.")
+    @Option(help: ArgumentHelp("Folder or zip of class folders, or 'pictures'.", valueName: "path"))
     var data: String?
-    @Option(help: "Optimiser steps in all.")
+    @Option(help: ArgumentHelp("Optimiser steps in all. (default: the preset's)", valueName: "n"))
     var steps: Int?
-    @Option(help: "Images in a step.")
+    @Option(help: ArgumentHelp("Images in a step. (default: 256)", valueName: "n"))
     var batch: Int?
-    @Option(help: "Micro-batches that a batch is split into. (default: 1)")
+    @Option(help: ArgumentHelp("Micro-batches that a batch is split into. (default: 1)", valueName: "n"))
     var accumulation: Int?
-    @Option(help: "Rate of AdamW.")
+    @Option(help: ArgumentHelp("Learning rate of AdamW. (default: 1e-4)", valueName: "rate"))
     var learningRate: Double?
-    @Option(help: "Decay of the averaged weights, below 1.")
+    @Option(help: ArgumentHelp("Decay of the averaged weights. (default: 0.9999)", valueName: "decay"))
     var ema: Double?
-    @Option(help: "Seed of every random number. (default: 0)")
+    @Option(help: ArgumentHelp("Seed of every random number. (default: 0)", valueName: "n"))
     var seed: Int?
-    @Option(help: "f32 (bf16 is not part of this version).")
+    @Option(help: ArgumentHelp("f32 (bf16 is not part of this version).", valueName: "type"))
     var precision: String?
-    @Option(help: "auto, cpu, cuda or cuda:N. (default: auto)")
+    @Option(help: ArgumentHelp("auto, cpu, cuda or cuda:N. (default: auto)", valueName: "name"))
     var device: String?
-    @Option(help: "Steps between checkpoints.")
+    @Option(help: ArgumentHelp("Steps between checkpoints. (default: 5000)", valueName: "n"))
     var checkpointEvery: Int?
-    @Option(help: "Steps between sample grids; 0: none.")
+    @Option(help: ArgumentHelp("Steps between sample grids, 0: none. (default: 5000)", valueName: "n"))
     var sampleEvery: Int?
-    @Option(help: "Network of a published size, such as SiT-B/2.")
+    @Option(help: ArgumentHelp("Network of a published size, such as SiT-B/2.", valueName: "name"))
     var model: String?
-    @Option(help: "Side of the images in pixels.")
+    @Option(help: ArgumentHelp("Side of the images in pixels.", valueName: "n"))
     var resolution: Int?
-    @Option(help: "Block that is aligned, from 1.")
+    @Option(help: ArgumentHelp("Block that is aligned, counted from 1.", valueName: "n"))
     var studentDepth: Int?
-    @Option(help: "Block of the teacher that is followed, from 1.")
+    @Option(help: ArgumentHelp("Block of the teacher, counted from 1.", valueName: "n"))
     var teacherDepth: Int?
-    @Option(help: "Amplification w of the teacher's features.")
+    @Option(help: ArgumentHelp("Amplification w of the features. (default: 30)", valueName: "w"))
     var guidanceScale: Double?
     @Option(
         parsing: .upToNextOption,
         help: ArgumentHelp("Times at which alignment counts. (default: 0.4 0.7)", valueName: "low high"))
     var window: [Double] = []
-    @Option(help: "Stage 1 predicts: latent or velocity.")
+    @Option(help: ArgumentHelp("Stage 1 predicts latent or velocity.", valueName: "name"))
     var target: String?
-    @Option(help: "Width of the head.")
+    @Option(help: ArgumentHelp("Width of the head. (default: 2048, small networks 4 D)", valueName: "n"))
     var headWidth: Int?
-    @Option(help: "Checkpoint or run that selfguided follows.")
+    @Option(help: ArgumentHelp("Checkpoint or run that selfguided follows.", valueName: "path"))
     var teacher: String?
-    @Option(name: .customLong("init"), help: "Checkpoint or run whose weights to start from.")
+    @Option(
+        name: .customLong("init"),
+        help: ArgumentHelp("Checkpoint or run whose weights to start from.", valueName: "path"))
     var initialWeights: String?
     @Option(help: ArgumentHelp("Any other setting of config.json.", valueName: "key=value"))
     var set: [String] = []
@@ -116,9 +118,9 @@ struct TrainingOptions: ParsableArguments {
 struct RunOptions: ParsableArguments {
     @Option(help: ArgumentHelp("Starting point: \(Preset.all.map(\.name).joined(separator: ", ")).", valueName: "name"))
     var preset: String?
-    @Option(help: "Folder of the run; the same command continues it.")
+    @Option(help: ArgumentHelp("Folder of the run; the same command continues it.", valueName: "path"))
     var out: String?
-    @Option(help: "paper, or published: as its code computes. (default: paper)")
+    @Option(help: ArgumentHelp("Of the method: paper, or published (its code).", valueName: "name"))
     var reading: String = "paper"
     @Flag(help: "Print configuration, parameters, FLOPs and memory, and stop.")
     var dryRun = false

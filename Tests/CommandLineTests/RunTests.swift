@@ -44,7 +44,8 @@ import Testing
     @Test func threeHundredStepsKeepMemoryAndTensors() throws {
         try withTemporaryFolder { folder in
             let ended = try transcend(
-                ["train", "--stage", "plain", "--out", "run", "--steps", "301", "--checkpoint-every", "1000"] + plainTiny,
+                ["train", "--stage", "plain", "--out", "run", "--steps", "301", "--checkpoint-every", "1000"]
+                    + plainTiny,
                 in: folder)
             #expect(ended.status == 0, "\(ended.errors)")
             let text = try String(contentsOfFile: folder + "/run/metrics.jsonl", encoding: .utf8)
@@ -60,7 +61,9 @@ import Testing
     @Test func samplesOfTheThreeFormsAreWritten() throws {
         try withTemporaryFolder { folder in
             #expect(try transcend(["pipeline", "--out", "run", "--steps", "2"] + tiny, in: folder).status == 0)
-            let common = ["sample", "--checkpoint", "run", "--steps", "2", "--count", "4", "--labels", "disc", "3", "--out"]
+            let common = [
+                "sample", "--checkpoint", "run", "--steps", "2", "--count", "4", "--labels", "disc", "3", "--out",
+            ]
             for (name, file) in [("grid.png", "grid.png"), ("array.npz", "array.npz"), ("many", "many/000003.png")] {
                 let ended = try transcend(common + [name], in: folder)
                 #expect(ended.status == 0, "\(ended.errors)")

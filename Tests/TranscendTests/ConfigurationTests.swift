@@ -20,7 +20,7 @@ import Transcend
                 .pipeline(stages: Pipeline.stages)
             let align = try #require(stages[0].method.method as? AlignLatent)
             let guided = try #require(stages[1].method.method as? SelfGuided)
-            #expect(align.studentDepth == 2 && align.target == .latent && align.headWidth == 1536 || row.size != "s")
+            #expect(align.studentDepth == 2 && align.target == .latent && align.headWidth == 2048)
             #expect(guided.studentDepth == row.student && guided.teacherDepth == row.teacher)
             #expect(guided.guidanceScale == 30 && guided.weight == 0.5 && guided.window == TimeWindow(0.4, 0.7))
             #expect(stages[0].steps == 200_000 && stages[1].steps == row.steps)

@@ -29,7 +29,8 @@ extension TrainingTests {
                 try train(tinyConfiguration("plain", [Setting("steps", 3)]), in: folder)
                 // As if the process had been killed after step 4, in the middle of a line.
                 let metrics = folder + "/metrics.jsonl"
-                let more = try String(contentsOfFile: metrics, encoding: .utf8)
+                let more =
+                    try String(contentsOfFile: metrics, encoding: .utf8)
                     + "{\"step\":3,\"stage\":\"plain\",\"denoisingLoss\":1}\n{\"step\":4,\"sta"
                 try more.write(toFile: metrics, atomically: true, encoding: .utf8)
                 try train(tinyConfiguration("plain"), in: folder)

@@ -46,7 +46,8 @@ public struct StepBenchmark {
         }
         return Result(
             stepSeconds: seconds, flopsPerStep: Double(c.batch) * CostEstimate(c).stepFLOPs,
-            matmulFLOPsPerSecond: Self.matmulRate(on: device), peakBytes: ProcessMemory.peakBytes, firstLoss: losses.first ?? 0,
+            matmulFLOPsPerSecond: Self.matmulRate(on: device), peakBytes: ProcessMemory.peakBytes,
+            firstLoss: losses.first ?? 0,
             lastLoss: losses.last ?? 0)
     }
 
