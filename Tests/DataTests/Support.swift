@@ -4,10 +4,15 @@ import Foundation
 import Synchronization
 
 /// A folder that is removed with its contents when the test is over.
+///
+/// It lies in memory where the system has a place for that, since the tests write thousands of files.
 final class TemporaryFolder {
-    let path = NSTemporaryDirectory() + "transcend-data-\(UUID().uuidString)"
+    let path: String
 
     init() throws {
+        let memory = "/dev/shm/"
+        let place = FileManager.default.isWritableFile(atPath: memory) ? memory : NSTemporaryDirectory()
+        path = place + "transcend-data-\(UUID().uuidString)"
         try FileManager.default.createDirectory(atPath: path, withIntermediateDirectories: true)
     }
 

@@ -3,10 +3,15 @@ import Foundation
 import Testing
 
 /// A folder that is removed with its contents when the test is over.
+///
+/// It lies in memory where the system has a place for that, since the tests write thousands of files.
 final class TemporaryFolder {
-    let path = NSTemporaryDirectory() + "transcend-formats-\(UUID().uuidString)"
+    let path: String
 
     init() throws {
+        let memory = "/dev/shm/"
+        let place = FileManager.default.isWritableFile(atPath: memory) ? memory : NSTemporaryDirectory()
+        path = place + "transcend-formats-\(UUID().uuidString)"
         try FileManager.default.createDirectory(atPath: path, withIntermediateDirectories: true)
     }
 

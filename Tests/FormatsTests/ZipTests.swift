@@ -68,6 +68,17 @@ import Testing
         ) { try archive.read(archive.entries[2]) }
     }
 
+    @Test func entriesThatShareBytesAreRefused() throws {
+        let folder = try TemporaryFolder()
+        var bytes = try contents(fixture("python.zip"))
+        let list = bytes.indices.filter { bytes[$0...].starts(with: [0x50, 0x4B, 0x01, 0x02]) }
+        // The third entry is said to begin where the second does.
+        bytes.replaceSubrange(list[2] + 42..<list[2] + 46, with: bytes[list[1] + 42..<list[1] + 46])
+        let path = try folder.file("shared.zip", bytes)
+        let error = #expect(throws: FileError.self) { try ZipArchive(path: path) }
+        #expect(error?.problem == "entry folder/stored.txt: its data overlap what follows")
+    }
+
     @Test func otherFilesAreNotArchives() throws {
         let path = fixture("python.npy")
         #expect(
