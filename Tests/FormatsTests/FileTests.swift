@@ -10,9 +10,9 @@ import Testing
         try AtomicFile.write(to: path) { writer in
             try writer.write(Array("new ".utf8))
             try writer.write(large)
+            try writer.replace(at: 1, with: Array("EW".utf8))
             try writer.write(Array("end".utf8))
             #expect(writer.offset == 7 + large.count)
-            try writer.replace(at: 1, with: Array("EW".utf8))
             #expect(try contents(path) == Array("old".utf8))
         }
         #expect(try contents(path) == "nEW ".utf8 + large + "end".utf8)
