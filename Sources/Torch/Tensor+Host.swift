@@ -31,7 +31,9 @@ extension Tensor {
         self = .empty(shape, type)
         guard !Failure.isPending else { return }
         precondition(bytes.count == count * type.byteCount, "\(bytes.count) bytes do not fill \(shape) of \(type)")
-        if let source = bytes.baseAddress { ct_data(handle.raw).copyMemory(from: source, byteCount: bytes.count) }
+        // Memory of no elements has no address.
+        guard !bytes.isEmpty, let source = bytes.baseAddress, let target = ct_data(handle.raw) else { return }
+        target.copyMemory(from: source, byteCount: bytes.count)
     }
 
     /// A tensor on the CPU that reads `bytes` in place and keeps `owner` alive; the memory must not be written to.
