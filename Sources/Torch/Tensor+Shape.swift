@@ -55,8 +55,12 @@ extension Tensor {
     /// The elements of the first axis whose numbers `indices` holds.
     public func gathering(_ indices: [Int]) -> Tensor { Op.indexSelect(self, 0, Tensor(indices).to(device)) }
 
-    /// `count` equal parts along an axis.
+    /// `count` equal parts along an axis, whose length `count` must divide.
     public func chunked(_ count: Int, axis: Int) -> [Tensor] {
+        let length = size(axis)
+        if !Failure.isPending, length % count != 0 {
+            Failure.report("chunk", [shape], "\(count) equal parts do not make \(length)")
+        }
         let parts = Op.chunk.list(self, count, axis, capacity: count)
         return parts.count == count ? parts : [Tensor](repeating: .nothing, count: count)
     }
