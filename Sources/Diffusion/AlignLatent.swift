@@ -16,37 +16,25 @@ public struct AlignLatent: Method {
         case velocity
     }
 
-    /// The block that is aligned, counted from 1.
-    public var studentDepth: Int
-    public var weight = 0.5
-    public var window = TimeWindow(0.4, 0.7)
-    public var semantics: TimeWindow.Semantics
-    @Nullable public var stopStep: Int?
-    public var headWidth: Int
+    public var alignment: AlignmentSettings
     public var target: Target
 
     public init(defaultsFor network: SiTConfiguration, reading: Reading) {
-        studentDepth = min(2, network.depth)
-        semantics = reading.semantics
-        headWidth = defaultHeadWidth(for: network)
+        alignment = AlignmentSettings(
+            studentDepth: min(2, network.depth), semantics: reading.semantics, for: network)
         target = reading == .paper ? .latent : .velocity
     }
 
-    public func problem(for network: SiTConfiguration) -> String? {
-        alignmentProblem(
-            depth: ("student depth", studentDepth), of: network, weight: weight, window: window, stopStep: stopStep,
-            headWidth: headWidth)
-    }
+    public func problem(for network: SiTConfiguration) -> String? { alignment.problem(for: network) }
 
     public func objective(for network: SiTConfiguration, teacher: SiT?, on device: Device) -> any Objective {
         AlignLatentObjective(
-            settings: self, head: LatentHead(network, width: headWidth, on: device))
+            settings: self, head: LatentHead(network, width: alignment.headWidth, on: device))
     }
 
     public func addedFLOPs(for network: SiTConfiguration) -> Double {
-        let share = semantics == .perSample ? window.high - window.low : 1
         let output = 2 * Double(network.tokens * network.hidden * network.patchValues)
-        return 3 * share * (projectorFLOPs(network, width: headWidth) + output)
+        return 3 * alignment.computedShare * (projectorFLOPs(network, width: alignment.headWidth) + output)
     }
 }
 
@@ -54,25 +42,18 @@ private struct AlignLatentObjective: Objective {
     let settings: AlignLatent
     let head: LatentHead
 
-    var featureDepths: Set<Int> { [settings.studentDepth] }
-    var alignmentTerm: AlignmentTerm? {
-        AlignmentTerm(
-            weight: settings.weight, window: settings.window, semantics: settings.semantics,
-            stopStep: settings.stopStep)
-    }
+    var featureDepths: Set<Int> { [settings.alignment.studentDepth] }
+    var alignmentSettings: AlignmentSettings? { settings.alignment }
 
     func walk(_ visit: inout Walk) { visit("", head) }
 
     func alignment(_ features: [Int: Tensor], _ batch: NoisedBatch) -> Alignment {
-        let tokens = features[settings.studentDepth]!
+        let tokens = features[settings.alignment.studentDepth]!
         let target = settings.target == .latent ? batch.clean : batch.velocity
         return Alignment(
             perSample: (head(tokens) - target).square().meanPerSample(), features: tokens, target: target)
     }
 }
-
-/// 2048 as published for sizes S and above, 4 D for smaller networks.
-func defaultHeadWidth(for network: SiTConfiguration) -> Int { network.hidden >= 384 ? 2048 : 4 * network.hidden }
 
 /// FLOPs of a projector D -> width -> width -> D over the tokens of one image.
 func projectorFLOPs(_ network: SiTConfiguration, width: Int) -> Double {

@@ -36,23 +36,6 @@ public enum Methods {
     public static func named(_ name: String) -> (any Method.Type)? { all.first { $0.name == name } }
 }
 
-/// What the settings of methods that align have in common to check.
-func alignmentProblem(
-    depth: (name: String, block: Int), of network: SiTConfiguration, weight: Double, window: TimeWindow,
-    stopStep: Int?, headWidth: Int
-) -> String? {
-    if depth.block < 1 || depth.block > network.depth {
-        return "\(depth.name) \(depth.block) is no block of a network of \(network.depth); choose 1 to \(network.depth)"
-    }
-    if !(window.low >= 0 && window.high <= 1 && window.low <= window.high) {
-        return "the window [\(window.low), \(window.high)] must satisfy 0 <= low <= high <= 1"
-    }
-    if !(weight >= 0 && weight.isFinite) { return "the weight \(weight) of the alignment must be 0 or more" }
-    if headWidth < 1 || headWidth > 1 << 20 { return "the head's width \(headWidth) must be 1 to \(1 << 20)" }
-    if let stopStep, stopStep < 0 { return "the stop step \(stopStep) must be 0 or more" }
-    return nil
-}
-
 /// A setting that may be absent and is then written as null, so that a stored configuration shows every key.
 @propertyWrapper
 public struct Nullable<Value: Codable & Sendable & Equatable>: Codable, Sendable, Equatable {

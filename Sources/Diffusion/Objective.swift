@@ -1,16 +1,6 @@
 import Models
 import Torch
 
-/// Where and how strongly features are aligned; what all methods that align have in common.
-public struct AlignmentTerm: Sendable {
-    /// Weight of the term beside the denoising loss (lambda).
-    public let weight: Double
-    public let window: TimeWindow
-    public let semantics: TimeWindow.Semantics
-    /// From this step on (steps count from 0) the term is left out; nil: never.
-    public let stopStep: Int?
-}
-
 /// The alignment loss of some samples.
 public struct Alignment: Sendable {
     /// [B].
@@ -26,7 +16,7 @@ public protocol Objective: Module {
     /// Blocks, counted from 1, whose output the objective reads.
     var featureDepths: Set<Int> { get }
     /// nil where nothing is aligned.
-    var alignmentTerm: AlignmentTerm? { get }
+    var alignmentSettings: AlignmentSettings? { get }
     /// The loss of the samples given: `features` [B, N, D] by block, and the same samples' batch.
     func alignment(_ features: [Int: Tensor], _ batch: NoisedBatch) -> Alignment
     /// The objective without what is needed for alignment only, such as a teacher, once the stop step is reached.
@@ -63,26 +53,26 @@ public func losses(
     mode: LossMode = .training
 ) -> Losses {
     let noised = batch.noised(along: path)
-    let term = objective.alignmentTerm.flatMap { step < $0.stopStep ?? .max ? $0 : nil }
+    let settings = objective.alignmentSettings.flatMap { $0.hasStopped(at: step) ? nil : $0 }
     let output = network(
-        noised.input, noised.t, batch.seenLabels, features: term == nil ? [] : objective.featureDepths)
+        noised.input, noised.t, batch.seenLabels, features: settings == nil ? [] : objective.featureDepths)
     let denoising = ((output.velocity ?? .zeros(like: noised.velocity)) - noised.velocity).square().meanPerSample()
-    guard let term, let aligned = align(output.features, noised, batch, objective, term, mode) else {
+    guard let settings, let aligned = align(output.features, noised, batch, objective, settings, mode) else {
         return Losses(total: denoising.mean(), denoising: denoising, alignment: nil, alignmentMean: nil)
     }
     return Losses(
-        total: denoising.mean() + term.weight * aligned.mean, denoising: denoising, alignment: aligned.alignment,
+        total: denoising.mean() + settings.weight * aligned.mean, denoising: denoising, alignment: aligned.alignment,
         alignmentMean: aligned.mean)
 }
 
 /// The alignment of the samples that count, and its mean over the batch; nil if none counts.
 private func align(
     _ features: [Int: Tensor], _ noised: NoisedBatch, _ batch: Batch, _ objective: any Objective,
-    _ term: AlignmentTerm, _ mode: LossMode
+    _ settings: AlignmentSettings, _ mode: LossMode
 ) -> (alignment: Alignment, mean: Tensor)? {
-    let inside = batch.times.map(term.window.contains)
-    let share = Double(batch.globalTimes.count(where: term.window.contains)) / Double(batch.globalTimes.count)
-    switch (term.semantics, mode) {
+    let inside = batch.times.map(settings.window.contains)
+    let share = Double(batch.globalTimes.count(where: settings.window.contains)) / Double(batch.globalTimes.count)
+    switch (settings.semantics, mode) {
     case (.batchMean, .training) where share == 0:
         return nil
     case (.batchMean, _):

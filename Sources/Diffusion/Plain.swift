@@ -18,7 +18,7 @@ public struct Plain: Method {
 
 private struct PlainObjective: Objective {
     var featureDepths: Set<Int> { [] }
-    var alignmentTerm: AlignmentTerm? { nil }
+    var alignmentSettings: AlignmentSettings? { nil }
 
     func walk(_ visit: inout Walk) {}
 

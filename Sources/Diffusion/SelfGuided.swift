@@ -16,51 +16,43 @@ public struct SelfGuided: Method {
         case ema
     }
 
-    /// The student's block and the teacher's, counted from 1.
-    public var studentDepth: Int
+    public var alignment: AlignmentSettings
+    /// The teacher's block that is followed, counted from 1.
     public var teacherDepth: Int
     /// w, the amplification of the class's direction in feature space.
     public var guidanceScale = 30.0
-    public var weight = 0.5
-    public var window = TimeWindow(0.4, 0.7)
-    public var semantics: TimeWindow.Semantics
-    @Nullable public var stopStep: Int?
-    public var headWidth: Int
     public var teacherWeights = TeacherWeights.raw
 
     /// Blocks 6 and 8 of 12, 8 and 16 of 24 and 28 as published; else about 1/2 and 2/3.
     public init(defaultsFor network: SiTConfiguration, reading: Reading) {
-        (studentDepth, teacherDepth) =
+        let (student, teacher) =
             switch network.depth {
             case 12: (6, 8)
             case 24, 28: (8, 16)
             default: (max(1, network.depth / 2), max(1, (2 * network.depth + 1) / 3))
             }
-        semantics = reading.semantics
-        headWidth = defaultHeadWidth(for: network)
+        alignment = AlignmentSettings(studentDepth: student, semantics: reading.semantics, for: network)
+        teacherDepth = teacher
     }
 
     public func problem(for network: SiTConfiguration) -> String? {
         if teacherDepth < 1 || teacherDepth > network.depth {
-            return
-                "teacher depth \(teacherDepth) is no block of a network of \(network.depth); choose 1 to \(network.depth)"
+            return blockProblem("teacher depth", teacherDepth, of: network)
         }
         if !guidanceScale.isFinite { return "the guidance scale \(guidanceScale) must be a number" }
-        return alignmentProblem(
-            depth: ("student depth", studentDepth), of: network, weight: weight, window: window, stopStep: stopStep,
-            headWidth: headWidth)
+        return alignment.problem(for: network)
     }
 
     public func objective(for network: SiTConfiguration, teacher: SiT?, on device: Device) -> any Objective {
         SelfGuidedObjective(
             settings: self,
-            head: Projector(network.hidden, width: headWidth, outputs: network.hidden, on: device), teacher: teacher)
+            head: Projector(network.hidden, width: alignment.headWidth, outputs: network.hidden, on: device),
+            teacher: teacher)
     }
 
     public func addedFLOPs(for network: SiTConfiguration) -> Double {
-        let share = semantics == .perSample ? window.high - window.low : 1
         let teacher = 2 * network.forwardFLOPs(blocks: teacherDepth)
-        return share * (3 * projectorFLOPs(network, width: headWidth) + teacher)
+        return alignment.computedShare * (3 * projectorFLOPs(network, width: alignment.headWidth) + teacher)
     }
 }
 
@@ -70,18 +62,14 @@ private struct SelfGuidedObjective: Objective {
     /// nil once the stop step has released it.
     let teacher: SiT?
 
-    var featureDepths: Set<Int> { [settings.studentDepth] }
-    var alignmentTerm: AlignmentTerm? {
-        AlignmentTerm(
-            weight: settings.weight, window: settings.window, semantics: settings.semantics,
-            stopStep: settings.stopStep)
-    }
+    var featureDepths: Set<Int> { [settings.alignment.studentDepth] }
+    var alignmentSettings: AlignmentSettings? { settings.alignment }
 
     func walk(_ visit: inout Walk) { visit("projectors", head) }
 
     func alignment(_ features: [Int: Tensor], _ batch: NoisedBatch) -> Alignment {
         guard let teacher else { preconditionFailure("the teacher was released before the alignment ended") }
-        let tokens = features[settings.studentDepth]!
+        let tokens = features[settings.alignment.studentDepth]!
         let target = guidedFeatures(
             of: teacher, batch, depth: settings.teacherDepth, scale: settings.guidanceScale)
         return Alignment(

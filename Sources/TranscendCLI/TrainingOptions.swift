@@ -82,12 +82,12 @@ struct TrainingOptions: ParsableArguments {
         add("device", device.map(JSONValue.string), "--device")
         add("output.checkpointEvery", checkpointEvery.map(integer), "--checkpoint-every")
         add("output.sampleEvery", sampleEvery.map(integer), "--sample-every")
-        add("method.studentDepth", studentDepth.map(integer), "--student-depth")
+        add("method.alignment.studentDepth", studentDepth.map(integer), "--student-depth")
         add("method.teacherDepth", teacherDepth.map(integer), "--teacher-depth")
         add("method.guidanceScale", guidanceScale.map(JSONValue.number), "--guidance-scale")
-        if !window.isEmpty { add("method.window", .array(window.map(JSONValue.number)), "--window") }
+        if !window.isEmpty { add("method.alignment.window", .array(window.map(JSONValue.number)), "--window") }
         add("method.target", target.map(JSONValue.string), "--target")
-        add("method.headWidth", headWidth.map(integer), "--head-width")
+        add("method.alignment.headWidth", headWidth.map(integer), "--head-width")
         add("teacher", teacher.map(path), "--teacher")
         add("initialWeights", initialWeights.map(path), "--init")
         return try all + set.map(Self.assignment)

@@ -10,7 +10,10 @@ import Testing
         (["train", "--stage", "plain"], 2, "--out: give the folder of the run"),
         (["train", "--stage", "plain", "--stepps", "3", "--out", "run"], 2, "Unknown option '--stepps'"),
         (["train", "--stage", "plain", "--steps", "few", "--out", "run"], 2, "'few' is invalid"),
-        (["train", "--stage", "plain", "--window", "0.4", "0.7", "--out", "run"], 2, "no setting method.window"),
+        (
+            ["train", "--stage", "plain", "--window", "0.4", "0.7", "--out", "run"], 2,
+            "no setting method.alignment.window"
+        ),
         (["train", "--stage", "selfguided", "--preset", "demo", "--out", "run"], 2, "give its --teacher CHECKPOINT"),
         (["pipeline", "--preset", "dem", "--out", "run"], 2, "did you mean demo?"),
         (["pipeline", "--preset", "demo", "--reading", "mine", "--out", "run"], 2, "choose paper or published"),

@@ -20,9 +20,11 @@ import Transcend
                 .pipeline(stages: Pipeline.stages)
             let align = try #require(stages[0].method.method as? AlignLatent)
             let guided = try #require(stages[1].method.method as? SelfGuided)
-            #expect(align.studentDepth == 2 && align.target == .latent && align.headWidth == 2048)
-            #expect(guided.studentDepth == row.student && guided.teacherDepth == row.teacher)
-            #expect(guided.guidanceScale == 30 && guided.weight == 0.5 && guided.window == TimeWindow(0.4, 0.7))
+            #expect(align.alignment.studentDepth == 2 && align.target == .latent && align.alignment.headWidth == 2048)
+            #expect(guided.alignment.studentDepth == row.student && guided.teacherDepth == row.teacher)
+            #expect(
+                guided.guidanceScale == 30 && guided.alignment.weight == 0.5
+                    && guided.alignment.window == TimeWindow(0.4, 0.7))
             #expect(stages[0].steps == 200_000 && stages[1].steps == row.steps)
             #expect(stages[1].batch == 256 && stages[1].schedule.learningRate == 1e-4)
             #expect(stages[1].optimizer.emaDecay == 0.9999 && stages[1].network.qkNorm)
@@ -36,7 +38,7 @@ import Transcend
         ] {
             let c = try ConfigurationBuilder(reading: reading).configuration(stage: "align")
             let method = try #require(c.method.method as? AlignLatent)
-            #expect(method.target == target && method.semantics == semantics)
+            #expect(method.target == target && method.alignment.semantics == semantics)
         }
     }
 
@@ -70,8 +72,8 @@ import Transcend
             "method.teacherDepth", "13",
             "teacher depth 13 is no block of a network of 12; choose 1 to 12"
         ),
-        ("method.window", "[0.7, 0.4]", "the window [0.7, 0.4] must satisfy 0 <= low <= high <= 1"),
-        ("method.window", "[0.7]", "method.window: a window is two numbers, [low, high]"),
+        ("method.alignment.window", "[0.7, 0.4]", "the window [0.7, 0.4] must satisfy 0 <= low <= high <= 1"),
+        ("method.alignment.window", "[0.7]", "method.alignment.window: a window is two numbers, [low, high]"),
         ("device", "\"tpu\"", "the device tpu is unknown; choose auto, cpu, cuda or cuda:N"),
         ("precision", "\"bf16\"", "training in bf16 is not part of this version; use --precision f32"),
         ("optimizer.emaDecay", "1", "the decay 1.0 of the average must be 0 or more and below 1"),

@@ -22,15 +22,19 @@ func withTemporaryFolder<Result>(_ body: (String) throws -> Result) throws -> Re
 func tinySettings(_ more: [Setting] = []) -> [Setting] {
     [
         Setting("network.hidden", 16), Setting("network.depth", 2), Setting("network.heads", 2),
-        Setting("network.patchSize", 6), Setting("batch", 8), Setting("steps", 6), Setting("method.headWidth", 16),
-        Setting("method.studentDepth", 1), Setting("method.teacherDepth", 2), Setting("output.logEvery", 1),
+        Setting("network.patchSize", 6), Setting("batch", 8), Setting("steps", 6),
+        Setting("method.alignment.headWidth", 16),
+        Setting("method.alignment.studentDepth", 1), Setting("method.teacherDepth", 2), Setting("output.logEvery", 1),
         Setting("output.checkpointEvery", 3), Setting("output.sampleEvery", 0), Setting("schedule.warmupSteps", 0),
     ] + more
 }
 
 /// The configuration of such a run.
 func tinyConfiguration(_ stage: String, _ more: [Setting] = []) throws -> TrainingConfiguration {
-    let known = ["plain": ["headWidth", "studentDepth", "teacherDepth"], "align": ["teacherDepth"]][stage] ?? []
+    let known =
+        [
+            "plain": ["alignment.headWidth", "alignment.studentDepth", "teacherDepth"], "align": ["teacherDepth"],
+        ][stage] ?? []
     let settings = tinySettings(more).filter { setting in !known.contains { setting.key == "method." + $0 } }
     return try ConfigurationBuilder(preset: .named("demo"), settings: settings).configuration(stage: stage)
 }

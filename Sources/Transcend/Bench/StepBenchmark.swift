@@ -41,7 +41,7 @@ public struct StepBenchmark {
             device.synchronize()
             if step >= warmup { seconds.append(Double(DispatchTime.now().uptimeNanoseconds - start) * 1e-9) }
             losses.append(
-                report.denoisingLoss + (state.objective.alignmentTerm?.weight ?? 0) * (report.alignmentLoss ?? 0))
+                report.denoisingLoss + (state.objective.alignmentSettings?.weight ?? 0) * (report.alignmentLoss ?? 0))
             progress(step + 1)
         }
         return Result(

@@ -31,11 +31,12 @@ extension Preset {
                     Setting("batch", 32), Setting("schedule.learningRate", 0.0015),
                     Setting("schedule.warmupSteps", 50), Setting("optimizer.emaDecay", 0.99),
                     Setting("output.checkpointEvery", 200), Setting("output.sampleEvery", 400),
-                    Setting("method.headWidth", 256),
+                    Setting("method.alignment.headWidth", 256),
                 ],
-                align: [Setting("steps", 800), Setting("method.studentDepth", 2)],
+                align: [Setting("steps", 800), Setting("method.alignment.studentDepth", 2)],
                 selfguided: [
-                    Setting("steps", 1200), Setting("method.studentDepth", 3), Setting("method.teacherDepth", 4),
+                    Setting("steps", 1200), Setting("method.alignment.studentDepth", 3),
+                    Setting("method.teacherDepth", 4),
                     Setting("method.guidanceScale", 3),
                 ]),
             Preset(
@@ -46,9 +47,10 @@ extension Preset {
                     Setting("output.checkpointEvery", 500), Setting("output.sampleEvery", 500),
                     Setting("data.flips", true),
                 ],
-                align: [Setting("steps", 2000), Setting("method.studentDepth", 2)],
+                align: [Setting("steps", 2000), Setting("method.alignment.studentDepth", 2)],
                 selfguided: [
-                    Setting("steps", 4000), Setting("method.studentDepth", 4), Setting("method.teacherDepth", 5),
+                    Setting("steps", 4000), Setting("method.alignment.studentDepth", 4),
+                    Setting("method.teacherDepth", 5),
                     Setting("method.guidanceScale", 5),
                 ]),
         ]

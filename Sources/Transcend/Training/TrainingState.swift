@@ -70,7 +70,7 @@ public final class TrainingState {
     }
 
     private func releaseTeacherWhenDue() {
-        if let stop = objective.alignmentTerm?.stopStep, step >= stop { objective = objective.withoutAlignment() }
+        if let stop = objective.alignmentSettings?.stopStep, step >= stop { objective = objective.withoutAlignment() }
     }
 }
 

@@ -62,7 +62,7 @@ enum GoldenChecks {
         configuration.emaDecay = try golden.setting("ema_decay", \.double)
         let learningRate = try golden.setting("learning_rate", \.double)
         let state = try golden.trainingState(configuration)
-        let weight = state.objective.alignmentTerm?.weight ?? 0
+        let weight = state.objective.alignmentSettings?.weight ?? 0
         var totals: [Double] = []
         var norms: [Double] = []
         for step in 0..<(try golden.setting("steps", \.int)) {

@@ -52,24 +52,24 @@ extension GoldenFile {
             guard let bounds = value.elements?.compactMap(\.double), bounds.count == 2 else { return nil }
             return TimeWindow(bounds[0], bounds[1])
         }
-        let semantics = try setting("semantics") { $0.string.flatMap(TimeWindow.Semantics.init) }
-        let stopStep = settings["stop_step"]?.int
-        let width = file.entries[try headPrefix() + "0.weight"]?.shape.first ?? 0
+        var alignment = AlignmentSettings(
+            studentDepth: try setting("student_depth", \.int),
+            semantics: try setting("semantics") { $0.string.flatMap(TimeWindow.Semantics.init) }, for: network)
+        alignment.window = window
+        alignment.weight = try setting("weight", \.double)
+        alignment.stopStep = settings["stop_step"]?.int
+        alignment.headWidth = file.entries[try headPrefix() + "0.weight"]?.shape.first ?? 0
         switch stage {
         case AlignLatent.name:
             var method = AlignLatent(defaultsFor: network, reading: .paper)
-            (method.window, method.semantics, method.stopStep, method.headWidth) = (window, semantics, stopStep, width)
-            method.studentDepth = try setting("student_depth", \.int)
-            method.weight = try setting("weight", \.double)
+            method.alignment = alignment
             method.target = try setting("target") { $0.string.flatMap(AlignLatent.Target.init) }
             return method
         case SelfGuided.name:
             var method = SelfGuided(defaultsFor: network, reading: .paper)
-            (method.window, method.semantics, method.stopStep, method.headWidth) = (window, semantics, stopStep, width)
-            method.studentDepth = try setting("student_depth", \.int)
+            method.alignment = alignment
             method.teacherDepth = try setting("teacher_depth", \.int)
             method.guidanceScale = try setting("guidance_scale", \.double)
-            method.weight = try setting("weight", \.double)
             return method
         default:
             throw FileError(file.mapping.path, "has the unknown stage \"\(stage)\"")
