@@ -63,7 +63,10 @@ public struct SiTConfiguration: Codable, Sendable, Equatable {
             return "the hidden size \(hidden) is no multiple of 4, which the position table needs"
         }
         if !(mlpRatio > 0 && mlpRatio <= 64) {
-            return "the MLP ratio is \(mlpRatio); give a number above 0, 4 as a rule"
+            return "the MLP ratio is \(mlpRatio); give a number above 0 and up to 64, 4 as a rule"
+        }
+        if mlpWidth < 1 {
+            return "the MLP ratio \(mlpRatio) leaves no width for a hidden size of \(hidden); 4 is the rule"
         }
         return nil
     }
