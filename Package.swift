@@ -46,11 +46,10 @@ let package = Package(
             dependencies: ["Transcend", .product(name: "ArgumentParser", package: "swift-argument-parser")]),
 
         .testTarget(name: "FormatsTests", dependencies: ["Formats"], exclude: ["Fixtures"]),
-        .testTarget(name: "TorchTests", dependencies: ["Torch"]),
-        .testTarget(name: "DataTests", dependencies: ["Data", "Torch", "Formats"], exclude: ["Fixtures"]),
-        .testTarget(name: "DiffusionTests", dependencies: ["Diffusion"]),
-        .testTarget(
-            name: "TranscendTests", dependencies: ["Transcend", "Diffusion", "Models", "Data", "Torch", "Formats"]),
+        .testTarget(name: "TorchTests", dependencies: ["Torch", "Formats"]),
+        .testTarget(name: "DataTests", dependencies: ["Data"]),
+        .testTarget(name: "DiffusionTests", dependencies: ["Diffusion", "Models", "Torch"]),
+        .testTarget(name: "TranscendTests", dependencies: ["Transcend"]),
         .testTarget(name: "CommandLineTests", dependencies: ["TranscendCLI"]),
     ],
     swiftLanguageModes: [.v6],

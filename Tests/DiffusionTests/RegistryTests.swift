@@ -1,0 +1,126 @@
+import Diffusion
+import Foundation
+import Models
+import Testing
+
+/// A setting that is impossible, and the sentence about it.
+private struct Problem: Sendable, CustomTestStringConvertible {
+    let method: any Method
+    let testDescription: String
+
+    init(_ method: any Method, _ problem: String) { (self.method, testDescription) = (method, problem) }
+
+    static let all = [
+        Problem(align { $0.studentDepth = 0 }, "student depth 0 is no block of a network of 3; choose 1 to 3"),
+        Problem(align { $0.studentDepth = 4 }, "student depth 4 is no block of a network of 3; choose 1 to 3"),
+        Problem(
+            align { $0.window = TimeWindow(0.7, 0.4) }, "the window [0.7, 0.4] must satisfy 0 <= low <= high <= 1"),
+        Problem(
+            align { $0.window = TimeWindow(-0.1, 0.4) }, "the window [-0.1, 0.4] must satisfy 0 <= low <= high <= 1"),
+        Problem(
+            align { $0.window = TimeWindow(0, .nan) }, "the window [0.0, nan] must satisfy 0 <= low <= high <= 1"),
+        Problem(align { $0.weight = -1 }, "the weight -1.0 of the alignment must be 0 or more"),
+        Problem(align { $0.weight = .infinity }, "the weight inf of the alignment must be 0 or more"),
+        Problem(align { $0.headWidth = 0 }, "the head's width 0 must be 1 to 1048576"),
+        Problem(align { $0.stopStep = -1 }, "the stop step -1 must be 0 or more"),
+        Problem(selfGuided { $0.studentDepth = 4 }, "student depth 4 is no block of a network of 3; choose 1 to 3"),
+        Problem(selfGuided { $0.teacherDepth = 0 }, "teacher depth 0 is no block of a network of 3; choose 1 to 3"),
+        Problem(selfGuided { $0.teacherDepth = 9 }, "teacher depth 9 is no block of a network of 3; choose 1 to 3"),
+        Problem(selfGuided { $0.guidanceScale = .nan }, "the guidance scale nan must be a number"),
+        Problem(selfGuided { $0.weight = .nan }, "the weight nan of the alignment must be 0 or more"),
+    ]
+}
+
+extension MethodTests {
+    @Suite struct RegistryTests {
+        @Test func methodsAreFoundByName() {
+            #expect(Methods.all.map { $0.name } == ["plain", "align", "selfguided"])
+            for method in Methods.all { #expect(Methods.named(method.name) == method) }
+            #expect(Methods.named("repa") == nil)
+            #expect(Methods.all.filter { $0.needsTeacher }.map { $0.name } == ["selfguided"])
+        }
+
+        @Test(arguments: ["plain", "align", "selfguided"], Reading.allCases)
+        func settingsComeBackEqual(name: String, reading: Reading) throws {
+            func roundTrip<M: Method>(_ type: M.Type) throws {
+                let settings = M(defaultsFor: small, reading: reading)
+                #expect(settings.problem(for: small) == nil)
+                #expect(try JSONDecoder().decode(M.self, from: JSONEncoder().encode(settings)) == settings)
+            }
+            let method = try #require(Methods.named(name))
+            try roundTrip(method)
+        }
+
+        @Test func changedSettingsComeBackEqual() throws {
+            let settings = selfGuided {
+                ($0.studentDepth, $0.teacherDepth, $0.guidanceScale, $0.weight) = (3, 1, 5, 0.25)
+                ($0.window, $0.semantics, $0.stopStep) = (TimeWindow(0.125, 0.875), .batchMean, 1000)
+                ($0.headWidth, $0.teacherWeights) = (24, .ema)
+            }
+            #expect(try JSONDecoder().decode(SelfGuided.self, from: JSONEncoder().encode(settings)) == settings)
+        }
+
+        @Test func storedSettingsShowEveryKey() throws {
+            let encoder = JSONEncoder()
+            encoder.outputFormatting = .sortedKeys
+            func text(_ value: some Encodable) throws -> String {
+                String(decoding: try encoder.encode(value), as: UTF8.self)
+            }
+            #expect(
+                try text(align { $0.weight = 0.5 })
+                    == #"{"headWidth":16,"semantics":"per-sample","stopStep":null,"studentDepth":2,"target":"latent","#
+                    + #""weight":0.5,"window":[0.4,0.7]}"#)
+            #expect(try text(selfGuided()).contains(#""stopStep":null"#))
+            #expect(try text(selfGuided { $0.stopStep = 7 }).contains(#""stopStep":7"#))
+            #expect(try text(Guidance()) == #"{"channels":null,"high":1,"low":0,"scale":1}"#)
+        }
+
+        @Test(arguments: ["[0.4]", "[0.4, 0.7, 1]", "[]", "0.4", "{}"])
+        func aWindowIsTwoNumbers(json: String) {
+            #expect(throws: DecodingError.self) { try JSONDecoder().decode(TimeWindow.self, from: Data(json.utf8)) }
+        }
+
+        @Test(arguments: Problem.all)
+        private func impossibleSettingsAreNamed(problem: Problem) {
+            #expect(problem.method.problem(for: small) == problem.testDescription)
+        }
+
+        /// METHOD: blocks 2, 6 and 8 of 12; 8 and 16 of 24 and of 28; elsewhere about 1/2 and 2/3.
+        @Test(arguments: [
+            (12, 2, 6, 8), (24, 2, 8, 16), (28, 2, 8, 16), (6, 2, 3, 4), (4, 2, 2, 3), (2, 2, 1, 1), (1, 1, 1, 1),
+        ])
+        func blocksFollowTheDepth(depth: Int, stageOne: Int, student: Int, teacher: Int) {
+            var network = small
+            network.depth = depth
+            #expect(AlignLatent(defaultsFor: network, reading: .paper).studentDepth == stageOne)
+            let settings = SelfGuided(defaultsFor: network, reading: .paper)
+            #expect((settings.studentDepth, settings.teacherDepth) == (student, teacher))
+        }
+
+        @Test func theTwoReadingsDifferInTargetAndWindow() {
+            var paper = AlignLatent(defaultsFor: small, reading: .paper)
+            #expect((paper.target, paper.semantics) == (.latent, .perSample))
+            (paper.target, paper.semantics) = (.velocity, .batchMean)
+            #expect(paper == AlignLatent(defaultsFor: small, reading: .published))
+            var second = SelfGuided(defaultsFor: small, reading: .paper)
+            #expect((second.semantics, second.guidanceScale, second.weight) == (.perSample, 30, 0.5))
+            second.semantics = .batchMean
+            #expect(second == SelfGuided(defaultsFor: small, reading: .published))
+        }
+
+        /// Numbers of the reference's benchmark for SiT-B/2, width 2048: `step_flops(c, stage, 8, inside, 2048)` less
+        /// three forward passes, with inside 0.3 (only those samples are computed) and 1. 0.7 - 0.4 is off by 1e-16.
+        @Test(arguments: [
+            (Reading.paper, 3_387_949_056.0, 21_781_964_390.4), (.published, 11_293_163_520, 72_606_547_968),
+        ])
+        func addedWorkIsCountedAsByTheReference(reading: Reading, stageOne: Double, stageTwo: Double) throws {
+            let network = try #require(SiTConfiguration(named: "SiT-B/2"))
+            let align = AlignLatent(defaultsFor: network, reading: reading)
+            let guided = SelfGuided(defaultsFor: network, reading: reading)
+            #expect(align.headWidth == 2048 && guided.headWidth == 2048)
+            expectClose(
+                [align.addedFLOPs(for: network), guided.addedFLOPs(for: network)], [stageOne, stageTwo], 1e-12)
+            #expect(Plain(defaultsFor: network, reading: reading).addedFLOPs(for: network) == 0)
+        }
+    }
+}
