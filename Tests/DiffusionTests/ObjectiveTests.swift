@@ -48,8 +48,8 @@ extension MethodTests {
         /// Two of four samples inside, none of them in the first half.
         private let mixed: [Float] = [0.1, 0.9, 0.5, 0.65]
 
-        /// Head and teacher see 2 samples in one mode and 4 in the other. Float32 sums products of other sizes in another
-        /// order: 1e-7 for each operation, on gradients around 1.
+        /// Head and teacher see 2 samples in one mode and 4 in the other. Float32 sums products of other sizes in
+        /// another order: 1e-7 for each operation, on gradients around 1.
         @Test(arguments: ObjectiveCase.all, [[0.1, 0.9, 0.5, 0.65], [0.4, 0.7, 0.5, 0.6], [0.5, 0.1, 0.2, 0.3]])
         func bothModesHaveTheSameLossAndGradients(method: ObjectiveCase, times: [Float]) throws {
             let batch = batch(at: times)

@@ -4,7 +4,7 @@ import Models
 import Testing
 import Torch
 
-/// A network whose velocity is known: everywhere silu(strength of the label) in channel 0 and -2 silu(...) in channel 1.
+/// A network whose velocity is known: silu(strength of the label) all over channel 0, and -2 times that in channel 1.
 ///
 /// The final scale of -1 removes the tokens; what is left is the shift, here the label's first number after SiLU.
 private func labelFlow(_ strengths: [Float]) -> SiT {

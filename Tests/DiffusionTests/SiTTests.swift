@@ -9,7 +9,8 @@ extension MethodTests {
         private let t = Tensor([0.1, 0.5, 1] as [Float])
         private let y = Tensor([0, 2, 3])
 
-        /// The names and their order in PyTorch: `[n for n, _ in SiT(SiTConfig(depth=1, qk_norm=True)).named_parameters()]`.
+        /// The names and their order in PyTorch, with the reference's sit.py:
+        /// `[n for n, _ in SiT(SiTConfig(depth=1, qk_norm=True)).named_parameters()]`.
         @Test func parametersHaveThePublishedNamesAndOrder() {
             var configuration = small
             configuration.depth = 1

@@ -86,6 +86,7 @@ extension EngineTests {
             let parameters = zip(inputs, function.shapes).map { Parameter($0, shape: $1) }
             let output = function.engine(parameters.map { $0.value.to(.F64) })
             let expected = function.formula(inputs)
+            try #require(output.count == expected.count)
             expectClose(output.doubles, expected, 1e-12)
 
             // A sum with different weights sees every element of the output by itself.

@@ -8,8 +8,8 @@ extension EngineTests {
             initializer.values(shape, Draws(seed: 3), item).map(Double.init)
         }
 
-        /// Uniform within b = sqrt(6 / (in + out)): variance b^2 / 3. Four standard errors: the fourth moment b^4 / 5 makes
-        /// the variance of the sample's variance (1/5 - 1/9) b^4 / n. A kernel counts as the matrix [out, in * k * k].
+        /// Uniform within b = sqrt(6 / (in + out)): variance b^2 / 3. Four standard errors: the fourth moment b^4 / 5
+        /// makes the variance of the sample's variance (1/5 - 1/9) b^4 / n. A kernel counts as [out, in * k * k].
         @Test(arguments: [([96, 160], 96 + 160), ([64, 3, 8, 8], 64 + 3 * 8 * 8), ([160, 96], 256)])
         func xavierIsUniformWithinItsBound(shape: [Int], fans: Int) {
             let values = values(.xavierUniform, shape)

@@ -47,8 +47,8 @@ extension EngineTests {
             (parameter.value * Tensor(gradient, shape: parameter.value.shape).to(.F32)).sum().backward()
         }
 
-        /// Values of size 1 are rounded in each of 20 steps by 6e-8 at most; 3e-6 leaves room for the moments' rounding,
-        /// and is a 1/3000 of one update.
+        /// Values of size 1 are rounded in each of 20 steps by 6e-8 at most; 3e-6 leaves room for the moments'
+        /// rounding, and is a 1/3000 of one update.
         @Test func twentyStepsAgreeWithTheFormula() {
             let start = [pattern(6), pattern(4, 2)]
             let parameters = [Parameter(start[0], shape: [2, 3]), Parameter(start[1], shape: [4])]
