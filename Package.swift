@@ -47,7 +47,7 @@ let package = Package(
 
         .testTarget(name: "FormatsTests", dependencies: ["Formats"], exclude: ["Fixtures"]),
         .testTarget(name: "TorchTests", dependencies: ["Torch", "Formats"]),
-        .testTarget(name: "DataTests", dependencies: ["Data"]),
+        .testTarget(name: "DataTests", dependencies: ["Data"], exclude: ["Fixtures"]),
         .testTarget(name: "DiffusionTests", dependencies: ["Diffusion", "Models", "Torch"]),
         .testTarget(name: "TranscendTests", dependencies: ["Transcend"]),
         .testTarget(name: "CommandLineTests", dependencies: ["TranscendCLI"]),

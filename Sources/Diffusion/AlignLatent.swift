@@ -6,7 +6,6 @@ import Torch
 /// loss = denoising + weight * mean((head(f_k(x_t)) - target)^2) over t in a window (arXiv 2601.07773).
 public struct AlignLatent: Method {
     public static let name = "align"
-    public static let needsTeacher = false
 
     /// What the head predicts.
     public enum Target: String, Codable, Sendable, CaseIterable {
@@ -24,6 +23,8 @@ public struct AlignLatent: Method {
             studentDepth: min(2, network.depth), semantics: reading.semantics, for: network)
         target = reading == .paper ? .latent : .velocity
     }
+
+    public var followedWeights: NetworkWeights? { nil }
 
     public func problem(for network: SiTConfiguration) -> String? { alignment.problem(for: network) }
 

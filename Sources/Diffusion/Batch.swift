@@ -51,8 +51,8 @@ public struct NoisedBatch: Sendable {
     /// True labels [B].
     public let labels: Tensor
 
-    /// The samples with these numbers.
-    public func gathering(_ samples: [Int]) -> NoisedBatch {
+    /// The samples with these numbers, an int64 vector on the batch's device.
+    public func gathering(_ samples: Tensor) -> NoisedBatch {
         NoisedBatch(
             input: input.gathering(samples), velocity: velocity.gathering(samples), clean: clean.gathering(samples),
             t: t.gathering(samples), labels: labels.gathering(samples))

@@ -17,16 +17,24 @@ public enum Reading: String, Codable, Sendable, CaseIterable {
 public protocol Method: Codable, Sendable, Equatable {
     /// What `--stage` calls it.
     static var name: String { get }
-    /// Whether the objective follows the features of a trained network.
-    static var needsTeacher: Bool { get }
+    /// The weights of the trained network whose features the objective follows; nil if it needs none.
+    var followedWeights: NetworkWeights? { get }
     /// The settings where nothing else is said.
     init(defaultsFor network: SiTConfiguration, reading: Reading)
     /// What is impossible about the settings, in one sentence; nil if nothing is.
     func problem(for network: SiTConfiguration) -> String?
-    /// Builds the objective, its head not yet initialised. `teacher` is there when `needsTeacher`.
+    /// Builds the objective, its head not yet initialised. `teacher` is there where weights of one are asked for.
     func objective(for network: SiTConfiguration, teacher: SiT?, on device: Device) -> any Objective
     /// FLOPs of the matrix products that one image adds to a training step in head and teacher.
     func addedFLOPs(for network: SiTConfiguration) -> Double
+}
+
+/// Which weights of a checkpoint are meant.
+public enum NetworkWeights: String, Codable, Sendable, CaseIterable {
+    /// As the optimiser left them.
+    case raw
+    /// Their running average.
+    case ema
 }
 
 /// The methods that `--stage` knows.

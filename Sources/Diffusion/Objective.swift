@@ -85,10 +85,12 @@ private func align(
     case (.perSample, .training):
         let samples = inside.indices.filter { inside[$0] }
         if samples.isEmpty { return nil }
-        let some =
-            samples.count == inside.count
-            ? objective.alignment(features, noised)
-            : objective.alignment(features.mapValues { $0.gathering(samples) }, noised.gathering(samples))
+        if samples.count == inside.count {
+            let all = objective.alignment(features, noised)
+            return (all, all.perSample.mean())
+        }
+        let chosen = Tensor(samples).to(noised.input.device)
+        let some = objective.alignment(features.mapValues { $0.gathering(chosen) }, noised.gathering(chosen))
         return (some, some.perSample.sum() / Double(inside.count))
     }
 }

@@ -4,10 +4,10 @@ import Torch
 /// Plain flow matching: nothing is aligned.
 public struct Plain: Method {
     public static let name = "plain"
-    public static let needsTeacher = false
 
     public init(defaultsFor network: SiTConfiguration, reading: Reading) {}
 
+    public var followedWeights: NetworkWeights? { nil }
     public func problem(for network: SiTConfiguration) -> String? { nil }
     public func addedFLOPs(for network: SiTConfiguration) -> Double { 0 }
 

@@ -25,6 +25,19 @@ public struct Sampler: Codable, Sendable, Equatable {
         self.guidance = guidance
     }
 
+    /// What is impossible about the settings, in one sentence; nil if nothing is.
+    public var problem: String? {
+        if !(1...100_000).contains(steps) { return "the solver's steps must be 1 to 100000, not \(steps)" }
+        if !(guidance.scale >= 1 && guidance.scale.isFinite) {
+            return "the scale of guidance must be 1 (off) or more, not \(guidance.scale)"
+        }
+        if !(0 <= guidance.low && guidance.low <= guidance.high && guidance.high <= 1) {
+            return "the interval of guidance [\(guidance.low), \(guidance.high)] must satisfy 0 <= low <= high <= 1"
+        }
+        if let channels = guidance.channels, channels < 1 { return "1 or more channels can be guided, not \(channels)" }
+        return nil
+    }
+
     /// noise [B, C, R, R], labels [B] -> samples [B, C, R, R] in float64.
     ///
     /// `increment` gives the standard normal draws of the noisy steps of the SDE, [B, C, R, R] for steps 1, 2, ...;
@@ -42,9 +55,10 @@ public struct Sampler: Codable, Sendable, Equatable {
     }
 
     private func deterministic(_ flow: Flow, _ noise: Tensor, _ progress: (Int) -> Void) -> Tensor {
+        let times = linspace(1, 0, steps + 1)
         var x = noise
         for step in 0..<steps {
-            let (t, next) = (1 - Double(step) / Double(steps), 1 - Double(step + 1) / Double(steps))
+            let (t, next) = (times[step], times[step + 1])
             let isGuided = guidance.isActive(at: t)
             var slope = flow.velocity(x, t, isGuided: isGuided)
             if mode == .heun, step < steps - 1 {
@@ -61,18 +75,27 @@ public struct Sampler: Codable, Sendable, Equatable {
     private func stochastic(
         _ flow: Flow, _ noise: Tensor, _ increment: (Int) -> Tensor, _ progress: (Int) -> Void
     ) -> Tensor {
+        let times = linspace(1, Self.lastNoisyTime, steps)
         var x = noise
-        let interval = steps > 1 ? (1 - Self.lastNoisyTime) / Double(steps - 1) : 0
-        for step in 0..<(steps - 1) {
-            let t = 1 - Double(step) * interval
-            let noisy = (2 * t * interval).squareRoot() * increment(step + 1).to(.F64)
-            x = x - interval * flow.drift(x, t) + noisy
+        for (step, (t, next)) in zip(times, times.dropFirst()).enumerated() {
+            let noisy = (2 * t * (t - next)).squareRoot() * increment(step + 1).to(.F64)
+            x = x + (next - t) * flow.drift(x, t) + noisy
             progress(step + 1)
         }
-        let t = steps > 1 ? Self.lastNoisyTime : 1
+        let t = times[steps - 1]
         x = x - t * flow.drift(x, t)
         progress(steps)
         return x
+    }
+}
+
+/// `count` equal steps from `first` to `last`, each half counted from its own end as torch.linspace does, so that a time
+/// lies on the same side of a bound of the guidance interval.
+private func linspace(_ first: Double, _ last: Double, _ count: Int) -> [Double] {
+    if count == 1 { return [first] }
+    let interval = (last - first) / Double(count - 1)
+    return (0..<count).map {
+        $0 < count / 2 ? first + Double($0) * interval : last - Double(count - 1 - $0) * interval
     }
 }
 

@@ -8,20 +8,15 @@ import Torch
 /// step (arXiv 2601.07773). The teacher sees the same x_t and t, the true label and the null label.
 public struct SelfGuided: Method {
     public static let name = "selfguided"
-    public static let needsTeacher = true
-
-    /// Which of the teacher's weights are followed.
-    public enum TeacherWeights: String, Codable, Sendable, CaseIterable {
-        case raw
-        case ema
-    }
 
     public var alignment: AlignmentSettings
     /// The teacher's block that is followed, counted from 1.
     public var teacherDepth: Int
     /// w, the amplification of the class's direction in feature space.
     public var guidanceScale = 30.0
-    public var teacherWeights = TeacherWeights.raw
+    public var teacherWeights = NetworkWeights.raw
+
+    public var followedWeights: NetworkWeights? { teacherWeights }
 
     /// Blocks 6 and 8 of 12, 8 and 16 of 24 and 28 as published; else about 1/2 and 2/3.
     public init(defaultsFor network: SiTConfiguration, reading: Reading) {
@@ -82,10 +77,11 @@ private struct SelfGuidedObjective: Objective {
 /// f_u + scale (f_c - f_u) of one block, [B, N, D], without gradient: the condition's direction, amplified.
 public func guidedFeatures(of teacher: SiT, _ batch: NoisedBatch, depth: Int, scale: Double) -> Tensor {
     withoutGradients {
-        let null = Tensor.full([batch.labels.size(0)], Double(teacher.configuration.classes), .I64)
+        let null = Tensor.full(
+            [batch.labels.size(0)], Double(teacher.configuration.classes), .I64, on: batch.labels.device)
         let output = teacher(
             .concatenate([batch.input, batch.input]), .concatenate([batch.t, batch.t]),
-            .concatenate([batch.labels, null.to(batch.labels.device)]), features: [depth], stopAfter: depth)
+            .concatenate([batch.labels, null]), features: [depth], stopAfter: depth)
         let parts = output.features[depth]!.chunked(2, axis: 0)
         return parts[1] + scale * (parts[0] - parts[1])
     }

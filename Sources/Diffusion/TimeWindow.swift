@@ -11,7 +11,8 @@ public struct TimeWindow: Sendable, Equatable {
     /// Every time.
     public static let everywhere = TimeWindow(0, 1)
 
-    public func contains(_ t: Float) -> Bool { Double(t) >= low && Double(t) <= high }
+    /// Compared in float32, as the published code does.
+    public func contains(_ t: Float) -> Bool { t >= Float(low) && t <= Float(high) }
 
     /// What a sample outside means.
     public enum Semantics: String, Codable, Sendable, CaseIterable {

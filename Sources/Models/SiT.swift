@@ -18,7 +18,9 @@ public struct SiT: Module {
         let c = configuration
         self.configuration = c
         patches = Conv2d(c.channels, c.hidden, kernel: c.patchSize, stride: c.patchSize, on: device)
-        let table = Initializer.fixed(Self.positionTable(hidden: c.hidden, grid: c.inputSize / c.patchSize))
+        let table = Initializer { _, _, _ in
+            Self.positionTable(hidden: c.hidden, grid: c.inputSize / c.patchSize)
+        }
         positions = Parameter([1, c.tokens, c.hidden], table, isTrained: false, on: device)
         time = TimestepEmbedder(hidden: c.hidden, on: device)
         labels = Embedding(c.classes + 1, c.hidden, initializer: .normal(deviation: 0.02), on: device)
@@ -46,7 +48,7 @@ public struct SiT: Module {
     public func callAsFunction(
         _ x: Tensor, _ t: Tensor, _ y: Tensor, features: Set<Int> = [], stopAfter: Int? = nil
     ) -> Output {
-        let condition = within("embedders") { time(t) + labels(y) }
+        let condition = within("embedders") { (time(t) + labels(y)).silu() }
         var tokens = within("x_embedder") { patches(x).flattened(from: 2).transposed(1, 2) + positions.value }
         var kept: [Int: Tensor] = [:]
         for (index, block) in blocks.enumerated() {

@@ -19,9 +19,9 @@ struct SiTBlock: Module {
         visit("adaLN_modulation.1", modulation)
     }
 
-    /// x [B, N, D], condition [B, D] -> [B, N, D].
+    /// x [B, N, D], condition [B, D] after its SiLU, which all blocks share -> [B, N, D].
     func callAsFunction(_ x: Tensor, _ condition: Tensor) -> Tensor {
-        let parts = modulation(condition.silu()).expandingAxis(1).chunked(6, axis: -1)
+        let parts = modulation(condition).expandingAxis(1).chunked(6, axis: -1)
         let attended = x + parts[2] * attention(modulatedNorm(x, shift: parts[0], scale: parts[1]))
         return attended + parts[5] * mlp(modulatedNorm(attended, shift: parts[3], scale: parts[4]))
     }
@@ -124,7 +124,7 @@ struct FinalLayer: Module {
     }
 
     func callAsFunction(_ x: Tensor, _ condition: Tensor) -> Tensor {
-        let parts = modulation(condition.silu()).expandingAxis(1).chunked(2, axis: -1)
+        let parts = modulation(condition).expandingAxis(1).chunked(2, axis: -1)
         return linear(modulatedNorm(x, shift: parts[0], scale: parts[1]))
     }
 }

@@ -56,6 +56,10 @@ public struct SiTConfiguration: Codable, Sendable, Equatable {
         if inputSize % patchSize != 0 {
             return "patches of \(patchSize) do not divide inputs of \(inputSize); choose a divisor"
         }
+        if inputSize / patchSize > 256 {
+            return
+                "patches of \(patchSize) make more than 256 x 256 tokens of inputs of \(inputSize); choose larger ones"
+        }
         if hidden % heads != 0 {
             return "\(heads) heads do not divide the hidden size \(hidden); choose a divisor"
         }
@@ -69,6 +73,19 @@ public struct SiTConfiguration: Codable, Sendable, Equatable {
             return "the MLP ratio \(mlpRatio) leaves no width for a hidden size of \(hidden); 4 is the rule"
         }
         return nil
+    }
+
+    /// What keeps a network from standing for one of this shape, in one sentence; nil if nothing does.
+    public func misfit(of other: SiTConfiguration) -> String? {
+        let pairs: [(String, Int, Int)] = [
+            ("input size", other.inputSize, inputSize), ("patch size", other.patchSize, patchSize),
+            ("channels", other.channels, channels), ("hidden size", other.hidden, hidden),
+            ("depth", other.depth, depth), ("heads", other.heads, heads), ("classes", other.classes, classes),
+            ("QK-norm", other.qkNorm ? 1 : 0, qkNorm ? 1 : 0), ("MLP width", other.mlpWidth, mlpWidth),
+        ]
+        return pairs.first { $0.1 != $0.2 }.map {
+            "its network has \($0.0) \($0.1), this one \($0.2); they must be equal"
+        }
     }
 
     /// FLOPs of the matrix products (2 m n k each) of one image through the first `blocks` blocks; nil for the whole

@@ -16,6 +16,15 @@ public struct AdamWSettings: Codable, Sendable, Equatable {
     public var weightDecay = 0.0
 
     public init() {}
+
+    /// What is impossible about the numbers, in one sentence; nil if nothing is.
+    public var problem: String? {
+        if ![beta1, beta2].allSatisfy({ 0 <= $0 && $0 < 1 }) { return "AdamW's betas must be 0 or more and below 1" }
+        if !(epsilon > 0 && weightDecay >= 0 && weightDecay.isFinite) {
+            return "AdamW's epsilon must be above 0 and its weight decay 0 or more"
+        }
+        return nil
+    }
 }
 
 /// AdamW (Loshchilov and Hutter 2019) over a list of parameters, in libtorch's fused form; decay on every one of them.
@@ -73,17 +82,18 @@ extension [NamedParameter] {
         }
     }
 
-    /// Scales all gradients by min(1, maximum / (norm + 1e-6)) and returns their norm before that; waits for the
-    /// device. `maximum` 0 only measures.
-    public func clipGradients(toNorm maximum: Double) -> Double {
+    /// The Euclidean norm of all gradients together, as a scalar on their device.
+    public func gradientNorm() -> Tensor {
         let gradients = gradients
         return withoutGradients {
-            let norms = Op.norms.list(TensorList(gradients), 2, capacity: gradients.count)
-            let norm = Tensor.stack(norms).norm().item()
-            let factor = maximum / (norm + 1e-6)
-            if maximum > 0, factor < 1 { Op.scale.run(TensorList(gradients), factor) }
-            return norm
+            Tensor.stack(Op.norms.list(TensorList(gradients), 2, capacity: gradients.count)).norm()
         }
+    }
+
+    /// Scales all gradients, whose norm is `norm`, by min(1, maximum / (norm + 1e-6)); `maximum` 0 leaves them.
+    public func clipGradients(ofNorm norm: Double, toNorm maximum: Double) {
+        let factor = maximum / (norm + 1e-6)
+        if maximum > 0, factor < 1 { withoutGradients { Op.scale.run(TensorList(gradients), factor) } }
     }
 }
 

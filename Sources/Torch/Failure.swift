@@ -61,7 +61,9 @@ public func withErrors<Result>(_ body: () throws -> Result) throws -> Result {
     return try result.get()
 }
 
-/// Names the part of a network that `body` computes, for the message of an operation that fails in it.
+/// Names the part of a network that `body` computes, for the message of an operation that fails in it; parts of parts are
+/// joined by dots.
 public func within<Result>(_ modulePath: String, _ body: () throws -> Result) rethrows -> Result {
-    try Failure.$modulePath.withValue(modulePath, operation: body)
+    let outer = Failure.modulePath
+    return try Failure.$modulePath.withValue(outer.isEmpty ? modulePath : "\(outer).\(modulePath)", operation: body)
 }

@@ -27,7 +27,4 @@ public struct Initializer: Sendable {
         let bound = (6 / Float(shape[0] + count / shape[0])).squareRoot()
         return draws.uniforms(.initialise, step: 0, item: item, count: count).map { (2 * $0 - 1) * bound }
     }
-
-    /// Values that are known beforehand.
-    public static func fixed(_ values: [Float]) -> Initializer { Initializer { _, _, _ in values } }
 }

@@ -47,13 +47,13 @@ extension Tensor {
     /// Elements `bounds` of the first axis.
     public subscript(bounds: Range<Int>) -> Tensor { sliced(bounds, axis: 0) }
 
-    /// Elements `bounds` of one axis.
+    /// Elements `bounds` of one axis; what lies beyond its end is left out.
     public func sliced(_ bounds: Range<Int>, axis: Int) -> Tensor {
         Op.slice(self, axis, bounds.lowerBound, bounds.upperBound)
     }
 
-    /// The elements of the first axis whose numbers `indices` holds.
-    public func gathering(_ indices: [Int]) -> Tensor { Op.indexSelect(self, 0, Tensor(indices).to(device)) }
+    /// The elements of the first axis whose numbers `indices` holds, an int64 vector on the same device.
+    public func gathering(_ indices: Tensor) -> Tensor { Op.indexSelect(self, 0, indices) }
 
     /// `count` equal parts along an axis, whose length `count` must divide.
     public func chunked(_ count: Int, axis: Int) -> [Tensor] {

@@ -34,8 +34,8 @@ struct BenchCommand: ParsableCommand {
     @Flag(help: "Print one line of JSON.") var json = false
 
     func run() throws {
-        guard steps >= 1, warmup >= 0 else {
-            throw ConfigurationError("--steps and --warmup: give at least 1 and 0 steps")
+        guard (1...1_000_000).contains(steps), (0...1_000_000).contains(warmup) else {
+            throw ConfigurationError("--steps and --warmup: give 1 to 1000000 and 0 to 1000000")
         }
         let configuration = try trainingConfiguration()
         let progress = ProgressLine(stage: "bench", total: steps + warmup, imagesPerStep: batch)

@@ -6,10 +6,10 @@ import Transcend
 struct InspectCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "inspect",
-        abstract: "Print what a checkpoint, run, data set or safetensors file holds.")
+        abstract: "Print what a checkpoint, run, configuration, data set or safetensors file holds.")
 
-    @Argument(help: "A checkpoint, a run, a folder or zip of images, or a .safetensors file.")
+    @Argument(help: "A checkpoint, run, config.json, folder or zip of images, 'pictures', or .safetensors file.")
     var path: String
 
-    func run() throws { print(try Inspection.text(of: absolute(path))) }
+    func run() throws { print(try Inspection.text(of: path == DataConfiguration.embedded ? path : absolute(path))) }
 }

@@ -54,4 +54,7 @@ struct Root: ParsableCommand {
 func say(_ line: String) { FileHandle.standardError.write(Data((line + "\n").utf8)) }
 
 /// An absolute form of a path that the user gave, so that a run can be continued from another folder.
-func absolute(_ path: String) -> String { URL(fileURLWithPath: path).standardizedFileURL.path }
+func absolute(_ path: String) throws -> String {
+    if path.isEmpty { throw ConfigurationError("a path is empty; give a file or folder") }
+    return URL(fileURLWithPath: path).standardizedFileURL.path
+}

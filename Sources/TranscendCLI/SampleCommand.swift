@@ -44,21 +44,25 @@ struct SampleCommand: ParsableCommand {
     func run() throws {
         if let problem = deviceProblem(device) { throw ConfigurationError("--device: \(problem)") }
         let sampler = try sampler()
-        guard let weights = Checkpoint.Weights(rawValue: weights) else {
+        guard let weights = NetworkWeights(rawValue: weights) else {
             throw ConfigurationError("--weights \(weights): choose ema or raw")
         }
-        let output = try SampleOutput(path: absolute(out))
         let source = try Checkpoint(absolute(checkpoint))
-        let chosen = try SampleLabels(labels, count: count, classNames: source.state.classNames, seed: seed)
-        let network = try source.network(weights, on: chooseDevice(device))
+        let classNames = source.state.classNames
+        let chosen = try SampleLabels(labels, count: count, classNames: classNames, seed: seed)
+        let output = try SampleOutput(path: absolute(out))
         let generator = SampleGenerator(
-            network: network, path: source.state.configuration.diffusion.path, sampler: sampler, seed: seed)
+            network: try source.network(weights, on: chooseDevice(device)),
+            path: source.state.configuration.diffusion.path, sampler: sampler, seed: seed)
         let progress = ProgressLine(stage: "sample", total: chosen.labels.count, imagesPerStep: 1)
-        let images = try withErrors {
-            generator.pixels(labels: chosen.labels, firstItem: 0) { progress.update(step: $0) }
+        var done = 0
+        try generator.pictures(labels: chosen.labels) { images in
+            try output.append(images)
+            done += images.count
+            progress.update(step: done)
         }
+        try output.finish(chosen, classNames: classNames)
         progress.finish()
-        try output.write(images, labels: chosen, classNames: source.state.classNames)
         print(output.path)
     }
 
@@ -66,16 +70,9 @@ struct SampleCommand: ParsableCommand {
         guard let mode = Sampler.Mode(rawValue: mode) else {
             throw ConfigurationError("--mode \(mode): choose ode, heun or sde")
         }
-        guard steps >= 1 else { throw ConfigurationError("--steps \(steps): give 1 or more") }
-        guard cfg >= 1, cfg.isFinite else { throw ConfigurationError("--cfg \(cfg): give 1 (off) or more") }
-        guard 0 <= guidanceLow, guidanceLow <= guidanceHigh, guidanceHigh <= 1 else {
-            throw ConfigurationError(
-                "--guidance-low \(guidanceLow) --guidance-high \(guidanceHigh): give 0 <= low <= high <= 1")
-        }
-        if let guidanceChannels, guidanceChannels < 1 {
-            throw ConfigurationError("--guidance-channels \(guidanceChannels): give 1 or more")
-        }
         let guidance = Guidance(scale: cfg, low: guidanceLow, high: guidanceHigh, channels: guidanceChannels)
-        return Sampler(mode: mode, steps: steps, guidance: guidance)
+        let sampler = Sampler(mode: mode, steps: steps, guidance: guidance)
+        if let problem = sampler.problem { throw ConfigurationError(problem) }
+        return sampler
     }
 }

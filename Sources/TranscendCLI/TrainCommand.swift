@@ -18,9 +18,9 @@ struct TrainCommand: ParsableCommand {
         if options.dryRun { return DryRun.print(configuration) }
         let folder = try options.folder()
         Interruption.watch()
-        let dataset = try TrainingData.open(configuration)
-        try TrainingData.check(dataset, fits: configuration.network)
-        let trainer = try Trainer(configuration, dataset: dataset, run: RunDirectory(folder))
+        let resolved = try configuration.resolvingCheckpoints()
+        let dataset = try TrainingData.open(resolved)
+        let trainer = try Trainer(resolved, dataset: dataset, run: RunDirectory(folder))
         try report(trainer.train(), folder: folder)
     }
 }
@@ -42,13 +42,14 @@ struct PipelineCommand: ParsableCommand {
         let builder = try options.builder(
             training.settings(), stages: Dictionary(uniqueKeysWithValues: stages))
         let configurations = try builder.pipeline(stages: Pipeline.stages)
-        if options.dryRun { return configurations.forEach(DryRun.print) }
+        if options.dryRun {
+            for configuration in configurations { DryRun.print(configuration) }
+            return
+        }
         let folder = try options.folder()
-        Interruption.watch()
         let pipeline = try Pipeline(path: folder, configurations: configurations)
-        let dataset = try TrainingData.open(configurations[0])
-        try TrainingData.check(dataset, fits: configurations[0].network)
-        let outcome = try pipeline.train(dataset: dataset) { stage, number in
+        Interruption.watch()
+        let outcome = try pipeline.train { stage, number in
             say("stage \(number) of \(Pipeline.stages.count): \(stage)")
         }
         try report(outcome, folder: folder)
@@ -73,10 +74,17 @@ private func report(_ outcome: Trainer.Outcome, folder: String) throws {
     switch outcome {
     case .finished:
         print("checkpoint \(checkpoint.path)")
-        print("curves     \(URL(fileURLWithPath: checkpoint.path + "/../../losses.png").standardizedFileURL.path)")
+        let run = URL(fileURLWithPath: checkpoint.path).deletingLastPathComponent().deletingLastPathComponent().path
+        for (name, file) in [("curves    ", "losses.png"), ("samples   ", "samples/\(stepName(checkpoint)).png")]
+        where FileManager.default.fileExists(atPath: "\(run)/\(file)") {
+            print(name, "\(run)/\(file)")
+        }
         say("Sample from it with: transcend sample --checkpoint \(folder) --out samples.png")
     case .interrupted(let step):
         say("stopped at step \(step); the same command continues from \(checkpoint.path)")
         throw ExitCode(130)
     }
 }
+
+/// The name of a checkpoint's folder, which its sample grid shares.
+private func stepName(_ checkpoint: Checkpoint) -> String { URL(fileURLWithPath: checkpoint.path).lastPathComponent }

@@ -20,7 +20,7 @@ struct TrainingOptions: ParsableArguments {
     @Option(help: ArgumentHelp("Decay of the averaged weights. (default: 0.9999)", valueName: "decay"))
     var ema: Double?
     @Option(help: ArgumentHelp("Seed of every random number. (default: 0)", valueName: "n"))
-    var seed: Int?
+    var seed: UInt64?
     @Option(help: ArgumentHelp("f32 (bf16 is not part of this version).", valueName: "type"))
     var precision: String?
     @Option(help: ArgumentHelp("auto, cpu, cuda or cuda:N. (default: auto)", valueName: "name"))
@@ -62,11 +62,9 @@ struct TrainingOptions: ParsableArguments {
         func add(_ key: String, _ value: JSONValue?, _ flag: String) {
             if let value { all.append(Setting(key, value, origin: flag)) }
         }
-        func path(_ path: String) -> JSONValue {
-            .string(path == DataConfiguration.embedded ? path : absolute(path))
-        }
+        func path(_ path: String) throws -> JSONValue { .string(try absolute(path)) }
         if let data {
-            let source = path(data)
+            let source = data == DataConfiguration.embedded ? .string(data) : try path(data)
             add("data.source", source, "--data")
             add("network.classes", .int(Int64(try TrainingData.classCount(of: source.string ?? ""))), "--data")
         }
@@ -77,7 +75,8 @@ struct TrainingOptions: ParsableArguments {
         add("accumulation", accumulation.map(integer), "--accumulation")
         add("schedule.learningRate", learningRate.map(JSONValue.number), "--learning-rate")
         add("optimizer.emaDecay", ema.map(JSONValue.number), "--ema")
-        add("seed", seed.map(integer), "--seed")
+        if let seed, seed > Int64.max { throw ConfigurationError("--seed \(seed): give a number below 2^63") }
+        add("seed", seed.map { .int(Int64($0)) }, "--seed")
         add("precision", precision.map(JSONValue.string), "--precision")
         add("device", device.map(JSONValue.string), "--device")
         add("output.checkpointEvery", checkpointEvery.map(integer), "--checkpoint-every")
@@ -88,8 +87,8 @@ struct TrainingOptions: ParsableArguments {
         if !window.isEmpty { add("method.alignment.window", .array(window.map(JSONValue.number)), "--window") }
         add("method.target", target.map(JSONValue.string), "--target")
         add("method.alignment.headWidth", headWidth.map(integer), "--head-width")
-        add("teacher", teacher.map(path), "--teacher")
-        add("initialWeights", initialWeights.map(path), "--init")
+        add("teacher", try teacher.map(path), "--teacher")
+        add("initialWeights", try initialWeights.map(path), "--init")
         return try all + set.map(Self.assignment)
     }
 
@@ -137,7 +136,7 @@ struct RunOptions: ParsableArguments {
     /// The run's folder.
     func folder() throws -> String {
         guard let out else { throw ConfigurationError("--out: give the folder of the run") }
-        return absolute(out)
+        return try absolute(out)
     }
 }
 
@@ -149,7 +148,7 @@ enum StageFlags {
         var result: [String] = []
         var stage: String?
         for argument in arguments {
-            let isFlag = argument.hasPrefix("--")
+            let isFlag = argument.hasPrefix("-") && Double(argument) == nil
             if isFlag {
                 stage = Pipeline.stages.first { argument.hasPrefix("--\($0).") }
                 let flag = stage.map { argument.dropFirst($0.count + 3) }

@@ -24,7 +24,10 @@ import Testing
         (["pipeline", "--preset", "demo", "--data", "nothing", "--out", "run"], 1, "nothing"),
         (["pipeline", "--preset", "demo", "--device", "cuda:7", "--out", "run"], 2, "the device cuda:7 is not there"),
         (["sample", "--checkpoint", "nothing", "--out", "a.png"], 1, "holds no checkpoint"),
-        (["sample", "--checkpoint", "nothing", "--out", "a.png", "--cfg", "0.5"], 2, "--cfg 0.5"),
+        (
+            ["sample", "--checkpoint", "nothing", "--out", "a.png", "--cfg", "0.5"], 2,
+            "guidance must be 1 (off) or more, not 0.5"
+        ),
         (["sample", "--checkpoint", "nothing", "--out", "a.png", "--mode", "rk4"], 2, "choose ode, heun or sde"),
         (["verify", "nothing"], 2, "cannot be read as a folder"),
         (["verify", "."], 2, "holds no golden file"),

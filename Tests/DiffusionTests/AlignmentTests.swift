@@ -18,7 +18,7 @@ extension MethodTests {
         /// The same head, built beside the objective, and its error in float64.
         @Test(arguments: AlignLatent.Target.allCases)
         func stageOnePredictsItsTargetFromItsBlock(target: AlignLatent.Target) throws {
-            let objective = align { ($0.target, $0.studentDepth) = (target, 1) }
+            let objective = align { ($0.target, $0.alignment.studentDepth) = (target, 1) }
                 .objective(for: small, teacher: nil, on: .cpu)
             let head = LatentHead(small, width: 16, on: .cpu)
             #expect(objective.parameters().map(\.name) == head.parameters().map(\.name))
@@ -35,7 +35,7 @@ extension MethodTests {
         /// f_u + w (f_c - f_u) in float64, from the teacher's features with the true and with the null label.
         @Test func stageTwoPredictsAmplifiedFeatures() throws {
             let teacher = randomNetwork("teacher")
-            let method = selfGuided { ($0.studentDepth, $0.teacherDepth) = (1, 2) }
+            let method = selfGuided { ($0.alignment.studentDepth, $0.teacherDepth) = (1, 2) }
             let objective = method.objective(for: small, teacher: teacher, on: .cpu)
             let head = Projector(small.hidden, width: 16, outputs: small.hidden, on: .cpu)
             objective.scatter("head")
@@ -92,7 +92,7 @@ extension MethodTests {
         func theTeacherRunsOnlyWhereItCounts(semantics: TimeWindow.Semantics) throws {
             var other = small
             other.channels = 5
-            let objective = selfGuided { ($0.semantics, $0.stopStep) = (semantics, 10) }
+            let objective = selfGuided { ($0.alignment.semantics, $0.alignment.stopStep) = (semantics, 10) }
                 .objective(for: small, teacher: SiT(other), on: .cpu)
             func runs(_ batch: Batch, step: Int = 0) -> Bool {
                 (try? withErrors { losses(objective, batch, step: step) }) == nil
@@ -109,7 +109,7 @@ extension MethodTests {
         }
 
         @Test func afterTheStopStepTheTeacherIsNotNeeded() {
-            let objective = selfGuided { $0.stopStep = 10 }
+            let objective = selfGuided { $0.alignment.stopStep = 10 }
                 .objective(for: small, teacher: randomNetwork("teacher"), on: .cpu)
             objective.scatter("head")
             let without = objective.withoutAlignment()
@@ -119,16 +119,18 @@ extension MethodTests {
             #expect(before.total.item() == after.total.item())
         }
 
-        /// Handles are counted in the whole process, so the count is taken in a process of its own.
-        @Test func withoutAlignmentTheTeacherIsReleased() async {
-            await #expect(processExitsWith: .success) {
-                var objective = selfGuided().objective(for: small, teacher: SiT(small), on: .cpu)
-                let before = Tensor.liveHandles
-                objective = objective.withoutAlignment()
-                let after = Tensor.liveHandles
-                let teacher = SiT(small).parameters().count
-                withExtendedLifetime(objective) { #expect(after == before - teacher) }
+        #if compiler(>=6.2)  // which brought exit tests
+            /// Handles are counted in the whole process, so the count is taken in a process of its own.
+            @Test func withoutAlignmentTheTeacherIsReleased() async {
+                await #expect(processExitsWith: .success) {
+                    var objective = selfGuided().objective(for: small, teacher: SiT(small), on: .cpu)
+                    let before = Tensor.liveHandles
+                    objective = objective.withoutAlignment()
+                    let after = Tensor.liveHandles
+                    let teacher = SiT(small).parameters().count
+                    withExtendedLifetime(objective) { #expect(after == before - teacher) }
+                }
             }
-        }
+        #endif
     }
 }

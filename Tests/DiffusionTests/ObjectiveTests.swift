@@ -17,9 +17,9 @@ struct ObjectiveCase: Sendable, CustomTestStringConvertible {
     /// Both methods that align, with both meanings of the window.
     static let all = TimeWindow.Semantics.allCases.flatMap { semantics in
         [
-            ObjectiveCase("align, \(semantics.rawValue)", align { $0.semantics = semantics }),
+            ObjectiveCase("align, \(semantics.rawValue)", align { $0.alignment.semantics = semantics }),
             ObjectiveCase(
-                "selfguided, \(semantics.rawValue)", selfGuided { $0.semantics = semantics },
+                "selfguided, \(semantics.rawValue)", selfGuided { $0.alignment.semantics = semantics },
                 teacher: randomNetwork("teacher")),
         ]
     }
@@ -28,7 +28,7 @@ struct ObjectiveCase: Sendable, CustomTestStringConvertible {
 /// Stage 1's settings for the small network, changed.
 func align(_ change: (inout AlignLatent) -> Void = { _ in }) -> AlignLatent {
     var method = AlignLatent(defaultsFor: small, reading: .paper)
-    (method.headWidth, method.weight) = (16, 0.75)
+    (method.alignment.headWidth, method.alignment.weight) = (16, 0.75)
     change(&method)
     return method
 }
@@ -36,7 +36,7 @@ func align(_ change: (inout AlignLatent) -> Void = { _ in }) -> AlignLatent {
 /// Stage 2's settings for the small network, changed.
 func selfGuided(_ change: (inout SelfGuided) -> Void = { _ in }) -> SelfGuided {
     var method = SelfGuided(defaultsFor: small, reading: .paper)
-    (method.headWidth, method.weight, method.guidanceScale) = (16, 0.75, 3)
+    (method.alignment.headWidth, method.alignment.weight, method.guidanceScale) = (16, 0.75, 3)
     change(&method)
     return method
 }
@@ -77,7 +77,7 @@ extension MethodTests {
             expectClose(losses.denoising.doubles, denoising, 1e-6)
 
             let each = try #require(losses.alignment).perSample.doubles
-            let term = try #require(method.objective.alignmentTerm)
+            let term = try #require(method.objective.alignmentSettings)
             let mean =
                 term.semantics == .perSample ? (each[2] + each[3]) / 4 : each.reduce(0, +) / 4 * (2.0 / 4)
             expectClose([try #require(losses.alignmentMean).item()], [mean], 1e-6)
@@ -144,8 +144,8 @@ extension MethodTests {
             }
             expectClose(noised.input.doubles, input, 1e-6)
             expectClose(noised.velocity.doubles, velocity, 1e-6)
-            #expect(noised.gathering([2, 0]).t.doubles == [1, 0])
-            #expect(noised.gathering([2]).input.doubles == Array(noised.input.doubles[64...]))
+            #expect(noised.gathering(Tensor([2, 0])).t.doubles == [1, 0])
+            #expect(noised.gathering(Tensor([2])).input.doubles == Array(noised.input.doubles[64...]))
         }
     }
 }

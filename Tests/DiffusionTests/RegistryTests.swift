@@ -11,23 +11,30 @@ private struct Problem: Sendable, CustomTestStringConvertible {
     init(_ method: any Method, _ problem: String) { (self.method, testDescription) = (method, problem) }
 
     static let all = [
-        Problem(align { $0.studentDepth = 0 }, "student depth 0 is no block of a network of 3; choose 1 to 3"),
-        Problem(align { $0.studentDepth = 4 }, "student depth 4 is no block of a network of 3; choose 1 to 3"),
         Problem(
-            align { $0.window = TimeWindow(0.7, 0.4) }, "the window [0.7, 0.4] must satisfy 0 <= low <= high <= 1"),
+            align { $0.alignment.studentDepth = 0 }, "student depth 0 is no block of a network of 3; choose 1 to 3"),
         Problem(
-            align { $0.window = TimeWindow(-0.1, 0.4) }, "the window [-0.1, 0.4] must satisfy 0 <= low <= high <= 1"),
+            align { $0.alignment.studentDepth = 4 }, "student depth 4 is no block of a network of 3; choose 1 to 3"),
         Problem(
-            align { $0.window = TimeWindow(0, .nan) }, "the window [0.0, nan] must satisfy 0 <= low <= high <= 1"),
-        Problem(align { $0.weight = -1 }, "the weight -1.0 of the alignment must be 0 or more"),
-        Problem(align { $0.weight = .infinity }, "the weight inf of the alignment must be 0 or more"),
-        Problem(align { $0.headWidth = 0 }, "the head's width 0 must be 1 to 1048576"),
-        Problem(align { $0.stopStep = -1 }, "the stop step -1 must be 0 or more"),
-        Problem(selfGuided { $0.studentDepth = 4 }, "student depth 4 is no block of a network of 3; choose 1 to 3"),
+            align { $0.alignment.window = TimeWindow(0.7, 0.4) },
+            "the window [0.7, 0.4] must satisfy 0 <= low <= high <= 1"),
+        Problem(
+            align { $0.alignment.window = TimeWindow(-0.1, 0.4) },
+            "the window [-0.1, 0.4] must satisfy 0 <= low <= high <= 1"),
+        Problem(
+            align { $0.alignment.window = TimeWindow(0, .nan) },
+            "the window [0.0, nan] must satisfy 0 <= low <= high <= 1"),
+        Problem(align { $0.alignment.weight = -1 }, "the weight -1.0 of the alignment must be 0 or more"),
+        Problem(align { $0.alignment.weight = .infinity }, "the weight inf of the alignment must be 0 or more"),
+        Problem(align { $0.alignment.headWidth = 0 }, "the head's width 0 must be 1 to 1048576"),
+        Problem(align { $0.alignment.stopStep = -1 }, "the stop step -1 must be 0 or more"),
+        Problem(
+            selfGuided { $0.alignment.studentDepth = 4 }, "student depth 4 is no block of a network of 3; choose 1 to 3"
+        ),
         Problem(selfGuided { $0.teacherDepth = 0 }, "teacher depth 0 is no block of a network of 3; choose 1 to 3"),
         Problem(selfGuided { $0.teacherDepth = 9 }, "teacher depth 9 is no block of a network of 3; choose 1 to 3"),
         Problem(selfGuided { $0.guidanceScale = .nan }, "the guidance scale nan must be a number"),
-        Problem(selfGuided { $0.weight = .nan }, "the weight nan of the alignment must be 0 or more"),
+        Problem(selfGuided { $0.alignment.weight = .nan }, "the weight nan of the alignment must be 0 or more"),
     ]
 }
 
@@ -37,7 +44,10 @@ extension MethodTests {
             #expect(Methods.all.map { $0.name } == ["plain", "align", "selfguided"])
             for method in Methods.all { #expect(Methods.named(method.name) == method) }
             #expect(Methods.named("repa") == nil)
-            #expect(Methods.all.filter { $0.needsTeacher }.map { $0.name } == ["selfguided"])
+            let following = Methods.all.map { $0.init(defaultsFor: small, reading: .paper) }.filter {
+                $0.followedWeights != nil
+            }
+            #expect(following.map { type(of: $0).name } == ["selfguided"])
         }
 
         @Test(arguments: ["plain", "align", "selfguided"], Reading.allCases)
@@ -53,9 +63,11 @@ extension MethodTests {
 
         @Test func changedSettingsComeBackEqual() throws {
             let settings = selfGuided {
-                ($0.studentDepth, $0.teacherDepth, $0.guidanceScale, $0.weight) = (3, 1, 5, 0.25)
-                ($0.window, $0.semantics, $0.stopStep) = (TimeWindow(0.125, 0.875), .batchMean, 1000)
-                ($0.headWidth, $0.teacherWeights) = (24, .ema)
+                ($0.alignment.studentDepth, $0.teacherDepth, $0.guidanceScale, $0.alignment.weight) = (3, 1, 5, 0.25)
+                ($0.alignment.window, $0.alignment.semantics, $0.alignment.stopStep) = (
+                    TimeWindow(0.125, 0.875), .batchMean, 1000
+                )
+                ($0.alignment.headWidth, $0.teacherWeights) = (24, .ema)
             }
             #expect(try JSONDecoder().decode(SelfGuided.self, from: JSONEncoder().encode(settings)) == settings)
         }
@@ -67,11 +79,11 @@ extension MethodTests {
                 String(decoding: try encoder.encode(value), as: UTF8.self)
             }
             #expect(
-                try text(align { $0.weight = 0.5 })
+                try text(align { $0.alignment.weight = 0.5 })
                     == #"{"headWidth":16,"semantics":"per-sample","stopStep":null,"studentDepth":2,"target":"latent","#
                     + #""weight":0.5,"window":[0.4,0.7]}"#)
             #expect(try text(selfGuided()).contains(#""stopStep":null"#))
-            #expect(try text(selfGuided { $0.stopStep = 7 }).contains(#""stopStep":7"#))
+            #expect(try text(selfGuided { $0.alignment.stopStep = 7 }).contains(#""stopStep":7"#))
             #expect(try text(Guidance()) == #"{"channels":null,"high":1,"low":0,"scale":1}"#)
         }
 
@@ -92,19 +104,20 @@ extension MethodTests {
         func blocksFollowTheDepth(depth: Int, stageOne: Int, student: Int, teacher: Int) {
             var network = small
             network.depth = depth
-            #expect(AlignLatent(defaultsFor: network, reading: .paper).studentDepth == stageOne)
+            #expect(AlignLatent(defaultsFor: network, reading: .paper).alignment.studentDepth == stageOne)
             let settings = SelfGuided(defaultsFor: network, reading: .paper)
-            #expect((settings.studentDepth, settings.teacherDepth) == (student, teacher))
+            #expect((settings.alignment.studentDepth, settings.teacherDepth) == (student, teacher))
         }
 
         @Test func theTwoReadingsDifferInTargetAndWindow() {
             var paper = AlignLatent(defaultsFor: small, reading: .paper)
-            #expect((paper.target, paper.semantics) == (.latent, .perSample))
-            (paper.target, paper.semantics) = (.velocity, .batchMean)
+            #expect((paper.target, paper.alignment.semantics) == (.latent, .perSample))
+            (paper.target, paper.alignment.semantics) = (.velocity, .batchMean)
             #expect(paper == AlignLatent(defaultsFor: small, reading: .published))
             var second = SelfGuided(defaultsFor: small, reading: .paper)
-            #expect((second.semantics, second.guidanceScale, second.weight) == (.perSample, 30, 0.5))
-            second.semantics = .batchMean
+            #expect(
+                (second.alignment.semantics, second.guidanceScale, second.alignment.weight) == (.perSample, 30, 0.5))
+            second.alignment.semantics = .batchMean
             #expect(second == SelfGuided(defaultsFor: small, reading: .published))
         }
 
@@ -117,7 +130,7 @@ extension MethodTests {
             let network = try #require(SiTConfiguration(named: "SiT-B/2"))
             let align = AlignLatent(defaultsFor: network, reading: reading)
             let guided = SelfGuided(defaultsFor: network, reading: reading)
-            #expect(align.headWidth == 2048 && guided.headWidth == 2048)
+            #expect(align.alignment.headWidth == 2048 && guided.alignment.headWidth == 2048)
             expectClose(
                 [align.addedFLOPs(for: network), guided.addedFLOPs(for: network)], [stageOne, stageTwo], 1e-12)
             #expect(Plain(defaultsFor: network, reading: reading).addedFLOPs(for: network) == 0)

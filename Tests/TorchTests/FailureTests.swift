@@ -36,7 +36,7 @@ struct FailingOperation: Sendable, CustomTestStringConvertible {
         FailingOperation("embedding of [3, 2], [1]: index out of range in self") {
             _ = Tensor([5]).embedded(in: .zeros([3, 2]))
         },
-        FailingOperation("index_select of [2, 3], [1]: index out of range in self") { _ = a.gathering([7]) },
+        FailingOperation("index_select of [2, 3], [1]: index out of range in self") { _ = a.gathering(Tensor([7])) },
         FailingOperation("select of [2, 3]: select(): index 5 out of range for tensor of size [2, 3] at dimension 0") {
             _ = a[5]
         },
@@ -85,7 +85,7 @@ extension EngineTests {
                     // None of these may trap on what the failed operation gave.
                     let parts = nothing.chunked(3, axis: 1)
                     _ = parts[2].size(4) + parts.count
-                    _ = nothing.matmul(parts[1])[3].gathering([1]).item()
+                    _ = nothing.matmul(parts[1])[3].gathering(Tensor([1])).item()
                     _ = nothing.to(.F64).values(as: Double.self)
                     _ = nothing.layerNormalized(epsilon: 1e-6).attention(keys: nothing, values: nothing)
                     _ = Tensor([1, 2] as [Float]).withHostBytes { $0.count }
@@ -113,14 +113,16 @@ extension EngineTests {
             }
         }
 
-        @Test func elsewhereAFailureEndsTheProcessWithOneLine() async throws {
-            let result = try await #require(processExitsWith: .exitCode(1), observing: [\.standardErrorContent]) {
-                within("final_layer") { _ = Tensor.zeros([2, 3]).reshaped([4, 2]) }
+        #if compiler(>=6.2)  // which brought exit tests
+            @Test func elsewhereAFailureEndsTheProcessWithOneLine() async throws {
+                let result = try await #require(processExitsWith: .exitCode(1), observing: [\.standardErrorContent]) {
+                    within("final_layer") { _ = Tensor.zeros([2, 3]).reshaped([4, 2]) }
+                }
+                let text = String(decoding: result.standardErrorContent, as: UTF8.self)
+                #expect(
+                    text == "transcend: error: reshape of [2, 3] in final_layer: "
+                        + "shape '[4, 2]' is invalid for input of size 6\n")
             }
-            let text = String(decoding: result.standardErrorContent, as: UTF8.self)
-            #expect(
-                text == "transcend: error: reshape of [2, 3] in final_layer: "
-                    + "shape '[4, 2]' is invalid for input of size 6\n")
-        }
+        #endif
     }
 }

@@ -37,7 +37,6 @@ extension EngineTests {
         @Test func constantsAndKnownValues() {
             #expect(values(.zeros, [2, 2]) == [0, 0, 0, 0])
             #expect(values(.ones, [3]) == [1, 1, 1])
-            #expect(values(.fixed([1, 2]), [2]) == [1, 2])
         }
 
         @Test func aLayerStartsFromStageSeedAndNameAlone() {

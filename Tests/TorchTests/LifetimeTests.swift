@@ -4,28 +4,31 @@ import Torch
 extension EngineTests {
     /// Handles are counted in the whole process, so each count is taken in a process of its own.
     @Suite struct LifetimeTests {
-        @Test func operationsReleaseWhatTheyMake() async {
-            await #expect(processExitsWith: .success) { expectNothingLeft(after: operations) }
-        }
-
-        @Test func failuresReleaseWhatWasMadeBefore() async {
-            await #expect(processExitsWith: .success) { expectNothingLeft(after: failures) }
-        }
-
-        @Test func trainingStepsReleaseGraphsAndGradients() async {
-            await #expect(processExitsWith: .success) { expectNothingLeft(after: trainingSteps) }
-        }
-
-        @Test func tensorsThatAreKeptAreCounted() async {
-            await #expect(processExitsWith: .success) {
-                let first = Tensor.zeros([2])
-                let before = Tensor.liveHandles
-                // An optimised build would otherwise release them before they are counted.
-                withExtendedLifetime([first, first + 1, first[0]]) { _ in #expect(Tensor.liveHandles == before + 2) }
-                #expect(Tensor.liveHandles == before)
-                withExtendedLifetime(first) {}
+        #if compiler(>=6.2)  // which brought exit tests
+            @Test func operationsReleaseWhatTheyMake() async {
+                await #expect(processExitsWith: .success) { expectNothingLeft(after: operations) }
             }
-        }
+
+            @Test func failuresReleaseWhatWasMadeBefore() async {
+                await #expect(processExitsWith: .success) { expectNothingLeft(after: failures) }
+            }
+
+            @Test func trainingStepsReleaseGraphsAndGradients() async {
+                await #expect(processExitsWith: .success) { expectNothingLeft(after: trainingSteps) }
+            }
+
+            @Test func tensorsThatAreKeptAreCounted() async {
+                await #expect(processExitsWith: .success) {
+                    let first = Tensor.zeros([2])
+                    let before = Tensor.liveHandles
+                    // An optimised build would otherwise release them before they are counted.
+                    withExtendedLifetime([first, first + 1, first[0]]) { _ in #expect(Tensor.liveHandles == before + 2)
+                    }
+                    #expect(Tensor.liveHandles == before)
+                    withExtendedLifetime(first) {}
+                }
+            }
+        #endif
 
         @Test func memoryInUseKeepsItsOwner() {
             final class Owner {
@@ -65,7 +68,7 @@ private func operations() {
     let joined = Tensor.concatenate([Tensor.stack(parts).sum([0]), parts[0]], axis: 1)
     var copy = joined.to(.F64).copied()
     copy.assign(joined.transposed(0, 1).contiguous().transposed(0, 1))
-    _ = copy.gathering([1, 0])[0..<1].isFinite
+    _ = copy.gathering(Tensor([1, 0]))[0..<1].isFinite
     _ = copy.withHostBytes { $0.count }
 }
 
@@ -82,7 +85,7 @@ private func trainingSteps() {
     let average = ExponentialMovingAverage(of: parameters, decay: 0.9)
     for _ in 0..<3 {
         layer(.full([4, 3], 1)).square().sum().backward()
-        _ = parameters.clipGradients(toNorm: 1)
+        parameters.clipGradients(ofNorm: parameters.gradientNorm().item(), toNorm: 1)
         optimizer.update(learningRate: 1e-3)
         average.update(parameters)
         parameters.removeGradients()

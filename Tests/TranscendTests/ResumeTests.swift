@@ -73,7 +73,7 @@ extension TrainingTests {
                 }
                 #expect(misfit?.description.contains("its network has hidden size 32, this one 16") == true)
                 let missing = #expect(throws: ConfigurationError.self) {
-                    try train(tinyConfiguration("selfguided"), in: folder + "/b")
+                    try tinyConfiguration("selfguided").resolvingCheckpoints()
                 }
                 #expect(missing?.description.contains("give its --teacher") == true)
             }
@@ -83,10 +83,9 @@ extension TrainingTests {
             try withTemporaryFolder { folder in
                 let builder = ConfigurationBuilder(preset: try .named("demo"), settings: tinySettings())
                 let stages = try builder.pipeline(stages: Pipeline.stages)
-                let dataset = try TrainingData.open(stages[0])
                 var announced: [String] = []
                 for _ in 0..<2 {
-                    _ = try Pipeline(path: folder, configurations: stages).train(dataset: dataset) { stage, _ in
+                    _ = try Pipeline(path: folder, configurations: stages).train { stage, _ in
                         announced.append(stage)
                     }
                 }

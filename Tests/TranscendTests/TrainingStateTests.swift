@@ -17,17 +17,6 @@ extension TrainingTests {
             #expect(state.step == 0)
         }
 
-        @Test func stepsLeaveNoTensorBehind() throws {
-            let state = try makeState()
-            let batch = try makeBatch(cleanValue: 0.5)
-            func live(after steps: Int) throws -> Int {
-                for _ in 0..<steps { _ = try state.update([batch], learningRate: 1e-3) }
-                return Tensor.liveHandles
-            }
-            let early = try live(after: 20)
-            #expect(try live(after: 280) == early)
-        }
-
         @Test func samplesDoNotDependOnTheirNeighbours() throws {
             let network = SiT(configuration)
             network.initialise(stage: "test", seed: 1)

@@ -55,7 +55,7 @@ public struct StepBenchmark {
         let c = configuration
         let method = c.method.method
         let network = SiT(c.network, on: device)
-        let teacher = type(of: method).needsTeacher ? SiT(c.network, on: device) : nil
+        let teacher = method.followedWeights != nil ? SiT(c.network, on: device) : nil
         let objective = method.objective(for: c.network, teacher: teacher, on: device)
         let all = network.parameters() + objective.parameters() + (teacher?.parameters() ?? [])
         let draws = Draws(seed: c.seed)

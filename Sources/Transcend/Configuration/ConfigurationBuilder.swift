@@ -49,7 +49,19 @@ public struct ConfigurationBuilder: Sendable {
             + settings.filter { !foreign.contains($0.key) } + (stageSettings[stage] ?? [])
         var tree = try methodTree(stage: stage)
         for setting in all { tree = try ConfigurationTree.setting(setting, in: tree) }
-        return try ConfigurationTree.decode(TrainingConfiguration.self, from: tree)
+        do {
+            let configuration = try ConfigurationTree.decode(TrainingConfiguration.self, from: tree)
+            guard configuration.method.name == stage else {
+                throw ConfigurationError("method.name: give --stage \(configuration.method.name) instead")
+            }
+            return configuration
+        } catch let error as ConfigurationError {
+            // Decoding names the key; the user knows it by the flag.
+            guard let said = all.last(where: { error.description.hasPrefix($0.key) && $0.origin != $0.key }) else {
+                throw error
+            }
+            throw ConfigurationError(said.origin + error.description.dropFirst(said.key.count))
+        }
     }
 
     /// A preset's settings of methods reach only the methods that have them.
@@ -64,7 +76,7 @@ public struct ConfigurationBuilder: Sendable {
             let names = Methods.all.map { $0.name }
             let nearest = nearestName(to: stage, among: names).map { "; did you mean \($0)?" } ?? ""
             throw ConfigurationError(
-                "--stage \(stage): there is no such stage\(nearest) Choose from \(names.joined(separator: ", "))")
+                "--stage \(stage): there is no such stage\(nearest); choose from \(names.joined(separator: ", "))")
         }
         let plain = MethodConfiguration(Plain(defaultsFor: SiTConfiguration(), reading: reading))
         var tree = try ConfigurationTree.tree(of: TrainingConfiguration(method: plain))

@@ -49,7 +49,10 @@ enum ConfigurationTree {
 
     private static func replace(_ path: ArraySlice<String>, in tree: JSONValue, _ setting: Setting) throws -> JSONValue
     {
-        guard let head = path.first else { return setting.value }
+        guard let head = path.first else {
+            if tree.members == nil { return setting.value }
+            throw ConfigurationError("\(setting.origin): \(setting.key) holds settings; give one of them")
+        }
         guard let members = tree.members, let index = members.firstIndex(where: { $0.key == head }) else {
             let names = tree.members?.map(\.key) ?? []
             let nearest = nearestName(to: head, among: names).map { "; did you mean \($0)?" } ?? ""
@@ -76,7 +79,12 @@ enum ConfigurationTree {
         case .valueNotFound(let type, let context):
             return "\(key(context.codingPath)): a value of type \(type) is needed"
         case .keyNotFound(let missing, let context): return "\(key(context.codingPath + [missing])): a value is needed"
-        case .dataCorrupted(let context): return "\(key(context.codingPath)): \(context.debugDescription)"
+        case .dataCorrupted(let context):
+            // Foundation's sentence for an enumeration: "Cannot initialize Mode from invalid String value rk4".
+            let words = context.debugDescription.split(separator: " ")
+            let reason =
+                words.first == "Cannot" ? "\(words.last ?? "") is not one of its values" : context.debugDescription
+            return "\(key(context.codingPath)): \(reason)"
         @unknown default: return "\(error)"
         }
     }

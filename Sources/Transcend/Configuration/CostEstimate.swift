@@ -18,7 +18,7 @@ public struct CostEstimate: Sendable {
 
     public init(_ c: TrainingConfiguration) {
         let method = c.method.method
-        let needsTeacher = type(of: method).needsTeacher
+        let needsTeacher = method.followedWeights != nil
         let network = SiT(c.network, on: .meta)
         networkParameters = network.parameterCount
         headParameters = method.objective(for: c.network, teacher: nil, on: .meta).parameterCount

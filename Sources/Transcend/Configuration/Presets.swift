@@ -13,7 +13,7 @@ public struct Preset: Sendable {
         let names = all.map(\.name)
         let nearest = nearestName(to: name, among: names).map { "; did you mean \($0)?" } ?? ""
         throw ConfigurationError(
-            "--preset \(name): there is no such preset\(nearest) Choose from \(names.joined(separator: ", "))")
+            "--preset \(name): there is no such preset\(nearest); choose from \(names.joined(separator: ", "))")
     }
 
     /// The settings of one stage, in the order in which they apply.
@@ -45,7 +45,7 @@ extension Preset {
                     Setting("batch", 64), Setting("schedule.learningRate", 0.001),
                     Setting("schedule.warmupSteps", 100), Setting("optimizer.emaDecay", 0.998),
                     Setting("output.checkpointEvery", 500), Setting("output.sampleEvery", 500),
-                    Setting("data.flips", true),
+                    Setting("data.flips", true), Setting("data.source", ""),
                 ],
                 align: [Setting("steps", 2000), Setting("method.alignment.studentDepth", 2)],
                 selfguided: [
@@ -63,7 +63,7 @@ extension Preset {
                 summary: "SiT-\(size.uppercased())/2 on latents of ImageNet at 256 x 256, as published",
                 common: network(
                     side: 32, patch: 2, channels: 4, hidden: hidden, depth: depth, heads: heads, classes: 1000)
-                    + [Setting("network.qkNorm", true)],
+                    + [Setting("network.qkNorm", true), Setting("data.source", "")],
                 align: [Setting("steps", 200_000)],
                 selfguided: [Setting("steps", size == "xl" ? 2_000_000 : 400_000)])
         }

@@ -7,15 +7,22 @@ extension TrainingConfiguration {
         if let problem = problem { throw ConfigurationError(prefix + problem) }
     }
 
+    /// Steps are words of 32 bits in the addresses of random numbers.
+    static let largestStep = Int(UInt32.max)
+
     private var problem: String? {
         if let problem = network.problem { return problem }
         if let problem = method.method.problem(for: network) { return problem }
-        if batch < 1 { return "the batch \(batch) must be 1 or more" }
+        if !(1...1 << 20).contains(batch) { return "the batch \(batch) must be 1 to \(1 << 20)" }
         if accumulation < 1 || batch % accumulation != 0 {
             return "the batch \(batch) is not divisible into \(accumulation) micro-batches; choose a divisor"
         }
-        if steps < 1 { return "the number of steps \(steps) must be 1 or more" }
-        if schedule.warmupSteps < 0 { return "the warm-up of \(schedule.warmupSteps) steps must be 0 or more" }
+        if !(1...Self.largestStep).contains(steps) {
+            return "the number of steps \(steps) must be 1 to \(Self.largestStep)"
+        }
+        if !(0...Self.largestStep).contains(schedule.warmupSteps) {
+            return "the warm-up of \(schedule.warmupSteps) steps must be 0 or more"
+        }
         if !(schedule.learningRate > 0 && schedule.learningRate.isFinite) {
             return "the learning rate \(schedule.learningRate) must be above 0"
         }
@@ -26,7 +33,11 @@ extension TrainingConfiguration {
             return "the decay \(optimizer.emaDecay) of the average must be 0 or more and below 1"
         }
         if optimizer.maximumGradientNorm < 0 { return "the largest gradient norm must be 0 (no clipping) or more" }
-        if preview.sampler.steps < 1 { return "the sampler's steps must be 1 or more" }
+        if !(0...1024).contains(preview.classes) || !(0...1024).contains(preview.perClass) {
+            return "the preview's classes and samples of each must be 0 to 1024"
+        }
+        if let problem = preview.sampler.problem { return "the preview: " + problem }
+        if let problem = optimizer.adamW.problem { return problem }
         if output.checkpointEvery < 1 || output.logEvery < 1 {
             return "the intervals of checkpoints and of the log must be 1 step or more"
         }
@@ -39,6 +50,28 @@ extension TrainingConfiguration {
 
     /// The device to run on: the named one, or for "auto" the first CUDA device, else the CPU.
     public var chosenDevice: Device { chooseDevice(device) }
+}
+
+extension TrainingConfiguration {
+    /// The configuration with the checkpoints that it names found: a run's folder becomes that of its newest checkpoint, so
+    /// that it stays the same while that run goes on. Throws if one is missing or of another network.
+    public func resolvingCheckpoints() throws -> TrainingConfiguration {
+        var resolved = self
+        if method.method.followedWeights != nil, teacher == nil {
+            throw ConfigurationError("--stage \(method.name) follows a trained network; give its --teacher CHECKPOINT")
+        }
+        func find(_ path: String?, _ flag: String) throws -> String? {
+            guard let path else { return nil }
+            let checkpoint = try Checkpoint(path)
+            if let misfit = network.misfit(of: checkpoint.state.configuration.network) {
+                throw ConfigurationError("\(flag) \(path): \(misfit)")
+            }
+            return checkpoint.path
+        }
+        resolved.teacher = try find(teacher, "--teacher")
+        resolved.initialWeights = try find(initialWeights, "--init")
+        return resolved
+    }
 }
 
 /// What is wrong with the name of a device; nil if it can be used.

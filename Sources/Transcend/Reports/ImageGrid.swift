@@ -1,3 +1,5 @@
+import Data
+
 /// Arranges pictures in rows and columns on one canvas, small ones enlarged so that they can be seen.
 public struct ImageGrid: Sendable {
     /// The pictures, row by row; they may differ in size.
@@ -66,5 +68,12 @@ extension Canvas {
             count = 3 * plane
         }
         self.init(width: width, height: height, pixels: bytes)
+    }
+}
+
+extension RGBImage {
+    /// A canvas as a picture for a file.
+    public init(_ canvas: Canvas) {
+        self.init(width: canvas.width, height: canvas.height, pixels: canvas.pixels)
     }
 }

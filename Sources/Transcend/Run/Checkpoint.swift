@@ -18,13 +18,9 @@ public struct Checkpoint: Sendable {
         /// Updates made.
         public var step: Int
         public var classNames: [String]
+        /// Images in the data set.
+        public var imageCount: Int
         public var configuration: TrainingConfiguration
-    }
-
-    /// Which of a checkpoint's weights are meant.
-    public enum Weights: String, Codable, Sendable, CaseIterable {
-        case ema
-        case raw
     }
 
     static let formatVersion = 1
@@ -50,7 +46,10 @@ public struct Checkpoint: Sendable {
                     + "\(Self.formatVersion)", remedy: "use the version of transcend that wrote it")
         }
         self.path = found
-        do { state = try ConfigurationTree.decode(State.self, from: document) } catch {
+        do {
+            state = try ConfigurationTree.decode(State.self, from: document)
+            if let problem = state.problem { throw ConfigurationError(problem) }
+        } catch {
             throw FileError(found + "/state.json", "cannot be understood (\(error))")
         }
     }
@@ -86,13 +85,28 @@ public struct Checkpoint: Sendable {
     }
 
     /// The network with the checkpoint's weights, without gradients in mind.
-    public func network(_ weights: Weights, on device: Device) throws -> SiT {
+    public func network(_ weights: NetworkWeights, on device: Device) throws -> SiT {
         try withErrors {
             let network = SiT(state.configuration.network, on: device)
             let file = try SafetensorsFile(path: path + (weights == .ema ? "/ema.safetensors" : "/model.safetensors"))
             for entry in network.parameters() { entry.parameter.assign(try file.tensor(checked: entry)) }
             return network
         }
+    }
+}
+
+extension Checkpoint.State {
+    /// What is impossible in a file that claims to be a state; nil if nothing is.
+    fileprivate var problem: String? {
+        if drawsVersion != Draws.formatVersion {
+            return "its random numbers are of version \(drawsVersion), this program makes \(Draws.formatVersion)"
+        }
+        if let problem = configuration.network.problem { return problem }
+        if !(0...TrainingConfiguration.largestStep).contains(step) { return "its step is \(step)" }
+        if classNames.count != configuration.network.classes {
+            return "it names \(classNames.count) classes of \(configuration.network.classes)"
+        }
+        return nil
     }
 }
 

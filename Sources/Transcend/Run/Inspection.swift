@@ -8,14 +8,24 @@ import Torch
 public enum Inspection {
     /// A checkpoint, a run, a safetensors file, or a data set, whichever it is.
     public static func text(of path: String) throws -> String {
+        if path == DataConfiguration.embedded { return describe(Pictures()) }
         guard FileManager.default.fileExists(atPath: path) else {
             throw FileError(path, "does not exist", remedy: "give a checkpoint, a run, images or a .safetensors file")
         }
         if path.hasSuffix(".safetensors") { return try describe(SafetensorsFile(path: path)) }
-        if let checkpoint = try? Checkpoint(path) { return describe(checkpoint) }
+        if path.hasSuffix(".json") { return try configuration(path).text }
         let names = (try? FileManager.default.contentsOfDirectory(atPath: path)) ?? []
-        if names.contains("state.json") || names.contains("checkpoints") { return describe(try Checkpoint(path)) }
-        return describe(try openSource(path: path))
+        if names.contains("config.json"), RunDirectory.newestCheckpoint(in: path) == nil {
+            return "no checkpoint yet\n" + (try configuration(path + "/config.json").text)
+        }
+        if !Set(names).isDisjoint(with: ["state.json", "config.json"] + Pipeline.stages) {
+            return describe(try Checkpoint(path))
+        }
+        return try describe(openSource(path: path))
+    }
+
+    private static func configuration(_ path: String) throws -> TrainingConfiguration {
+        try ConfigurationTree.decode(TrainingConfiguration.self, from: JSONValue.read(path: path))
     }
 
     private static func describe(_ checkpoint: Checkpoint) -> String {
@@ -46,11 +56,20 @@ public enum Inspection {
     }
 
     private static func describe(_ source: any ImageSource) -> String {
-        var counts = [Int](repeating: 0, count: source.classNames.count)
-        for entry in source.entries { counts[entry.label] += 1 }
+        describe(source.location, labels: source.entries.map(\.label), classNames: source.classNames)
+    }
+
+    private static func describe(_ pictures: Pictures) -> String {
+        describe(
+            "the embedded pictures", labels: (0..<pictures.count).map(pictures.label), classNames: pictures.classNames)
+    }
+
+    private static func describe(_ place: String, labels: [Int], classNames: [String]) -> String {
+        var counts = [Int](repeating: 0, count: classNames.count)
+        for label in labels { counts[label] += 1 }
         var table = Table(.text("class"), .number("label"), .number("images"))
-        for (label, name) in source.classNames.enumerated() { table.append(name, "\(label)", "\(counts[label])") }
-        return "\(source.location): \(source.entries.count) images in \(source.classNames.count) classes\n\(table)"
+        for (label, name) in classNames.enumerated() { table.append(name, "\(label)", "\(counts[label])") }
+        return "\(place): \(labels.count) images in \(classNames.count) classes\n\(table)"
     }
 
     /// The first names and how many there are.

@@ -15,9 +15,9 @@ public enum Interruption {
         for number in [SIGINT, SIGTERM] { sigaddset(&both, number) }
         pthread_sigmask(SIG_UNBLOCK, &both, nil)
         for number in [SIGINT, SIGTERM] {
-            signal(number) { number in
+            signal(number) { _ in
                 Interruption.requests += 1
-                signal(number, SIG_DFL)
+                for both in [SIGINT, SIGTERM] { signal(both, SIG_DFL) }
             }
         }
     }

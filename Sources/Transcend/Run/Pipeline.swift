@@ -9,34 +9,47 @@ public struct Pipeline {
     public static let stages = [AlignLatent.name, SelfGuided.name]
 
     public let path: String
+    /// One for each stage, with its teacher.
     public let configurations: [TrainingConfiguration]
 
-    /// `configurations` are those of `stages`, in order.
+    /// `configurations` are those of `stages`, in order. Throws what would keep a stage from being run or continued, before
+    /// anything is done.
     public init(path: String, configurations: [TrainingConfiguration]) throws {
         precondition(configurations.map(\.method.name) == Self.stages)
         let names = (try? FileManager.default.contentsOfDirectory(atPath: path)) ?? []
         guard names.isEmpty || names.contains(Self.stages[0]) else {
             throw FileError(path, "is neither empty nor the run of a pipeline", remedy: "give another --out")
         }
+        if configurations.contains(where: { $0.teacher != nil }) {
+            throw ConfigurationError("--teacher: a pipeline trains its own; use `train --stage selfguided`")
+        }
+        let (first, second) = (configurations[0], configurations[1])
+        if let misfit = second.network.misfit(of: first.network) {
+            throw ConfigurationError("selfguided cannot follow align: \(misfit)")
+        }
+        var guided = second
+        // Relative, so that the run can be moved; with its step, so that the teacher cannot change under way.
+        guided.teacher = "../\(Self.stages[0])/checkpoints/" + RunDirectory.stepName(first.steps)
         self.path = path
-        self.configurations = configurations
+        self.configurations = [first, guided]
+        for stage in self.configurations { try RunDirectory.check(stage, continues: folder(of: stage)) }
     }
+
+    private func folder(of stage: TrainingConfiguration) -> String { path + "/" + stage.method.name }
 
     /// Runs what is not done yet; `announce` is told of each stage before it begins.
     public func train(
-        dataset: any Dataset, announce: (_ stage: String, _ number: Int) -> Void = { _, _ in }
+        announce: (_ stage: String, _ number: Int) -> Void = { _, _ in }
     ) throws -> Trainer.Outcome {
-        for (index, configuration) in configurations.enumerated() {
-            var stage = configuration
-            if index > 0 {
-                // Relative, so that the run can be moved; with its step, so that the teacher cannot change under way.
-                let previous = configurations[index - 1]
-                stage.teacher =
-                    "../\(previous.method.name)/checkpoints/" + RunDirectory.stepName(previous.steps)
-            }
+        // All data are opened first, so that nothing is trained in vain.
+        var datasets = [try TrainingData.open(configurations[0])]
+        datasets.append(
+            TrainingData.isSame(configurations[0], configurations[1])
+                ? datasets[0] : try TrainingData.open(configurations[1]))
+        for (index, stage) in configurations.enumerated() {
             announce(stage.method.name, index + 1)
-            let run = try RunDirectory(path + "/" + stage.method.name)
-            let outcome = try Trainer(stage, dataset: dataset, run: run).train()
+            let run = try RunDirectory(folder(of: stage))
+            let outcome = try Trainer(stage, dataset: datasets[index], run: run).train()
             if case .interrupted = outcome { return outcome }
         }
         return .finished

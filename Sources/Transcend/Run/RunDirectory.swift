@@ -25,8 +25,11 @@ public final class RunDirectory {
                 throw FileError(path, "is neither empty nor a run", remedy: "give another --out")
             }
         }
-        for folder in ["", "/samples", "/checkpoints"] { try makeFolder(path + folder) }
+        // The lock comes first: a folder that holds one is known as a run, whenever the process ends.
+        try makeFolder(path)
         try takeLock()
+        for folder in ["/samples", "/checkpoints"] { try makeFolder(path + folder) }
+        removeLeftovers()
     }
 
     deinit {
@@ -50,33 +53,31 @@ public final class RunDirectory {
 
     // MARK: - Configuration
 
-    /// Stores the configuration of a new run; for one that continues, checks that nothing differs that may not.
-    public func adopt(_ configuration: TrainingConfiguration) throws {
-        let tree = try ConfigurationTree.tree(of: configuration)
-        if FileManager.default.fileExists(atPath: configurationPath) {
-            let stored = try JSONValue.read(path: configurationPath)
-            try Self.check(tree, continues: stored, path: configurationPath)
+    /// Checks that a run that continues does so with a configuration that differs only where it may.
+    public func check(_ configuration: TrainingConfiguration) throws { try Self.check(configuration, continues: path) }
+
+    /// The same for a folder that may not be a run yet.
+    static func check(_ configuration: TrainingConfiguration, continues path: String) throws {
+        let stored = path + "/config.json"
+        guard FileManager.default.fileExists(atPath: stored) else { return }
+        let before = ConfigurationTree.flattened(try JSONValue.read(path: stored))
+        let new = ConfigurationTree.flattened(try ConfigurationTree.tree(of: configuration))
+        for (key, value) in new where !changeable.contains(where: key.hasPrefix) {
+            guard let old = before.first(where: { $0.key == key })?.value, old != value else { continue }
+            throw ConfigurationError(
+                "\(stored): this run has \(key) = \(old.text()), now it would be \(value.text()); "
+                    + "give the old value or another --out")
         }
-        try AtomicFile.write(to: configurationPath) { try $0.write(Array((tree.text(.pretty) + "\n").utf8)) }
     }
 
-    /// The configuration that a run was started with.
-    public static func configuration(of path: String) throws -> TrainingConfiguration {
-        try ConfigurationTree.decode(TrainingConfiguration.self, from: JSONValue.read(path: path + "/config.json"))
+    /// Stores the configuration, which `check` has accepted.
+    public func store(_ configuration: TrainingConfiguration) throws {
+        let text = try ConfigurationTree.tree(of: configuration).text(.pretty) + "\n"
+        try AtomicFile.write(to: configurationPath) { try $0.write(Array(text.utf8)) }
     }
 
     /// What may differ between two starts of one run: its length, what it writes, where it computes.
     private static let changeable = ["steps", "output.", "preview.", "device"]
-
-    private static func check(_ new: JSONValue, continues stored: JSONValue, path: String) throws {
-        let before = Dictionary(uniqueKeysWithValues: ConfigurationTree.flattened(stored))
-        for (key, value) in ConfigurationTree.flattened(new) where !changeable.contains(where: key.hasPrefix) {
-            guard let old = before[key], old != value else { continue }
-            throw ConfigurationError(
-                "\(path): this run has \(key) = \(old.text()), now it would be \(value.text()); "
-                    + "give the old value or another --out")
-        }
-    }
 
     // MARK: - Checkpoints
 
@@ -88,7 +89,10 @@ public final class RunDirectory {
     /// The steps of the complete checkpoints below a run's folder, in order.
     public static func checkpointSteps(in path: String) -> [Int] {
         let names = (try? FileManager.default.contentsOfDirectory(atPath: path + "/checkpoints")) ?? []
-        return names.compactMap { $0.hasPrefix("step-") ? Int($0.dropFirst(5)) : nil }.sorted()
+        return names.compactMap { name -> Int? in
+            guard name.hasPrefix("step-"), let step = Int(name.dropFirst(5)), stepName(step) == name else { return nil }
+            return FileManager.default.fileExists(atPath: "\(path)/checkpoints/\(name)/state.json") ? step : nil
+        }.sorted()
     }
 
     /// The newest complete checkpoint of a run; nil if there is none.
@@ -97,6 +101,14 @@ public final class RunDirectory {
     }
 
     public func checkpointPath(step: Int) -> String { path + "/checkpoints/" + Self.stepName(step) }
+
+    /// Removes what a process left that ended while it wrote or removed a checkpoint.
+    private func removeLeftovers() {
+        let names = (try? FileManager.default.contentsOfDirectory(atPath: path + "/checkpoints")) ?? []
+        for name in names where name.hasPrefix(".partial-") || name.hasPrefix(".removed-") {
+            try? FileManager.default.removeItem(atPath: "\(path)/checkpoints/\(name)")
+        }
+    }
 
     /// Removes all but the newest `count` checkpoints (0: none is removed). Each loses its name first, so that one that is
     /// half removed is not taken for a whole one.

@@ -33,19 +33,20 @@ public struct SampleGenerator: Sendable {
             increment: { normals(.sampleIncrement, step: $0) })
     }
 
-    /// The same as pictures: clamp(255 (x + 1) / 2, 0, 255), truncated as the published script does.
-    public func pixels(labels: [Int], firstItem: Int, progress: (_ done: Int) -> Void = { _ in }) -> [Canvas] {
+    /// The same as pictures, handed out in batches: clamp(255 (x + 1) / 2, 0, 255), truncated as the published script does.
+    /// Throws what went wrong in the network or what `receive` throws.
+    public func pictures(labels: [Int], receive: (_ images: [Canvas]) throws -> Void) throws {
         let c = network.configuration
         let size = c.channels * c.inputSize * c.inputSize
-        return stride(from: 0, to: labels.count, by: Self.batch).flatMap { start -> [Canvas] in
+        for start in stride(from: 0, to: labels.count, by: Self.batch) {
             let part = Array(labels[start..<min(start + Self.batch, labels.count)])
-            let values: [Float] = self(labels: part, firstItem: firstItem + start).values()
-            progress(start + part.count)
-            return part.indices.map {
-                Canvas(
-                    signed: values.isEmpty ? [] : Array(values[$0 * size..<($0 + 1) * size]), channels: c.channels,
-                    height: c.inputSize, width: c.inputSize)
-            }
+            let values: [Float] = try withErrors { self(labels: part, firstItem: start).values() }
+            try receive(
+                part.indices.map {
+                    Canvas(
+                        signed: Array(values[$0 * size..<($0 + 1) * size]), channels: c.channels, height: c.inputSize,
+                        width: c.inputSize)
+                })
         }
     }
 }

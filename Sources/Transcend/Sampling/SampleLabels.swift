@@ -28,7 +28,7 @@ public struct SampleLabels: Sendable {
         let classes = try words.isEmpty ? Array(classNames.indices) : words.map { try Self.label($0, classNames) }
         let total = count ?? 8 * classes.count
         let perClass = (total + classes.count - 1) / classes.count
-        labels = (0..<total).map { classes[$0 / perClass] }
+        labels = (0..<total).map { classes[$0 * classes.count / total] }
         columns = total % perClass == 0 && perClass <= 32 ? perClass : 8
         rows = columns == perClass ? Array(classes.prefix(total / perClass)) : []
     }

@@ -25,16 +25,10 @@ struct Preview {
         let generator = SampleGenerator(
             network: network, path: configuration.diffusion.path, sampler: settings.sampler, seed: configuration.seed)
         let labels = (0..<rows * settings.perClass).map { $0 / settings.perClass }
-        let images = try withErrors { generator.pixels(labels: labels, firstItem: 0) }
+        var images: [Canvas] = []
+        try generator.pictures(labels: labels) { images += $0 }
         let grid = ImageGrid(
             images, columns: settings.perClass, rowLabels: Array(classNames.prefix(rows)))
         try ImageFile.writePNG(RGBImage(grid.render()), to: path)
-    }
-}
-
-extension RGBImage {
-    /// A canvas as a picture for a file.
-    public init(_ canvas: Canvas) {
-        self.init(width: canvas.width, height: canvas.height, pixels: canvas.pixels)
     }
 }

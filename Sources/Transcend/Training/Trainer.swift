@@ -20,14 +20,16 @@ public final class Trainer {
     ) throws {
         let device = configuration.chosenDevice
         (self.configuration, self.dataset, self.run, self.device) = (configuration, dataset, run, device)
-        try run.adopt(configuration)
         state = try withErrors { try Self.makeState(configuration, run: run, on: device) }
         preview = Preview(configuration, classNames: dataset.classNames, on: device)
-        if let newest = RunDirectory.newestCheckpoint(in: run.path) {
-            try Checkpoint(newest).restore(state)
+        try run.check(configuration)
+        if let newest = try RunDirectory.newestCheckpoint(in: run.path).map(Checkpoint.init) {
+            try checkContinuity(of: newest)
+            try newest.restore(state)
         } else if let path = configuration.initialWeights {
             try loadInitialWeights(Checkpoint(path))
         }
+        try run.store(configuration)
         try MetricsLog.cutBack(path: run.metricsPath, toStep: state.step - 1)
     }
 
@@ -51,12 +53,18 @@ public final class Trainer {
         let start = ProgressLine.monotonicSeconds()
 
         while state.step < configuration.steps {
-            let report = try state.update(
-                microBatches(of: loader.next()),
-                learningRate: configuration.schedule.learningRate(at: state.step, of: configuration.steps))
+            let isLogged =
+                state.step % configuration.output.logEvery == 0 || state.step + 1 == configuration.steps
+            let loaded = try loader.next()
+            let report = try withErrors {
+                try state.update(
+                    microBatches(of: loaded),
+                    learningRate: configuration.schedule.learningRate(at: state.step, of: configuration.steps),
+                    measuringFeatures: isLogged)
+            }
             meter.record(step: state.step, seconds: ProgressLine.monotonicSeconds() - start)
             progress.update(step: state.step, values: report.headline)
-            if report.step % configuration.output.logEvery == 0 || state.step == configuration.steps {
+            if isLogged {
                 let speed = meter.stepsPerSecond.map { $0 * Double(configuration.batch) }
                 try metrics.append(
                     step: report.step, stage: configuration.method.name, values: report.values(imagesPerSecond: speed))
@@ -94,23 +102,15 @@ public final class Trainer {
 
     /// The network that the method follows; a relative path is relative to the run's folder.
     private static func loadTeacher(_ c: TrainingConfiguration, run: RunDirectory, on device: Device) throws -> SiT? {
-        guard type(of: c.method.method).needsTeacher else { return nil }
-        guard let path = c.teacher else {
-            throw ConfigurationError(
-                "--stage \(c.method.name) follows a trained network; give its --teacher CHECKPOINT")
-        }
+        guard let path = c.teacher, let weights = c.method.method.followedWeights else { return nil }
         let checkpoint = try Checkpoint(path.hasPrefix("/") ? path : run.path + "/" + path)
-        if let difference = difference(between: checkpoint.state.configuration.network, and: c.network) {
-            throw ConfigurationError("--teacher \(path): \(difference)")
+        if let misfit = c.network.misfit(of: checkpoint.state.configuration.network) {
+            throw ConfigurationError("the teacher \(checkpoint.path): \(misfit)")
         }
-        let usesAverage = (c.method.method as? SelfGuided)?.teacherWeights == .ema
-        return try checkpoint.network(usesAverage ? .ema : .raw, on: device)
+        return try checkpoint.network(weights, on: device)
     }
 
     private func loadInitialWeights(_ checkpoint: Checkpoint) throws {
-        if let difference = difference(between: checkpoint.state.configuration.network, and: configuration.network) {
-            throw ConfigurationError("--init \(checkpoint.path): \(difference)")
-        }
         let network = try checkpoint.network(.raw, on: device)
         for (mine, other) in zip(state.network.parameters(), network.parameters()) {
             mine.parameter.assign(other.parameter.value)
@@ -118,6 +118,19 @@ public final class Trainer {
         for (average, entry) in zip(state.average.averages, state.parameters) {
             var target = average
             target.assign(entry.parameter.value)
+        }
+    }
+
+    /// A run goes on with the images that it began with: its order of an epoch depends on their number.
+    private func checkContinuity(of checkpoint: Checkpoint) throws {
+        let past = checkpoint.state
+        if past.step > configuration.steps {
+            throw ConfigurationError("--steps \(configuration.steps): this run is at step \(past.step) already")
+        }
+        if past.classNames != dataset.classNames || past.imageCount != dataset.count {
+            throw ConfigurationError(
+                "\(configuration.data.source): the run began with \(past.imageCount) images in "
+                    + "\(past.classNames.count) classes, now there are other ones; give the same data or another --out")
         }
     }
 
@@ -149,7 +162,7 @@ public final class Trainer {
 
     private func writeCheckpoint() throws {
         let content = Checkpoint.State(
-            step: state.step, classNames: dataset.classNames, configuration: configuration)
+            step: state.step, classNames: dataset.classNames, imageCount: dataset.count, configuration: configuration)
         try Checkpoint.write(state, state: content, to: run.checkpointPath(step: state.step))
         run.removeOldCheckpoints(keeping: configuration.output.keepCheckpoints)
     }
@@ -158,17 +171,6 @@ public final class Trainer {
         let rows = try MetricsLog.read(path: run.metricsPath)
         try ImageFile.writePNG(RGBImage(lossCurves(rows, title: configuration.method.name)), to: run.curvesPath)
     }
-}
-
-/// What keeps two networks from standing for each other; nil if nothing does.
-private func difference(between given: SiTConfiguration, and needed: SiTConfiguration) -> String? {
-    let pairs: [(String, Int, Int)] = [
-        ("input size", given.inputSize, needed.inputSize), ("patch size", given.patchSize, needed.patchSize),
-        ("channels", given.channels, needed.channels), ("hidden size", given.hidden, needed.hidden),
-        ("depth", given.depth, needed.depth), ("heads", given.heads, needed.heads),
-        ("classes", given.classes, needed.classes), ("QK-norm", given.qkNorm ? 1 : 0, needed.qkNorm ? 1 : 0),
-    ]
-    return pairs.first { $0.1 != $0.2 }.map { "its network has \($0.0) \($0.1), this one \($0.2); they must be equal" }
 }
 
 extension StepReport {

@@ -6,16 +6,28 @@ import Models
 /// Opens the data that a configuration names.
 public enum TrainingData {
     /// A folder or zip of images, or the embedded pictures; read whole, so that a bad file stops a run before it starts.
+    /// Throws too if the images do not fit the network.
     public static func open(_ c: TrainingConfiguration) throws -> any Dataset {
-        guard c.data.source != DataConfiguration.embedded else {
-            guard Pictures.sides.contains(c.network.inputSize) else {
-                throw ConfigurationError(
-                    "the embedded pictures have sides from \(Pictures.sides.lowerBound) to "
-                        + "\(Pictures.sides.upperBound), not \(c.network.inputSize)")
-            }
-            return Pictures(side: c.network.inputSize, seed: c.seed)
+        if c.data.source.isEmpty { throw ConfigurationError("--data: give a folder or zip of images to train on") }
+        let dataset: any Dataset =
+            c.data.source == DataConfiguration.embedded
+            ? try pictures(c) : try PixelDataset(source: openSource(path: c.data.source), side: c.network.inputSize)
+        try check(dataset, fits: c.network)
+        return dataset
+    }
+
+    /// Whether two configurations train on the same images.
+    static func isSame(_ a: TrainingConfiguration, _ b: TrainingConfiguration) -> Bool {
+        a.data.source == b.data.source && a.network.inputSize == b.network.inputSize && a.seed == b.seed
+    }
+
+    private static func pictures(_ c: TrainingConfiguration) throws -> Pictures {
+        guard Pictures.sides.contains(c.network.inputSize) else {
+            throw ConfigurationError(
+                "the embedded pictures have sides from \(Pictures.sides.lowerBound) to "
+                    + "\(Pictures.sides.upperBound), not \(c.network.inputSize)")
         }
-        return try PixelDataset(source: openSource(path: c.data.source), side: c.network.inputSize)
+        return Pictures(side: c.network.inputSize, seed: c.seed)
     }
 
     /// The number of classes of a source, without decoding its images.
@@ -24,12 +36,11 @@ public enum TrainingData {
             ? Pictures().classNames.count : openSource(path: source).classNames.count
     }
 
-    /// Checks that images of this data set can go into the network.
-    public static func check(_ dataset: any Dataset, fits network: SiTConfiguration) throws {
+    private static func check(_ dataset: any Dataset, fits network: SiTConfiguration) throws {
         if dataset.channels != network.channels {
             throw ConfigurationError(
                 "the images have \(dataset.channels) channels, the network \(network.channels); "
-                    + "give --set network.channels=\(dataset.channels)")
+                    + "networks of latents come with the latent store")
         }
         if dataset.classNames.count != network.classes {
             throw ConfigurationError(

@@ -42,20 +42,24 @@ public final class TrainingState {
     /// One update: losses, backward over the micro-batches, clipping, AdamW, average.
     ///
     /// The micro-batches are equal parts of the global batch; the gradient is the mean over all of it. Throws when loss
-    /// or gradient is not finite, before anything has changed.
-    public func update(_ batches: [Batch], learningRate: Double) throws -> StepReport {
+    /// or gradient is not finite, before anything has changed. Waits once for the device, to read all numbers together;
+    /// the sizes of features are measured only on request, because that is a pass over them.
+    public func update(
+        _ batches: [Batch], learningRate: Double, measuringFeatures: Bool = true
+    ) throws -> StepReport {
         releaseTeacherWhenDue()
         parameters.removeGradients()
         let parts = batches.map { batch in
             let part = losses(of: network, objective, batch, path: path, step: step)
-            (part.total / Double(batches.count)).backward()
-            return LossReport(part)
+            (batches.count == 1 ? part.total : part.total / Double(batches.count)).backward()
+            return MeasuredLosses(part, features: measuringFeatures)
         }
         let trained = optimizer.parameters
         trained.fillMissingGradients()
-        let norm = trained.clipGradients(toNorm: configuration.maximumGradientNorm)
-        let report = StepReport(step: step, parts: parts, gradientNorm: norm, learningRate: learningRate)
+        let report = StepReport(
+            step: step, parts: parts, gradientNorm: trained.gradientNorm(), learningRate: learningRate)
         guard report.isFinite else { throw NonFiniteError(report: report) }
+        trained.clipGradients(ofNorm: report.gradientNorm, toNorm: configuration.maximumGradientNorm)
         optimizer.update(learningRate: learningRate)
         average.update(parameters)
         step += 1
@@ -74,18 +78,19 @@ public final class TrainingState {
     }
 }
 
-/// What one step measured, on the device; read when it is logged.
-struct LossReport {
+/// What one micro-batch measured: scalars that are still on the device.
+private struct MeasuredLosses {
     let denoising: Tensor
     let alignment: Tensor?
-    let featureNorm: Tensor?
-    let targetNorm: Tensor?
+    let featureSize: Tensor?
+    let targetSize: Tensor?
 
-    init(_ losses: Losses) {
-        (denoising, alignment, featureNorm, targetNorm) = withoutGradients {
+    init(_ losses: Losses, features: Bool) {
+        let aligned = features ? losses.alignment : nil
+        (denoising, alignment, featureSize, targetSize) = withoutGradients {
             (
                 losses.denoising.mean().detached(), losses.alignmentMean?.detached(),
-                losses.alignment.map { rootMeanSquare($0.features) }, losses.alignment.map { rootMeanSquare($0.target) }
+                aligned.map { rootMeanSquare($0.features) }, aligned.map { rootMeanSquare($0.target) }
             )
         }
     }
@@ -101,26 +106,32 @@ public struct StepReport: Sendable {
     public let denoisingLoss: Double
     /// The alignment term before its weight; nil where no sample counted.
     public let alignmentLoss: Double?
-    /// Root mean square of the student's features and of what they follow; nil where no sample counted.
+    /// Root mean square of the student's features and of what they follow; nil where no sample counted or none was asked.
     public let featureNorm: Double?
     public let targetNorm: Double?
     /// Before clipping.
     public let gradientNorm: Double
     public let learningRate: Double
 
-    init(step: Int, parts: [LossReport], gradientNorm: Double, learningRate: Double) {
-        func mean(_ values: [Tensor?], over count: Int? = nil) -> Double? {
-            let numbers = values.compactMap { $0?.item() }
-            return numbers.isEmpty ? nil : numbers.reduce(0, +) / Double(count ?? numbers.count)
+    fileprivate init(step: Int, parts: [MeasuredLosses], gradientNorm: Tensor, learningRate: Double) {
+        let columns = [
+            parts.map(\.denoising), parts.compactMap(\.alignment), parts.compactMap(\.featureSize),
+            parts.compactMap(\.targetSize), [gradientNorm],
+        ]
+        var numbers = Tensor.stack(columns.flatMap { $0.map { $0.to(.F64) } }).values(as: Double.self)[...]
+        let sums = columns.map { column -> Double? in
+            defer { numbers = numbers.dropFirst(column.count) }
+            return column.isEmpty ? nil : numbers.prefix(column.count).reduce(0, +)
         }
+        func mean(_ column: Int, over count: Int) -> Double? { sums[column].map { $0 / Double(max(1, count)) } }
         self.step = step
-        self.gradientNorm = gradientNorm
         self.learningRate = learningRate
-        denoisingLoss = mean(parts.map(\.denoising)) ?? 0
+        denoisingLoss = mean(0, over: parts.count) ?? 0
         // A micro-batch without a sample in the window contributes 0 to the mean over the global batch.
-        alignmentLoss = mean(parts.map(\.alignment), over: parts.count)
-        featureNorm = mean(parts.map(\.featureNorm))
-        targetNorm = mean(parts.map(\.targetNorm))
+        alignmentLoss = mean(1, over: parts.count)
+        featureNorm = mean(2, over: columns[2].count)
+        targetNorm = mean(3, over: columns[3].count)
+        self.gradientNorm = mean(4, over: 1) ?? 0
     }
 
     var isFinite: Bool {

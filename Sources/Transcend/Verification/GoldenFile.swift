@@ -107,12 +107,13 @@ extension GoldenFile {
             let present = (error ?? .infinity, error == nil ? name + " (not computed)" : name)
             if worst[prefix].map({ present.0 > $0.error }) ?? true { worst[prefix] = present }
         }
-        return tolerances.compactMap { prefix, limit in
-            worst[prefix].map {
-                VerificationRow(
-                    file: name, kind: kind, values: label + prefix, worstError: $0.error, worstName: $0.name,
-                    tolerance: limit, outcome: $0.error <= limit ? .passed : .failed)
-            }
+        return worst.sorted { $0.key < $1.key }.map { prefix, worst in
+            let limit = tolerances.first { $0.prefix == prefix }?.limit
+            let outcome: VerificationRow.Outcome =
+                limit.map { worst.error <= $0 ? .passed : .failed } ?? .broken("no tolerance for \(worst.name)")
+            return VerificationRow(
+                file: name, kind: kind, values: label + prefix, worstError: worst.error, worstName: worst.name,
+                tolerance: limit ?? 0, outcome: outcome)
         }
     }
 }

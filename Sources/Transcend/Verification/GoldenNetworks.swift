@@ -85,7 +85,7 @@ extension GoldenFile {
     func trainingState(_ optimizer: OptimizerConfiguration = OptimizerConfiguration()) throws -> TrainingState {
         let network = try network("model.")
         let method = try method()
-        let teacher = type(of: method).needsTeacher ? try self.network("teacher.") : nil
+        let teacher = method.followedWeights != nil ? try self.network("teacher.") : nil
         let objective = method.objective(for: network.configuration, teacher: teacher, on: device)
         let head = try objective.parameters().tensors.map { (try headName($0.name), $0.tensor) }
         try file.load(head, prefix: "projector.")

@@ -4,21 +4,13 @@ import Torch
 
 /// Runs golden files: does this build compute what the reference does?
 public enum Verification {
-    /// The rows of every golden file in a directory and below it, in order of their names; each is handed to `report` as
-    /// soon as it is there. Throws if the directory cannot be read or holds no golden file.
-    @discardableResult
-    public static func run(
-        directory: String, device: Device = .cpu, report: (VerificationRow) -> Void = { _ in }
-    ) throws -> [VerificationRow] {
+    /// The rows of every golden file in a directory and below it, in order of their names. Throws if the directory cannot
+    /// be read or holds no golden file.
+    public static func run(directory: String, device: Device = .cpu) throws -> [VerificationRow] {
         Library.allowTF32(false)
+        let directory = URL(fileURLWithPath: directory).resolvingSymlinksInPath().path
         let cases = try goldenPaths(in: directory)
-        var rows: [VerificationRow] = []
-        for name in cases {
-            for row in check(directory + "/" + name, name: name, device: device) {
-                rows.append(row)
-                report(row)
-            }
-        }
+        let rows = cases.flatMap { check(directory + "/" + $0, name: $0, device: device) }
         guard !rows.isEmpty else {
             throw FileError(directory, "holds no golden file", remedy: "give a folder of *.safetensors with a kind")
         }
@@ -51,7 +43,8 @@ public enum Verification {
             guard let check = GoldenChecks.byKind[golden.kind] else {
                 return row(golden.kind, .broken("unknown kind of golden file"))
             }
-            return try withErrors { try check(golden) }
+            let rows = try withErrors { try check(golden) }
+            return rows.isEmpty ? row(golden.kind, .broken("holds nothing to compare")) : rows
         } catch {
             return row("?", .broken("\(error)"))
         }
