@@ -80,8 +80,8 @@ extension MethodTests {
             }
             #expect(
                 try text(align { $0.alignment.weight = 0.5 })
-                    == #"{"headWidth":16,"semantics":"per-sample","stopStep":null,"studentDepth":2,"target":"latent","#
-                    + #""weight":0.5,"window":[0.4,0.7]}"#)
+                    == #"{"alignment":{"headWidth":16,"semantics":"per-sample","stopStep":null,"studentDepth":2,"#
+                    + #""weight":0.5,"window":[0.4,0.7]},"target":"latent"}"#)
             #expect(try text(selfGuided()).contains(#""stopStep":null"#))
             #expect(try text(selfGuided { $0.alignment.stopStep = 7 }).contains(#""stopStep":7"#))
             #expect(try text(Guidance()) == #"{"channels":null,"high":1,"low":0,"scale":1}"#)

@@ -64,7 +64,7 @@ import Transcend
     @Test(arguments: [
         ("stps", "8", "stps: there is no setting stps here; did you mean steps?"),
         ("steps", "\"many\"", "steps: a value of type Int is needed"),
-        ("steps", "0", "the number of steps 0 must be 1 or more"),
+        ("steps", "0", "the number of steps 0 must be 1 to 4294967295"),
         ("batch", "30", "the batch 30 is not divisible into 4 micro-batches; choose a divisor"),
         ("network.heads", "5", "5 heads do not divide the hidden size 384; choose a divisor"),
         ("network.patchSize", "3", "patches of 3 do not divide inputs of 32; choose a divisor"),
