@@ -18,22 +18,20 @@ struct PictureFigure {
     /// The cosine and the sine of a shape's turn.
     private let turn: SIMD2<Float>
 
-    /// The figure from at least four numbers in 0..<1: place or phase (two), size or period, turn.
+    /// The figure from at least four numbers in 0..<1: place (two), size or period, turn.
     init(_ kind: PictureClass, variation u: [Float]) {
         self.kind = kind
+        centre = (SIMD2(u[0], u[1]) - 0.5) * 0.25
+        let period = 0.95 + 0.1 * u[2]
         switch kind {
-        case .disc, .ring, .square, .triangle, .cross:
-            centre = (SIMD2(u[0], u[1]) - 0.5) * 0.3
-            size = 0.62 + 0.24 * u[2]
-        case .horizontalStripes, .verticalStripes, .diagonalStripes:
-            centre = SIMD2(u[0], u[1]) * 2
-            size = 0.5 + 0.2 * u[2]
-        case .checkerboard, .dots:
-            centre = SIMD2(u[0], u[1]) * 2
-            size = 0.85 + 0.3 * u[2]
+        case .disc, .ring, .square, .triangle, .cross: size = 0.66 + 0.18 * u[2]
+        case .horizontalStripes, .verticalStripes, .dots: size = period * 2 / 3
+        // Along rows and columns as the other stripes.
+        case .diagonalStripes: size = period * 2 / 3 * Float(0.5).squareRoot()
+        case .checkerboard: size = period
         }
         // Shapes stay near upright, so that a turned square is no diamond beside discs and crosses.
-        let angle = (u[3] - 0.5) * 0.4
+        let angle = (u[3] - 0.5) * 0.2
         turn = SIMD2(cos(angle), sin(angle))
     }
 

@@ -3,8 +3,8 @@ import Torch
 
 /// The embedded data set: drawn shapes and textures in ten classes, a pure function of seed and index.
 ///
-/// It needs no download and a small network learns it within minutes. Every picture has two colours of opposite lightness;
-/// shapes vary in place, size and turn, textures in period and phase. Edges are anti-aliased from signed distances, so a
+/// It needs no download and a small network learns it within minutes. Every picture is light on dark, in two colours of any
+/// hue; shapes vary in place, size and turn, textures in place and a little in period. Edges are anti-aliased from signed distances, so a
 /// picture takes microseconds and is drawn whenever it is asked for.
 public struct Pictures: Dataset {
     /// How many pictures there are unless said otherwise.
@@ -50,9 +50,9 @@ public struct Pictures: Dataset {
     /// Draws [3, R, R] bytes.
     private func draw(_ index: Int, into bytes: UnsafeMutableBufferPointer<UInt8>) {
         precondition((0..<count).contains(index))
-        let u = draws.uniforms(.pictures, step: 0, item: index, count: 12)
-        let colours = PictureColours(hue: u[0], otherHue: u[1], saturation: u[2], lightness: u[3], contrast: u[4])
-        let figure = PictureFigure(PictureClass.allCases[label(index)], variation: Array(u[5...]))
+        let u = draws.uniforms(.pictures, step: 0, item: index, count: 8)
+        let colours = PictureColours(hue: u[0], otherHue: u[1], saturation: u[2], contrast: u[3])
+        let figure = PictureFigure(PictureClass.allCases[label(index)], variation: Array(u[4...]))
 
         let plane = side * side
         let pixel = 2 / Float(side)
@@ -70,16 +70,16 @@ public struct Pictures: Dataset {
     }
 }
 
-/// Two colours, one dark and one light.
+/// A light colour on a dark one: were it also the other way round, the mean of a class would show nothing of its shape, and
+/// a network would have to find out which is which before it learns any.
 private struct PictureColours {
     let foreground: SIMD3<Float>
     let background: SIMD3<Float>
 
-    /// All arguments in 0..<1; `lightness` below a half makes the background the dark one.
-    init(hue: Float, otherHue: Float, saturation: Float, lightness: Float, contrast: Float) {
-        let dark = Self.colour(hue: hue, saturation: 0.5 + 0.5 * saturation, lightness: 0.08 + 0.17 * contrast)
-        let light = Self.colour(hue: otherHue, saturation: 0.6 + 0.4 * saturation, lightness: 0.68 + 0.2 * contrast)
-        (foreground, background) = lightness < 0.5 ? (light, dark) : (dark, light)
+    /// All arguments in 0..<1.
+    init(hue: Float, otherHue: Float, saturation: Float, contrast: Float) {
+        background = Self.colour(hue: hue, saturation: 0.5 + 0.5 * saturation, lightness: 0.08 + 0.17 * contrast)
+        foreground = Self.colour(hue: otherHue, saturation: 0.6 + 0.4 * saturation, lightness: 0.68 + 0.2 * contrast)
     }
 
     /// The HSL model: hue in turns, lightness 0 is black and 1 is white.

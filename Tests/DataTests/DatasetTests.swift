@@ -93,4 +93,20 @@ import Testing
             #expect(Set(horizontal[..<576]).count > 1 && Set(vertical[..<24]).count > 1)
         }
     }
+
+    /// Shapes of any two hues: their corners are dark, the middle of discs, squares, triangles and crosses is light.
+    @Test func shapesAreLightOnDark() {
+        let pictures = Pictures()
+        for index in 0..<200 where index % 10 < 5 {
+            let pixels = pictures.image(index).pixels.map(Int.init)
+            // In the HSL model, 0...510: at most 0.25 of it are dark, 0.68 and more light.
+            func lightness(_ row: Int, _ column: Int) -> Int {
+                let colour = pixels[3 * (24 * row + column)..<3 * (24 * row + column + 1)]
+                return colour.max()! + colour.min()!
+            }
+            #expect(lightness(0, 0) < 138)
+            let isRing = pictures.classNames[index % 10] == "ring"
+            #expect(isRing ? lightness(12, 12) < 138 : lightness(12, 12) > 336)
+        }
+    }
 }

@@ -18,7 +18,8 @@ func withTemporaryFolder<Result>(_ body: (String) throws -> Result) throws -> Re
     return try body(folder.path)
 }
 
-/// Settings of a run that takes a second: a network of two small blocks on the embedded pictures.
+/// Settings of a run that takes a second: a network of two small blocks on the embedded pictures. The rate is constant, so
+/// that a run of fewer steps is the start of one of more.
 func tinySettings(_ more: [Setting] = []) -> [Setting] {
     [
         Setting("network.hidden", 16), Setting("network.depth", 2), Setting("network.heads", 2),
@@ -26,6 +27,7 @@ func tinySettings(_ more: [Setting] = []) -> [Setting] {
         Setting("method.alignment.headWidth", 16),
         Setting("method.alignment.studentDepth", 1), Setting("method.teacherDepth", 2), Setting("output.logEvery", 1),
         Setting("output.checkpointEvery", 3), Setting("output.sampleEvery", 0), Setting("schedule.warmupSteps", 0),
+        Setting("schedule.decay", "constant"),
     ] + more
 }
 

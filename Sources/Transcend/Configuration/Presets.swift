@@ -27,17 +27,17 @@ extension Preset {
         [
             Preset(
                 name: "demo", summary: "embedded pictures, 24 x 24, minutes on a laptop CPU",
-                common: network(side: 24, patch: 3, channels: 3, hidden: 128, depth: 6, heads: 4, classes: 10) + [
-                    Setting("batch", 32), Setting("schedule.learningRate", 0.0015),
-                    Setting("schedule.warmupSteps", 50), Setting("optimizer.emaDecay", 0.99),
-                    Setting("output.checkpointEvery", 200), Setting("output.sampleEvery", 400),
+                common: network(side: 24, patch: 4, channels: 3, hidden: 128, depth: 6, heads: 4, classes: 10) + [
+                    Setting("network.qkNorm", true), Setting("batch", 16), Setting("schedule.learningRate", 0.002),
+                    Setting("schedule.warmupSteps", 100), Setting("schedule.decay", "cosine"),
+                    Setting("optimizer.adamW.beta2", 0.95), Setting("optimizer.emaDecay", 0.99),
+                    Setting("output.checkpointEvery", 500), Setting("output.sampleEvery", 800),
                     Setting("method.alignment.headWidth", 256),
                 ],
-                align: [Setting("steps", 800), Setting("method.alignment.studentDepth", 2)],
+                align: [Setting("steps", 1600), Setting("method.alignment.studentDepth", 2)],
                 selfguided: [
-                    Setting("steps", 1200), Setting("method.alignment.studentDepth", 3),
-                    Setting("method.teacherDepth", 4),
-                    Setting("method.guidanceScale", 3),
+                    Setting("steps", 4400), Setting("method.alignment.studentDepth", 3),
+                    Setting("method.teacherDepth", 4), Setting("method.guidanceScale", 3),
                 ]),
             Preset(
                 name: "cifar10", summary: "CIFAR-10 in pixels, sized for a CPU; needs --data",
