@@ -34,6 +34,29 @@ import Testing
         (["verify", ".", "--precision", "bf16"], 2, "verifies f32 only"),
         (["inspect", "nothing"], 1, "does not exist"),
         (["bench", "--model", "SiT-Q/2"], 2, "there is no such network"),
+        (["bench", "--steps", "9223372036854775807"], 2, "--steps and --warmup"),
+        (["pipeline", "--preset", "cifar10", "--out", "run"], 2, "--data: give a folder or zip"),
+        (
+            ["pipeline", "--preset", "demo", "--selfguided.set", "network.hidden=64", "--out", "run"], 2,
+            "hidden size 128"
+        ),
+        (["pipeline", "--preset", "demo", "--teacher", "x", "--out", "run"], 2, "a pipeline trains its own"),
+        (["pipeline", "--preset", "demo", "--set", "method.name=plain", "--out", "run"], 2, "method.name"),
+        (
+            ["train", "--stage", "align", "--preset", "demo", "--batch", "9223372036854775807", "--dry-run"], 2,
+            "the batch"
+        ),
+        (["train", "--stage", "align", "--preset", "demo", "--steps", "9223372036854775807", "--dry-run"], 2, "steps"),
+        (["train", "--stage", "align", "--preset", "demo", "--set", "network.mlpRatio=0.001", "--dry-run"], 2, "MLP"),
+        (["train", "--stage", "align", "--preset", "demo", "--seed=-1", "--out", "run"], 2, "'-1' is invalid"),
+        (["train", "--stage", "align", "--preset", "demo", "--window", "nan", "1", "--out", "run"], 2, "--window"),
+        (["train", "--stage", "align", "--preset", "demo", "--target", "noise", "--out", "run"], 2, "--target"),
+        (["train", "--stage", "align", "--preset", "demo", "--set", "=5", "--out", "run"], 2, "=5"),
+        (
+            ["train", "--stage", "plain", "--preset", "demo", "--init", "nothing", "--out", "run"], 1,
+            "holds no checkpoint"
+        ),
+        (["sample", "--checkpoint", "x", "--out", ""], 1, "holds no checkpoint"),
         (["bench", "--heads", "7"], 2, "7 heads do not divide"),
     ])
     func oneLineAndAStatus(arguments: [String], status: Int32, message: String) throws {

@@ -9,14 +9,22 @@ import Transcend
 
 extension TrainingTests {
     @Suite struct Resume {
-        @Test(arguments: ["plain", "align"])
-        func aContinuedRunHasTheBytesOfAnUninterruptedOne(stage: String) throws {
+        /// Interrupted after step 3 of 6: also with the alignment stopping before or after that, micro-batches, flips, the
+        /// published window, and a warm-up that lasts beyond it.
+        @Test(
+            arguments: [
+                ("plain", []), ("align", []), ("plain", [Setting("data.flips", true), Setting("accumulation", 2)]),
+                ("align", [Setting("method.alignment.stopStep", 2), Setting("schedule.warmupSteps", 5)]),
+                ("align", [Setting("method.alignment.stopStep", 4), Setting("accumulation", 4)]),
+                ("align", [Setting("method.alignment.semantics", "batch-mean"), Setting("method.target", "velocity")]),
+            ] as [(String, [Setting])])
+        func aContinuedRunHasTheBytesOfAnUninterruptedOne(stage: String, settings: [Setting]) throws {
             try withTemporaryFolder { folder in
                 let whole = folder + "/whole"
                 let parts = folder + "/parts"
-                try train(tinyConfiguration(stage), in: whole)
-                try train(tinyConfiguration(stage, [Setting("steps", 3)]), in: parts)
-                try train(tinyConfiguration(stage), in: parts)
+                try train(tinyConfiguration(stage, settings), in: whole)
+                try train(tinyConfiguration(stage, settings + [Setting("steps", 3)]), in: parts)
+                try train(tinyConfiguration(stage, settings), in: parts)
                 let name = "/checkpoints/step-0000006"
                 let expected = try contents(of: whole + name)
                 #expect(expected.count == 4)
@@ -76,6 +84,26 @@ extension TrainingTests {
                     try tinyConfiguration("selfguided").resolvingCheckpoints()
                 }
                 #expect(missing?.description.contains("give its --teacher") == true)
+            }
+        }
+
+        @Test func aPipelineDoesNotTrainOnWhatItsTeacherCameFrom() throws {
+            try withTemporaryFolder { folder in
+                func pipeline(alignSteps: Int64, _ more: [Setting] = []) throws -> Pipeline {
+                    let builder = ConfigurationBuilder(
+                        preset: try .named("demo"), settings: tinySettings(),
+                        stageSettings: ["align": [Setting("steps", .int(alignSteps))], "selfguided": more])
+                    return try Pipeline(path: folder, configurations: builder.pipeline(stages: Pipeline.stages))
+                }
+                _ = try pipeline(alignSteps: 6).train()
+                let before = try contents(of: folder)
+                let longer = #expect(throws: ConfigurationError.self) { try pipeline(alignSteps: 9) }
+                #expect(longer?.description.contains("this run has teacher") == true)
+                let misfit = #expect(throws: ConfigurationError.self) {
+                    try pipeline(alignSteps: 6, [Setting("network.hidden", 32)])
+                }
+                #expect(misfit?.description.contains("selfguided cannot follow align") == true)
+                #expect(try contents(of: folder) == before)
             }
         }
 

@@ -41,17 +41,17 @@ extension Preset {
                 ]),
             Preset(
                 name: "cifar10", summary: "CIFAR-10 in pixels, sized for a CPU; needs --data",
-                common: network(side: 32, patch: 4, channels: 3, hidden: 192, depth: 8, heads: 6, classes: 10) + [
-                    Setting("batch", 64), Setting("schedule.learningRate", 0.001),
-                    Setting("schedule.warmupSteps", 100), Setting("optimizer.emaDecay", 0.998),
-                    Setting("output.checkpointEvery", 500), Setting("output.sampleEvery", 500),
+                common: network(side: 32, patch: 4, channels: 3, hidden: 160, depth: 6, heads: 5, classes: 10) + [
+                    Setting("network.qkNorm", true), Setting("batch", 32), Setting("schedule.learningRate", 0.0015),
+                    Setting("schedule.warmupSteps", 200), Setting("schedule.decay", "cosine"),
+                    Setting("optimizer.adamW.beta2", 0.95), Setting("optimizer.emaDecay", 0.998),
+                    Setting("output.checkpointEvery", 500), Setting("output.sampleEvery", 1000),
                     Setting("data.flips", true), Setting("data.source", ""),
                 ],
-                align: [Setting("steps", 2000), Setting("method.alignment.studentDepth", 2)],
+                align: [Setting("steps", 1800), Setting("method.alignment.studentDepth", 2)],
                 selfguided: [
-                    Setting("steps", 4000), Setting("method.alignment.studentDepth", 4),
-                    Setting("method.teacherDepth", 5),
-                    Setting("method.guidanceScale", 5),
+                    Setting("steps", 6000), Setting("method.alignment.studentDepth", 3),
+                    Setting("method.teacherDepth", 4), Setting("method.guidanceScale", 3),
                 ]),
         ]
         + [
