@@ -23,8 +23,9 @@ test: tests  ## Run all tests, or with FILTER=NAME those whose name matches
 lint: setup  ## Check the format, and that a release build gives no warnings
 	@Scripts/lint.sh
 
-demo: build  ## Train, sample and measure a small model: the whole pipeline in runs/demo
+demo: build  ## Train both stages on the embedded pictures, then draw samples: runs/demo
 	@$(transcend) pipeline --preset demo --out runs/demo
+	@$(transcend) sample --checkpoint runs/demo --out runs/demo/samples.png
 
 setup:  ## Install what is missing: Debian packages, libtorch, Swift packages
 	@Scripts/setup.sh

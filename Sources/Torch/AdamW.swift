@@ -10,9 +10,13 @@ private enum Op {
 
 /// The numbers of AdamW. The learning rate is given step by step.
 public struct AdamWSettings: Codable, Sendable, Equatable {
+    /// Decay of the first moments, below 1.
     public var beta1 = 0.9
+    /// Decay of the second moments, below 1; 0.95 helps short runs.
     public var beta2 = 0.999
+    /// Added to the root of the second moments.
     public var epsilon = 1e-8
+    /// Decoupled decay of every trained parameter, in units of the learning rate.
     public var weightDecay = 0.0
 
     public init() {}

@@ -15,8 +15,11 @@ public struct StepBenchmark {
         (self.configuration, self.steps, self.warmup) = (configuration, steps, warmup)
     }
 
+    /// What was measured.
     public struct Result: Sendable {
+        /// Of each timed step.
         public let stepSeconds: [Double]
+        /// Of matrix products, all images of a step together.
         public let flopsPerStep: Double
         /// The best rate of a square matrix product in the same run, the ceiling for utilisation.
         public let matmulFLOPsPerSecond: Double

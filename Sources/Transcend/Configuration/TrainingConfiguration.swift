@@ -5,11 +5,17 @@ import Torch
 
 /// Everything that decides what a training run computes and writes: one tree, stored with the run as `config.json`.
 public struct TrainingConfiguration: Codable, Sendable, Equatable {
+    /// What is learnt from.
     public var data = DataConfiguration()
+    /// What learns; its input size, channels and classes are those of the data.
     public var network = SiTConfiguration()
+    /// How data and noise are mixed.
     public var diffusion = DiffusionConfiguration()
+    /// What the network is trained for beside denoising.
     public var method: MethodConfiguration
+    /// How gradients become updates.
     public var optimizer = OptimizerConfiguration()
+    /// The learning rate by step.
     public var schedule = ScheduleConfiguration()
     /// Images in one optimiser step, over all micro-batches.
     public var batch = 256
@@ -19,6 +25,7 @@ public struct TrainingConfiguration: Codable, Sendable, Equatable {
     public var steps = 400_000
     /// Where every random number comes from.
     public var seed: UInt64 = 0
+    /// The number type of the products.
     public var precision = Precision.f32
     /// "auto", "cpu", "cuda" or "cuda:N".
     public var device = "auto"
@@ -26,14 +33,18 @@ public struct TrainingConfiguration: Codable, Sendable, Equatable {
     @Nullable public var teacher: String?
     /// The checkpoint whose weights the network starts from.
     @Nullable public var initialWeights: String?
+    /// What is written, and how often.
     public var output = OutputConfiguration()
+    /// The sample grids that are drawn as training goes.
     public var preview = PreviewConfiguration()
 
+    /// Defaults around a method.
     public init(method: MethodConfiguration) {
         self.method = method
     }
 }
 
+/// Where images come from, and what is done to them.
 public struct DataConfiguration: Codable, Sendable, Equatable {
     /// The name of the embedded data set.
     public static let embedded = "pictures"
@@ -46,8 +57,11 @@ public struct DataConfiguration: Codable, Sendable, Equatable {
     public init() {}
 }
 
+/// The path from data to noise and what is drawn along it.
 public struct DiffusionConfiguration: Codable, Sendable, Equatable {
+    /// linear or cosine.
     public var path = ProbabilityPath.linear
+    /// uniform or lognormal.
     public var timeSampling = TimeSampling.uniform
     /// Probability that the network sees the null class instead of the label.
     public var labelDrop = 0.1
@@ -55,16 +69,21 @@ public struct DiffusionConfiguration: Codable, Sendable, Equatable {
     public init() {}
 }
 
+/// The learning rate: a warm-up, then constant or falling.
 public struct ScheduleConfiguration: Codable, Sendable, Equatable {
+    /// What follows the warm-up.
     public enum Decay: String, Codable, Sendable, CaseIterable {
+        /// The rate stays.
         case constant
         /// Falls along half a cosine to 0 at the last step.
         case cosine
     }
 
+    /// The rate after the warm-up; the published one is 1e-4.
     public var learningRate = 1e-4
     /// Steps over which the rate rises linearly from 0.
     public var warmupSteps = 0
+    /// constant or cosine.
     public var decay = Decay.constant
 
     public init() {}
@@ -89,6 +108,7 @@ public struct OutputConfiguration: Codable, Sendable, Equatable {
     public var keepCheckpoints = 3
     /// Sample grids and loss curves; 0 switches them off.
     public var sampleEvery = 5_000
+    /// Lines of `metrics.jsonl`.
     public var logEvery = 10
 
     public init() {}
@@ -100,6 +120,7 @@ public struct PreviewConfiguration: Codable, Sendable, Equatable {
     public var classes = 10
     /// Samples of each class.
     public var perClass = 8
+    /// A quick one, since it runs in the middle of training.
     public var sampler = Sampler(mode: .ode, steps: 20, guidance: Guidance(scale: 2))
 
     public init() {}

@@ -84,6 +84,7 @@ public func deviceProblem(_ name: String) -> String? {
     return nil
 }
 
+/// The device of that name, which `deviceProblem` has accepted; "auto" is the first CUDA device, else the CPU.
 public func chooseDevice(_ name: String) -> Device {
     if name == "auto" { return Library.cudaDevices > 0 ? Device(kind: .cuda) : .cpu }
     return Device(name) ?? .cpu

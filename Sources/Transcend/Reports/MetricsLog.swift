@@ -3,7 +3,7 @@ import Foundation
 
 /// The file `metrics.jsonl` of a run: one JSON object a line, only ever appended to.
 ///
-///     {"step":1200,"stage":"align","loss":0.412,"images_per_second":210.5}
+///     {"step":1200,"stage":"align","denoisingLoss":0.412,"imagesPerSecond":210.5}
 ///
 /// Each line is written by one call to the end of the file, so that lines of several threads or processes are never
 /// mixed. Numbers are the shortest that read back as the same bits; NaN and infinities, which JSON lacks, are the

@@ -4,6 +4,7 @@ import Torch
 
 /// The numbers of an optimiser step that do not change while a run lasts.
 public struct OptimizerConfiguration: Codable, Sendable, Equatable {
+    /// AdamW's own numbers.
     public var adamW = AdamWSettings()
     /// Largest norm of all gradients together; 0 switches clipping off.
     public var maximumGradientNorm = 1.0
