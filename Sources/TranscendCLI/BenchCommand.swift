@@ -9,7 +9,7 @@ import Transcend
 struct BenchCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "bench",
-        abstract: "Time whole training steps on a synthetic batch.",
+        abstract: "Time whole training steps, or sampling, on a synthetic batch.",
         usage: "transcend bench [--model <name>] [--batch <n>] [--stage <stage>] [<options>]")
 
     @Option(help: ArgumentHelp("Network of a published size.", valueName: "name")) var model = "SiT-S/2"
@@ -17,7 +17,7 @@ struct BenchCommand: ParsableCommand {
     @Option(help: ArgumentHelp("Side of the input.", valueName: "n")) var latent = 32
     @Option(help: ArgumentHelp("Channels of the input.", valueName: "n")) var channels = 4
     @Option(help: ArgumentHelp("Number of classes.", valueName: "n")) var classes = 1000
-    @Option(help: ArgumentHelp("plain, align or selfguided.", valueName: "name")) var stage = "plain"
+    @Option(help: ArgumentHelp("plain, align, selfguided or sample.", valueName: "name")) var stage = "plain"
     @Option(help: ArgumentHelp("Hidden size instead of the named network's.", valueName: "n")) var hidden: Int?
     @Option(help: ArgumentHelp("Depth instead of the named network's.", valueName: "n")) var depth: Int?
     @Option(help: ArgumentHelp("Heads instead of the named network's.", valueName: "n")) var heads: Int?
@@ -33,13 +33,19 @@ struct BenchCommand: ParsableCommand {
     @Option(help: ArgumentHelp("auto, cpu, cuda or cuda:N.", valueName: "name")) var device = "cpu"
     @Flag(help: "Print one line of JSON.") var json = false
 
+    /// The stage that times sampling.
+    private static let sampling = "sample"
+
     func run() throws {
         guard (1...1_000_000).contains(steps), (0...1_000_000).contains(warmup) else {
             throw ConfigurationError("--steps and --warmup: give 1 to 1000000 and 0 to 1000000")
         }
         let configuration = try trainingConfiguration()
         let progress = ProgressLine(stage: "bench", total: steps + warmup, imagesPerStep: batch)
-        let result = try StepBenchmark(configuration, steps: steps, warmup: warmup).run { progress.update(step: $0) }
+        let result = try StepBenchmark(
+            configuration, steps: steps, warmup: warmup,
+            sampler: stage == Self.sampling ? StepBenchmark.peerSampler : nil
+        ).run { progress.update(step: $0) }
         progress.finish()
         let row = row(result, configuration)
         if json {
@@ -63,13 +69,14 @@ struct BenchCommand: ParsableCommand {
             ("network.depth", depth), ("network.heads", heads), ("network.patchSize", patch),
         ]
         options.set = own.compactMap { key, value in value.map { "\(key)=\($0)" } }
-        if stage != Plain.name {
+        let method = stage == Self.sampling ? Plain.name : stage
+        if method != Plain.name {
             options.headWidth = headWidth
             options.window = window
             options.studentDepth = studentDepth ?? 6
         }
         if stage == SelfGuided.name { options.teacherDepth = teacherDepth ?? 8 }
-        return try ConfigurationBuilder(settings: options.settings()).configuration(stage: stage)
+        return try ConfigurationBuilder(settings: options.settings()).configuration(stage: method)
     }
 
     /// The keys of the PyTorch peer's benchmark, so that rows can be laid side by side.

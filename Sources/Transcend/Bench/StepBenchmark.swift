@@ -4,16 +4,21 @@ import Models
 import Torch
 
 /// Times whole training steps on a synthetic batch: draws, forward, backward, clipping, AdamW, average; in stage 2 the
-/// teacher too. Weights are moved off the zero initialisation (all normal(0.02)), because zero gates make some kernels
+/// teacher too. Or whole batches of samples. Weights are moved off the zero initialisation (all normal(0.02)), because zero gates make some kernels
 /// faster than they will be.
 public struct StepBenchmark {
     public var configuration: TrainingConfiguration
     public var steps: Int
     public var warmup: Int
+    /// The sampler that is timed instead of training; nil: training.
+    public var sampler: Sampler?
 
-    public init(_ configuration: TrainingConfiguration, steps: Int, warmup: Int) {
-        (self.configuration, self.steps, self.warmup) = (configuration, steps, warmup)
+    public init(_ configuration: TrainingConfiguration, steps: Int, warmup: Int, sampler: Sampler? = nil) {
+        (self.configuration, self.steps, self.warmup, self.sampler) = (configuration, steps, warmup, sampler)
     }
+
+    /// What the peer samples with: Euler, 50 steps, guidance 1.9 on [0, 0.65].
+    public static let peerSampler = Sampler(steps: 50, guidance: Guidance(scale: 1.9, low: 0, high: 0.65))
 
     /// What was measured.
     public struct Result: Sendable {
@@ -40,18 +45,36 @@ public struct StepBenchmark {
         for step in 0..<warmup + steps {
             device.synchronize()
             let start = DispatchTime.now().uptimeNanoseconds
-            let report = try withErrors { try state.update([batch(step, on: device)], learningRate: 1e-4) }
+            let value = try withErrors { try sampler.map { sample(state, $0) } ?? trainingLoss(state, step, device) }
             device.synchronize()
             if step >= warmup { seconds.append(Double(DispatchTime.now().uptimeNanoseconds - start) * 1e-9) }
-            losses.append(
-                report.denoisingLoss + (state.objective.alignmentSettings?.weight ?? 0) * (report.alignmentLoss ?? 0))
+            losses.append(value)
             progress(step + 1)
         }
         return Result(
-            stepSeconds: seconds, flopsPerStep: Double(c.batch) * CostEstimate(c).stepFLOPs,
+            stepSeconds: seconds, flopsPerStep: Double(c.batch) * flopsPerImage,
             matmulFLOPsPerSecond: Self.matmulRate(on: device), peakBytes: ProcessMemory.peakBytes,
-            firstLoss: losses.first ?? 0,
-            lastLoss: losses.last ?? 0)
+            firstLoss: losses.first ?? 0, lastLoss: losses.last ?? 0)
+    }
+
+    /// Of a training step, or of the evaluations that a sample takes, guided ones counted twice.
+    private var flopsPerImage: Double {
+        guard let sampler else { return CostEstimate(configuration).stepFLOPs }
+        let guided = (0..<sampler.steps).count { sampler.guidance.isActive(at: 1 - Double($0) / Double(sampler.steps)) }
+        return Double(sampler.steps + guided) * configuration.network.forwardFLOPs()
+    }
+
+    private func trainingLoss(_ state: TrainingState, _ step: Int, _ device: Device) throws -> Double {
+        let report = try state.update([batch(step, on: device)], learningRate: 1e-4, measuringFeatures: false)
+        return report.denoisingLoss + (state.objective.alignmentSettings?.weight ?? 0) * (report.alignmentLoss ?? 0)
+    }
+
+    /// One batch of samples; returns their mean.
+    private func sample(_ state: TrainingState, _ sampler: Sampler) -> Double {
+        let c = configuration
+        let generator = SampleGenerator(
+            network: state.network, path: c.diffusion.path, sampler: sampler, seed: c.seed)
+        return generator(labels: (0..<c.batch).map { $0 % c.network.classes }, firstItem: 0).mean().item()
     }
 
     private func makeState(on device: Device) -> TrainingState {

@@ -44,7 +44,9 @@ public enum Diagnosis {
     }
 
     private static func lines(of path: String) -> [Substring] {
-        (try? String(contentsOfFile: path, encoding: .utf8))?.split(separator: "\n") ?? []
+        // Read to its end: files of /proc say that they are empty.
+        let bytes = (try? FileHandle(forReadingAtPath: path)?.readToEnd()) ?? Data()
+        return String(decoding: bytes, as: UTF8.self).split(separator: "\n")
     }
 
     private static func processorField(_ name: String) -> String {
