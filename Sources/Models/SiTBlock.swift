@@ -22,14 +22,9 @@ struct SiTBlock: Module {
     /// x [B, N, D], condition [B, D] after its SiLU, which all blocks share -> [B, N, D].
     func callAsFunction(_ x: Tensor, _ condition: Tensor) -> Tensor {
         let parts = modulation(condition).expandingAxis(1).chunked(6, axis: -1)
-        let attended = x + parts[2] * attention(modulatedNorm(x, shift: parts[0], scale: parts[1]))
-        return attended + parts[5] * mlp(modulatedNorm(attended, shift: parts[3], scale: parts[4]))
+        let attended = x + parts[2] * attention(x.modulatedNorm(scale: parts[1], shift: parts[0], epsilon: 1e-6))
+        return attended + parts[5] * mlp(attended.modulatedNorm(scale: parts[4], shift: parts[3], epsilon: 1e-6))
     }
-}
-
-/// LayerNorm without weight and bias (epsilon 1e-6), then scale and shift per sample: x [B, N, D], the others [B, 1, D].
-func modulatedNorm(_ x: Tensor, shift: Tensor, scale: Tensor) -> Tensor {
-    x.layerNormalized(epsilon: 1e-6) * (1 + scale) + shift
 }
 
 /// Multi-head self-attention, with LayerNorm (epsilon 1e-5) on queries and keys per head where QK-norm is on.
@@ -125,6 +120,6 @@ struct FinalLayer: Module {
 
     func callAsFunction(_ x: Tensor, _ condition: Tensor) -> Tensor {
         let parts = modulation(condition).expandingAxis(1).chunked(2, axis: -1)
-        return linear(modulatedNorm(x, shift: parts[0], scale: parts[1]))
+        return linear(x.modulatedNorm(scale: parts[1], shift: parts[0], epsilon: 1e-6))
     }
 }

@@ -59,6 +59,9 @@ public enum Library {
     /// Threads that one operation may use. Set through the environment: `OMP_NUM_THREADS`.
     public static var threads: Int { Int(ct_threads()) }
 
+    /// Changes their number for the calling thread and for threads that have not used libtorch yet.
+    public static func setThreads(_ count: Int) { Failure.check(ct_set_threads(Int32(count)), "set threads") }
+
     /// The folder of the libtorch that was loaded, as the dynamic linker says.
     public static var folder: String {
         URL(fileURLWithPath: String(cString: ct_library_path())).deletingLastPathComponent().path

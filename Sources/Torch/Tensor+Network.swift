@@ -5,7 +5,6 @@ private enum Op {
     static let layerNorm = Operator("layer_norm")
     static let groupNorm = Operator("group_norm")
     static let attention = Operator("scaled_dot_product_attention")
-    static let gelu = Operator("gelu")
     static let silu = Operator("silu")
     static let softmax = Operator("softmax", "int")
 }
@@ -35,9 +34,6 @@ extension Tensor {
 
     /// softmax(q k^T / sqrt(d)) v over [B, H, N, d]; self is q.
     public func attention(keys: Tensor, values: Tensor) -> Tensor { Op.attention(self, keys, values) }
-
-    /// GELU in its tanh form (Hendrycks and Gimpel 2016).
-    public func gelu() -> Tensor { Op.gelu(self, "tanh") }
 
     /// x sigmoid(x).
     public func silu() -> Tensor { Op.silu(self) }

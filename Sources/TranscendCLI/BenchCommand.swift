@@ -31,6 +31,7 @@ struct BenchCommand: ParsableCommand {
     @Option(help: ArgumentHelp("Steps that are timed.", valueName: "n")) var steps = 10
     @Option(help: ArgumentHelp("Steps before those.", valueName: "n")) var warmup = 3
     @Option(help: ArgumentHelp("auto, cpu, cuda or cuda:N.", valueName: "name")) var device = "cpu"
+    @OptionGroup var kernelOptions: KernelOptions
     @Flag(help: "Print one line of JSON.") var json = false
 
     /// The stage that times sampling.
@@ -42,10 +43,12 @@ struct BenchCommand: ParsableCommand {
         }
         let configuration = try trainingConfiguration()
         let progress = ProgressLine(stage: "bench", total: steps + warmup, imagesPerStep: batch)
-        let result = try StepBenchmark(
-            configuration, steps: steps, warmup: warmup,
-            sampler: stage == Self.sampling ? StepBenchmark.peerSampler : nil
-        ).run { progress.update(step: $0) }
+        let result = try kernelOptions.run {
+            try StepBenchmark(
+                configuration, steps: steps, warmup: warmup,
+                sampler: stage == Self.sampling ? StepBenchmark.peerSampler : nil
+            ).run { progress.update(step: $0) }
+        }
         progress.finish()
         let row = row(result, configuration)
         if json {
@@ -89,7 +92,8 @@ struct BenchCommand: ParsableCommand {
         return [
             ("system", .string("transcend \(Version.current), libtorch \(Library.version)")), ("model", .string(model)),
             ("batch", .int(Int64(batch))), ("stage", .string(stage)), ("precision", .string(precision)),
-            ("device", .string(c.chosenDevice.description)), ("threads", .int(Int64(Library.threads))),
+            ("kernels", .string(kernelOptions.kernels)), ("device", .string(c.chosenDevice.description)),
+            ("threads", .int(Int64(Library.threads))),
             ("step_seconds", rounded(seconds, 5)), ("step_seconds_min", rounded(result.stepSeconds.min() ?? 0, 5)),
             ("images_per_second", rounded(Double(batch) / seconds, 3)),
             ("model_flops_per_step", .number(result.flopsPerStep)),

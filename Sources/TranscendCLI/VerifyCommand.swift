@@ -17,6 +17,7 @@ struct VerifyCommand: ParsableCommand {
     var device = "cpu"
     @Option(help: "f32 (bf16 is not part of this version).")
     var precision = "f32"
+    @OptionGroup var kernelOptions: KernelOptions
 
     func run() throws {
         if let problem = deviceProblem(device) { throw ConfigurationError("--device: \(problem)") }
@@ -28,7 +29,7 @@ struct VerifyCommand: ParsableCommand {
         }
         let rows: [VerificationRow]
         do {
-            rows = try Verification.run(directory: directory, device: chooseDevice(device))
+            rows = try kernelOptions.run { try Verification.run(directory: directory, device: chooseDevice(device)) }
         } catch {
             // Status 2 tells a script that nothing was checked, apart from 1 for a case that failed.
             throw ConfigurationError("\(error)")

@@ -32,6 +32,7 @@ import Testing
         (["verify", "nothing"], 2, "cannot be read as a folder"),
         (["verify", "."], 2, "holds no golden file"),
         (["verify", ".", "--precision", "bf16"], 2, "verifies f32 only"),
+        (["verify", ".", "--kernels", "fast"], 2, "--kernels fast: give fused or plain"),
         (["inspect", "nothing"], 1, "does not exist"),
         (["bench", "--model", "SiT-Q/2"], 2, "there is no such network"),
         (["bench", "--steps", "9223372036854775807"], 2, "--steps and --warmup"),

@@ -6,8 +6,11 @@ import Transcend
 
 extension TrainingTests {
     @Suite struct Golden {
-        @Test func everyGoldenFileOfTheMethodPasses() throws {
-            let rows = try Verification.run(directory: repository.path + "/Tests/Golden")
+        /// With the fused kernels, and with their twins.
+        @Test(arguments: [true, false]) func everyGoldenFileOfTheMethodPasses(areFused: Bool) throws {
+            let rows = try Kernels.$areFused.withValue(areFused) {
+                try Verification.run(directory: repository.path + "/Tests/Golden")
+            }
             for row in rows where row.outcome != .passed {
                 Issue.record("\(row.file) \(row.values): \(row.worstError) at \(row.worstName), \(row.outcome)")
             }

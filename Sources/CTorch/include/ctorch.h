@@ -85,6 +85,17 @@ int32_t ct_gradient(const ct_tensor *tensor, ct_tensor **out);
 /// Replaces the gradient of a leaf; NULL removes it.
 int32_t ct_set_gradient(const ct_tensor *tensor, const ct_tensor *gradient);
 
+// ---- Kernels (kernels.cpp) -----------------------------------------------------------------------------------------
+
+// For float32 tensors on the CPU that are not empty; the caller has checked that and the shapes. Differentiable once.
+
+/// LayerNorm without weight and bias, then x (1 + scale) + shift: x [B, N, D], scale and shift [B, D] or [B, 1, D] with
+/// any strides.
+int32_t ct_modulated_norm(const ct_tensor *x, const ct_tensor *scale, const ct_tensor *shift, double epsilon,
+                          ct_tensor **out);
+/// GELU in its tanh form, of any shape.
+int32_t ct_gelu(const ct_tensor *x, ct_tensor **out);
+
 // ---- Devices and the library itself (device.cpp) -------------------------------------------------------------------
 
 int32_t ct_threads(void);
