@@ -14,8 +14,7 @@ extension TrainingTests {
             for row in rows where row.outcome != .passed {
                 Issue.record("\(row.file) \(row.values): \(row.worstError) at \(row.worstName), \(row.outcome)")
             }
-            // 18 files: 1 draws, 5 forward passes, 1 path, 4 samplers, 7 objectives in 2 modes x 2 tolerances, 2 trainings x 2
-            // tolerances and 2 tolerances of the draws.
+            // 1 of draws, 1 of paths, 5 forward passes, 4 samplers, 7 objectives, 2 trainings.
             #expect(Set(rows.map(\.file)).count == 20)
         }
 
