@@ -5,6 +5,7 @@
 #include <ATen/Version.h>
 #include <c10/core/impl/DeviceGuardImplInterface.h>
 #include <dlfcn.h>
+#include <malloc.h>
 #include <torch/headeronly/version.h>
 using namespace border;
 
@@ -12,6 +13,12 @@ int32_t ct_threads(void) { return at::get_num_threads(); }
 
 int32_t ct_set_threads(int32_t count) {
     return guarded([&] { at::set_num_threads(count); });
+}
+
+void ct_keep_freed_memory(void) {
+    // 32 MiB is the largest limit that glibc takes; what is larger is mapped anew at each allocation.
+    mallopt(M_MMAP_THRESHOLD, 32 << 20);
+    mallopt(M_TRIM_THRESHOLD, -1);
 }
 
 int32_t ct_open_cuda(const char *path) {

@@ -1,5 +1,6 @@
 import ArgumentParser
 import Foundation
+import Torch
 import Transcend
 
 /// The program: parses, runs, and turns every error into one line and an exit status.
@@ -11,6 +12,7 @@ enum Program {
 
     static func main() {
         signal(SIGPIPE, SIG_IGN)
+        Library.keepFreedMemory()
         do {
             var command = try Root.parseAsRoot(StageFlags.gathered(Array(CommandLine.arguments.dropFirst())))
             try command.run()

@@ -100,6 +100,8 @@ int32_t ct_gelu(const ct_tensor *x, ct_tensor **out);
 
 int32_t ct_threads(void);
 int32_t ct_set_threads(int32_t count);
+/// Lets the process keep freed memory for later instead of giving it back to the system.
+void ct_keep_freed_memory(void);
 /// Opens libtorch's CUDA part at `path` (libtorch_cuda.so); afterwards ct_cuda_devices() tells how many there are.
 int32_t ct_open_cuda(const char *path);
 int32_t ct_cuda_devices(void);
