@@ -21,7 +21,7 @@ struct SiTBlock: Module {
 
     /// x [B, N, D], condition [B, D] after its SiLU, which all blocks share -> [B, N, D].
     func callAsFunction(_ x: Tensor, _ condition: Tensor) -> Tensor {
-        let parts = modulation(condition).expandingAxis(1).chunked(6, axis: -1)
+        let parts = modulation(condition).to(.F32).expandingAxis(1).chunked(6, axis: -1)
         let attended = x + parts[2] * attention(x.modulatedNorm(scale: parts[1], shift: parts[0], epsilon: 1e-6))
         return attended + parts[5] * mlp(attended.modulatedNorm(scale: parts[4], shift: parts[3], epsilon: 1e-6))
     }
@@ -119,7 +119,7 @@ struct FinalLayer: Module {
     }
 
     func callAsFunction(_ x: Tensor, _ condition: Tensor) -> Tensor {
-        let parts = modulation(condition).expandingAxis(1).chunked(2, axis: -1)
+        let parts = modulation(condition).to(.F32).expandingAxis(1).chunked(2, axis: -1)
         return linear(x.modulatedNorm(scale: parts[1], shift: parts[0], epsilon: 1e-6))
     }
 }

@@ -11,20 +11,22 @@ private enum Op {
 
 /// The functions that networks are made of.
 extension Tensor {
-    /// x W^T + b: [..., I] with weight [O, I] and bias [O] -> [..., O].
-    public func linear(_ weight: Tensor, _ bias: Tensor?) -> Tensor { Op.linear(self, weight, bias) }
+    /// x W^T + b: [..., I] with weight [O, I] and bias [O] -> [..., O], in the current precision.
+    public func linear(_ weight: Tensor, _ bias: Tensor?) -> Tensor {
+        Op.linear(asOperand(), weight.asOperand(), bias?.asOperand())
+    }
 
     /// Rows of a table [K, D] by number: self [...] of integers -> [..., D].
     public func embedded(in table: Tensor) -> Tensor { Op.embedding(table, self) }
 
-    /// Cross-correlation: [B, I, H, W] with weight [O, I, kh, kw] -> [B, O, H', W'].
+    /// Cross-correlation: [B, I, H, W] with weight [O, I, kh, kw] -> [B, O, H', W'], in the current precision.
     public func convolved(_ weight: Tensor, _ bias: Tensor?, stride: Int, padding: Int) -> Tensor {
-        Op.conv2d(self, weight, bias, [stride, stride], [padding, padding])
+        Op.conv2d(asOperand(), weight.asOperand(), bias?.asOperand(), [stride, stride], [padding, padding])
     }
 
-    /// Normalises over the last axis: (x - mean) / sqrt(variance + epsilon) * weight + bias.
+    /// Normalises over the last axis: (x - mean) / sqrt(variance + epsilon) * weight + bias; bfloat16 gives float32.
     public func layerNormalized(_ weight: Tensor? = nil, _ bias: Tensor? = nil, epsilon: Double) -> Tensor {
-        Op.layerNorm(self, [size(-1)], weight, bias, epsilon)
+        Op.layerNorm(type == .BF16 ? to(.F32) : self, [size(-1)], weight, bias, epsilon)
     }
 
     /// Normalises [B, C, ...] over groups of channels.
@@ -32,8 +34,10 @@ extension Tensor {
         Op.groupNorm(self, groups, weight, bias, epsilon)
     }
 
-    /// softmax(q k^T / sqrt(d)) v over [B, H, N, d]; self is q.
-    public func attention(keys: Tensor, values: Tensor) -> Tensor { Op.attention(self, keys, values) }
+    /// softmax(q k^T / sqrt(d)) v over [B, H, N, d]; self is q. Products in the current precision, the softmax in float32.
+    public func attention(keys: Tensor, values: Tensor) -> Tensor {
+        Op.attention(asOperand(), keys.asOperand(), values.asOperand())
+    }
 
     /// x sigmoid(x).
     public func silu() -> Tensor { Op.silu(self) }

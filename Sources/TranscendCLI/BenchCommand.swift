@@ -23,7 +23,7 @@ struct BenchCommand: ParsableCommand {
     @Option(help: ArgumentHelp("Heads instead of the named network's.", valueName: "n")) var heads: Int?
     @Option(help: ArgumentHelp("Patch instead of the named network's.", valueName: "n")) var patch: Int?
     @Option(help: ArgumentHelp("Width of the head.", valueName: "n")) var headWidth = 2048
-    @Option(help: ArgumentHelp("f32 (bf16 is not part of this version).", valueName: "name")) var precision = "f32"
+    @Option(help: ArgumentHelp("Of products: f32 or bf16.", valueName: "type")) var precision = "f32"
     @Option(help: ArgumentHelp("Block that is aligned. (default: 6)", valueName: "n")) var studentDepth: Int?
     @Option(help: ArgumentHelp("Block of the teacher. (default: 8)", valueName: "n")) var teacherDepth: Int?
     @Option(parsing: .upToNextOption, help: ArgumentHelp("Times at which alignment counts.", valueName: "low high"))

@@ -1,5 +1,6 @@
 import ArgumentParser
 import Torch
+import Transcend
 
 /// Which kernels a command computes with.
 struct KernelOptions: ParsableArguments {
@@ -16,4 +17,12 @@ struct KernelOptions: ParsableArguments {
     func run<Result>(_ body: () throws -> Result) rethrows -> Result {
         try Kernels.$areFused.withValue(kernels == "fused", operation: body)
     }
+}
+
+/// The precision that `--precision` names.
+func parsePrecision(_ name: String) throws -> Precision {
+    guard let precision = Precision(rawValue: name) else {
+        throw ConfigurationError("--precision \(name): choose f32 or bf16")
+    }
+    return precision
 }

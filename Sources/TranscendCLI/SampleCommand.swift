@@ -38,12 +38,14 @@ struct SampleCommand: ParsableCommand {
     var guidanceChannels: Int?
     @Option(help: ArgumentHelp("Seed of the noise.", valueName: "n"))
     var seed: UInt64 = 0
+    @Option(help: ArgumentHelp("Of products: f32 or bf16.", valueName: "type"))
+    var precision = "f32"
     @Option(help: ArgumentHelp("auto, cpu, cuda or cuda:N.", valueName: "name"))
     var device = "auto"
 
     func run() throws {
         if let problem = deviceProblem(device) { throw ConfigurationError("--device: \(problem)") }
-        let sampler = try sampler()
+        let (sampler, precision) = (try sampler(), try parsePrecision(precision))
         guard let weights = NetworkWeights(rawValue: weights) else {
             throw ConfigurationError("--weights \(weights): choose ema or raw")
         }
@@ -56,10 +58,12 @@ struct SampleCommand: ParsableCommand {
             path: source.state.configuration.diffusion.path, sampler: sampler, seed: seed)
         let progress = ProgressLine(stage: "sample", total: chosen.labels.count, imagesPerStep: 1)
         var done = 0
-        try generator.pictures(labels: chosen.labels) { images in
-            try output.append(images)
-            done += images.count
-            progress.update(step: done)
+        try Precision.$current.withValue(precision) {
+            try generator.pictures(labels: chosen.labels) { images in
+                try output.append(images)
+                done += images.count
+                progress.update(step: done)
+            }
         }
         try output.finish(chosen, classNames: classNames)
         progress.finish()

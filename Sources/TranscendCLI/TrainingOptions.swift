@@ -21,7 +21,7 @@ struct TrainingOptions: ParsableArguments {
     var ema: Double?
     @Option(help: ArgumentHelp("Seed of every random number. (default: 0)", valueName: "n"))
     var seed: UInt64?
-    @Option(help: ArgumentHelp("f32 (bf16 is not part of this version).", valueName: "type"))
+    @Option(help: ArgumentHelp("Of products: f32 or bf16. (default: f32)", valueName: "type"))
     var precision: String?
     @Option(help: ArgumentHelp("auto, cpu, cuda or cuda:N. (default: auto)", valueName: "name"))
     var device: String?

@@ -7,7 +7,10 @@ struct VerifyCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "verify",
         abstract: "Check this build against golden files of the reference.",
-        discussion: "Exit status 1 if a case fails, 2 if there is nothing to check.")
+        discussion: """
+            Exit status 1 if a case fails, 2 if there is nothing to check. In bf16 the errors are allowed to be \
+            \(Int(Verification.bf16Allowance)) times those of f32.
+            """)
 
     @Argument(help: "Folder with golden files, in it or below it.")
     var directory: String
@@ -15,21 +18,21 @@ struct VerifyCommand: ParsableCommand {
     var models: String?
     @Option(help: "auto, cpu, cuda or cuda:N.")
     var device = "cpu"
-    @Option(help: "f32 (bf16 is not part of this version).")
+    @Option(help: ArgumentHelp("Of products: f32 or bf16.", valueName: "type"))
     var precision = "f32"
     @OptionGroup var kernelOptions: KernelOptions
 
     func run() throws {
         if let problem = deviceProblem(device) { throw ConfigurationError("--device: \(problem)") }
-        guard precision == "f32" else {
-            throw ConfigurationError("--precision \(precision): this version verifies f32 only")
-        }
+        let precision = try parsePrecision(precision)
         if let models, !FileManager.default.fileExists(atPath: models) {
             throw ConfigurationError("--models \(models): there is no such folder")
         }
         let rows: [VerificationRow]
         do {
-            rows = try kernelOptions.run { try Verification.run(directory: directory, device: chooseDevice(device)) }
+            rows = try kernelOptions.run {
+                try Verification.run(directory: directory, device: chooseDevice(device), precision: precision)
+            }
         } catch {
             // Status 2 tells a script that nothing was checked, apart from 1 for a case that failed.
             throw ConfigurationError("\(error)")

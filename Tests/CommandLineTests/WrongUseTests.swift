@@ -31,7 +31,7 @@ import Testing
         (["sample", "--checkpoint", "nothing", "--out", "a.png", "--mode", "rk4"], 2, "choose ode, heun or sde"),
         (["verify", "nothing"], 2, "cannot be read as a folder"),
         (["verify", "."], 2, "holds no golden file"),
-        (["verify", ".", "--precision", "bf16"], 2, "verifies f32 only"),
+        (["verify", ".", "--precision", "fp8"], 2, "choose f32 or bf16"),
         (["verify", ".", "--kernels", "fast"], 2, "--kernels fast: give fused or plain"),
         (["inspect", "nothing"], 1, "does not exist"),
         (["bench", "--model", "SiT-Q/2"], 2, "there is no such network"),

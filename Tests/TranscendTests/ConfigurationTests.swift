@@ -75,7 +75,7 @@ import Transcend
         ("method.alignment.window", "[0.7, 0.4]", "the window [0.7, 0.4] must satisfy 0 <= low <= high <= 1"),
         ("method.alignment.window", "[0.7]", "method.alignment.window: a window is two numbers, [low, high]"),
         ("device", "\"tpu\"", "the device tpu is unknown; choose auto, cpu, cuda or cuda:N"),
-        ("precision", "\"bf16\"", "training in bf16 is not part of this version; use --precision f32"),
+        ("precision", "\"fp8\"", "precision: fp8 is not one of its values"),
         ("optimizer.emaDecay", "1", "the decay 1.0 of the average must be 0 or more and below 1"),
     ])
     func impossibleSettingsAreOneSentence(key: String, value: String, message: String) throws {

@@ -37,6 +37,10 @@ public struct StepBenchmark {
 
     /// `progress` is told after each step.
     public func run(progress: (_ step: Int) -> Void = { _ in }) throws -> Result {
+        try Precision.$current.withValue(configuration.precision) { try measure(progress) }
+    }
+
+    private func measure(_ progress: (_ step: Int) -> Void) throws -> Result {
         let c = configuration
         let device = c.chosenDevice
         let state = try withErrors { makeState(on: device) }
@@ -107,10 +111,10 @@ public struct StepBenchmark {
             on: device)
     }
 
-    /// FLOP/s of the best of eight square products.
+    /// FLOP/s of the best of eight square products in the current precision.
     private static func matmulRate(on device: Device) -> Double {
         let side = device.kind == .cuda ? 8192 : 2048
-        let a = Tensor.full([side, side], 0.5, on: device)
+        let a = Tensor.full([side, side], 0.5, Precision.current == .bf16 ? .BF16 : .F32, on: device)
         let best = (0..<8).map { _ in
             device.synchronize()
             let start = DispatchTime.now().uptimeNanoseconds

@@ -25,7 +25,7 @@ public struct TrainingConfiguration: Codable, Sendable, Equatable {
     public var steps = 400_000
     /// Where every random number comes from.
     public var seed: UInt64 = 0
-    /// The number type of the products.
+    /// The number type of the products: f32 or bf16.
     public var precision = Precision.f32
     /// "auto", "cpu", "cuda" or "cuda:N".
     public var device = "auto"
@@ -124,10 +124,4 @@ public struct PreviewConfiguration: Codable, Sendable, Equatable {
     public var sampler = Sampler(mode: .ode, steps: 20, guidance: Guidance(scale: 2))
 
     public init() {}
-}
-
-/// The number type of the products of training; everything else is float32.
-public enum Precision: String, Codable, Sendable, CaseIterable {
-    case f32
-    case bf16
 }

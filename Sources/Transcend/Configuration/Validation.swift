@@ -44,7 +44,6 @@ extension TrainingConfiguration {
         if output.sampleEvery < 0 || output.keepCheckpoints < 0 {
             return "the interval of samples (0: none) and the checkpoints to keep (0: all) must be 0 or more"
         }
-        if precision == .bf16 { return "training in bf16 is not part of this version; use --precision f32" }
         return deviceProblem(device)
     }
 

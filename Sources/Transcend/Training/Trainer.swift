@@ -40,8 +40,13 @@ public final class Trainer {
         case interrupted(step: Int)
     }
 
-    /// Trains to the configuration's last step: draw, losses, backward, step, average, report, checkpoint.
+    /// Trains to the configuration's last step, in its precision.
     public func train() throws -> Outcome {
+        try Precision.$current.withValue(configuration.precision, operation: trainToTheEnd)
+    }
+
+    /// Draw, losses, backward, step, average, report, checkpoint.
+    private func trainToTheEnd() throws -> Outcome {
         guard state.step < configuration.steps else { return .finished }
         let loader = makeLoader()
         defer { loader.stop() }

@@ -108,7 +108,8 @@ extension GoldenFile {
             if worst[prefix].map({ present.0 > $0.error }) ?? true { worst[prefix] = present }
         }
         return worst.sorted { $0.key < $1.key }.map { prefix, worst in
-            let limit = tolerances.first { $0.prefix == prefix }?.limit
+            let allowance = Precision.current == .bf16 ? Verification.bf16Allowance : 1
+            let limit = tolerances.first { $0.prefix == prefix }.map { $0.limit * allowance }
             let outcome: VerificationRow.Outcome =
                 limit.map { worst.error <= $0 ? .passed : .failed } ?? .broken("no tolerance for \(worst.name)")
             return VerificationRow(

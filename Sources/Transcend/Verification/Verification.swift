@@ -4,13 +4,20 @@ import Torch
 
 /// Runs golden files: does this build compute what the reference does?
 public enum Verification {
+    /// How many times as large an error may be in bf16 as in f32.
+    public static let bf16Allowance = 3000.0
+
     /// The rows of every golden file in a directory and below it, in order of their names. Throws if the directory cannot
     /// be read or holds no golden file.
-    public static func run(directory: String, device: Device = .cpu) throws -> [VerificationRow] {
+    public static func run(
+        directory: String, device: Device = .cpu, precision: Precision = .f32
+    ) throws -> [VerificationRow] {
         Library.allowTF32(false)
         let directory = URL(fileURLWithPath: directory).resolvingSymlinksInPath().path
         let cases = try goldenPaths(in: directory)
-        let rows = cases.flatMap { check(directory + "/" + $0, name: $0, device: device) }
+        let rows = Precision.$current.withValue(precision) {
+            cases.flatMap { check(directory + "/" + $0, name: $0, device: device) }
+        }
         guard !rows.isEmpty else {
             throw FileError(directory, "holds no golden file", remedy: "give a folder of *.safetensors with a kind")
         }
