@@ -1,8 +1,5 @@
 import Foundation
-
-/// The folder of the repository.
-let repository = URL(fileURLWithPath: #filePath).deletingLastPathComponent().deletingLastPathComponent()
-    .deletingLastPathComponent()
+import TestSupport
 
 /// How a run of the program ended.
 struct Ended {
@@ -39,14 +36,6 @@ func transcend(_ arguments: [String], in folder: String) throws -> Ended {
         return text
     }
     return Ended(status: process.terminationStatus, output: try text("out"), errors: try text("err"))
-}
-
-/// A folder that exists while `body` runs.
-func withTemporaryFolder<Result>(_ body: (String) throws -> Result) throws -> Result {
-    let folder = FileManager.default.temporaryDirectory.appendingPathComponent("transcend-\(UUID().uuidString)")
-    try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true)
-    defer { try? FileManager.default.removeItem(at: folder) }
-    return try body(folder.path)
 }
 
 /// Flags of a run that takes seconds.

@@ -1,5 +1,6 @@
 import Data
 import Formats
+import TestSupport
 import Testing
 
 @Suite struct DatasetTests {

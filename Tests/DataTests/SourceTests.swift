@@ -1,6 +1,7 @@
 import Data
 import Formats
 import Foundation
+import TestSupport
 import Testing
 
 @Suite struct SourceTests {

@@ -1,37 +1,13 @@
 import Data
 import Formats
-import Foundation
 import Synchronization
+import TestSupport
 
-/// A folder that is removed with its contents when the test is over.
-///
-/// It lies in memory where the system has a place for that, since the tests write thousands of files.
-final class TemporaryFolder {
-    let path: String
-
-    init() throws {
-        let memory = "/dev/shm/"
-        let place = FileManager.default.isWritableFile(atPath: memory) ? memory : NSTemporaryDirectory()
-        path = place + "transcend-data-\(UUID().uuidString)"
-        try FileManager.default.createDirectory(atPath: path, withIntermediateDirectories: true)
-    }
-
-    deinit { try? FileManager.default.removeItem(atPath: path) }
-
+extension TemporaryFolder {
     /// Writes files, with the folders above them.
     func add(_ files: [String: [UInt8]]) throws {
-        for (name, bytes) in files {
-            let place = URL(fileURLWithPath: path + "/" + name)
-            try FileManager.default.createDirectory(
-                at: place.deletingLastPathComponent(), withIntermediateDirectories: true)
-            try Foundation.Data(bytes).write(to: place)
-        }
+        for (name, bytes) in files { try file(name, bytes) }
     }
-}
-
-/// The path of a file that `Fixtures/make.py` made.
-func fixture(_ name: String) -> String {
-    URL(fileURLWithPath: #filePath).deletingLastPathComponent().appendingPathComponent("Fixtures/\(name)").path
 }
 
 /// A PNG file of one colour.

@@ -1,5 +1,6 @@
 import Diffusion
 import Models
+import TestSupport
 import Testing
 import Torch
 

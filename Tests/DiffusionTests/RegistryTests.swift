@@ -1,6 +1,7 @@
 import Diffusion
 import Foundation
 import Models
+import TestSupport
 import Testing
 
 /// A setting that is impossible, and the sentence about it.

@@ -1,6 +1,7 @@
 import Diffusion
 import Foundation
 import Models
+import TestSupport
 import Testing
 import Torch
 

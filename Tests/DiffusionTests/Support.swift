@@ -1,5 +1,6 @@
 import Diffusion
 import Models
+import TestSupport
 import Testing
 import Torch
 
@@ -47,9 +48,6 @@ extension Module {
 }
 
 extension Tensor {
-    /// All elements in float64.
-    var doubles: [Double] { values(as: Double.self) }
-
     /// Standard normal numbers, different for each item.
     static func normal(_ shape: [Int], item: Int) -> Tensor {
         let count = shape.reduce(1, *)
@@ -74,17 +72,6 @@ extension Batch {
             clean: clean[range], noise: noise[range], times: Array(times[range]), globalTimes: times,
             labels: labels[range], seenLabels: seenLabels[range])
     }
-}
-
-/// Both lists are equal up to `tolerance`, which counts relative to numbers above 1.
-func expectClose(
-    _ values: [Double], _ expected: [Double], _ tolerance: Double, _ comment: Comment? = nil,
-    sourceLocation: SourceLocation = #_sourceLocation
-) {
-    #expect(values.count == expected.count, comment, sourceLocation: sourceLocation)
-    let worst = zip(values, expected).map { abs($0 - $1) / max(1, abs($1)) }.max() ?? 0
-    #expect(worst <= tolerance, comment, sourceLocation: sourceLocation)
-    #expect(values.allSatisfy { $0.isFinite }, comment, sourceLocation: sourceLocation)
 }
 
 /// Mean squared differences of each sample, in float64.

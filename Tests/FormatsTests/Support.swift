@@ -1,38 +1,7 @@
 import Formats
 import Foundation
+import TestSupport
 import Testing
-
-/// A folder that is removed with its contents when the test is over.
-///
-/// It lies in memory where the system has a place for that, since the tests write thousands of files.
-final class TemporaryFolder {
-    let path: String
-
-    init() throws {
-        let memory = "/dev/shm/"
-        let place = FileManager.default.isWritableFile(atPath: memory) ? memory : NSTemporaryDirectory()
-        path = place + "transcend-formats-\(UUID().uuidString)"
-        try FileManager.default.createDirectory(atPath: path, withIntermediateDirectories: true)
-    }
-
-    deinit { try? FileManager.default.removeItem(atPath: path) }
-
-    var names: [String] {
-        get throws { try FileManager.default.contentsOfDirectory(atPath: path).sorted() }
-    }
-
-    /// Writes the bytes as a file and gives its path.
-    func file(_ name: String, _ bytes: some Sequence<UInt8>) throws -> String {
-        let path = path + "/" + name
-        try Data(bytes).write(to: URL(fileURLWithPath: path))
-        return path
-    }
-}
-
-/// The path of a file that `Fixtures/make.py` made.
-func fixture(_ name: String) -> String {
-    URL(fileURLWithPath: #filePath).deletingLastPathComponent().appendingPathComponent("Fixtures/\(name)").path
-}
 
 func contents(_ path: String) throws -> [UInt8] { [UInt8](try Data(contentsOf: URL(fileURLWithPath: path))) }
 

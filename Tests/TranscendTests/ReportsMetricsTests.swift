@@ -1,17 +1,16 @@
 import Formats
 import Foundation
+import TestSupport
 import Testing
 import Transcend
 
-/// Calls `body` with the path of a metrics file in a new folder that is removed afterwards.
+/// Calls `body` with the path of a metrics file in a new folder, in which nothing else may be left behind.
 private func withMetricsFile(_ content: String? = nil, _ body: (String) throws -> Void) throws {
-    let folder = FileManager.default.temporaryDirectory.appendingPathComponent(UUID().uuidString)
-    try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true)
-    defer { try? FileManager.default.removeItem(at: folder) }
-    let file = folder.appendingPathComponent("metrics.jsonl")
-    if let content { try content.write(to: file, atomically: false, encoding: .utf8) }
-    try body(file.path)
-    #expect(try FileManager.default.contentsOfDirectory(atPath: folder.path).allSatisfy { $0 == "metrics.jsonl" })
+    let folder = try TemporaryFolder()
+    let path = folder.path + "/metrics.jsonl"
+    if let content { try folder.file("metrics.jsonl", content.utf8) }
+    try body(path)
+    #expect(try folder.names.allSatisfy { $0 == "metrics.jsonl" })
 }
 
 private func text(_ path: String) throws -> String {
@@ -60,8 +59,8 @@ private let threeSteps = """
     }
 
     @Test func linesOfSeveralWritersAreNotMixed() async throws {
-        let path = FileManager.default.temporaryDirectory.appendingPathComponent(UUID().uuidString).path
-        defer { unlink(path) }
+        let folder = try TemporaryFolder()
+        let path = folder.path + "/metrics.jsonl"
         await withTaskGroup(of: Void.self) { group in
             for writer in 0..<4 {
                 group.addTask {
@@ -71,7 +70,7 @@ private let threeSteps = """
                 }
             }
         }
-        let rows = try MetricsLog.read(path: path)
+        let rows = try withExtendedLifetime(folder) { try MetricsLog.read(path: path) }
         #expect(rows.count == 800 && rows.allSatisfy { Set($0.values.values).count == 1 })
     }
 

@@ -3,6 +3,7 @@ import Diffusion
 import Formats
 import Foundation
 import Models
+import TestSupport
 import Testing
 import Torch
 import Transcend

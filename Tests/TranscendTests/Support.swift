@@ -6,18 +6,6 @@ import Transcend
 /// libtorch uses all cores by itself, so that tests of training run one after another.
 @Suite(.serialized) struct TrainingTests {}
 
-/// The folder of the repository.
-let repository = URL(fileURLWithPath: #filePath).deletingLastPathComponent().deletingLastPathComponent()
-    .deletingLastPathComponent()
-
-/// A folder that exists while `body` runs.
-func withTemporaryFolder<Result>(_ body: (String) throws -> Result) throws -> Result {
-    let folder = FileManager.default.temporaryDirectory.appendingPathComponent("transcend-\(UUID().uuidString)")
-    try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true)
-    defer { try? FileManager.default.removeItem(at: folder) }
-    return try body(folder.path)
-}
-
 /// Settings of a run that takes a second: a network of two small blocks on the embedded pictures. The rate is constant, so
 /// that a run of fewer steps is the start of one of more.
 func tinySettings(_ more: [Setting] = []) -> [Setting] {
