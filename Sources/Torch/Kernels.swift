@@ -1,6 +1,6 @@
 import CTorch
 
-/// Kernels of our own for the CPU (CTorch/kernels.cpp), each with a plain twin of libtorch's operators.
+/// Kernels of the CPU (CTorch/kernels.cpp, products.cpp), each with a plain twin of libtorch's operators.
 ///
 /// The twin is the definition, and what runs on other devices, for other element types and for shapes that a kernel does
 /// not know. Both give the same numbers up to the rounding of float32.
@@ -10,10 +10,22 @@ public enum Kernels {
 }
 
 private enum Op {
+    static let linear = Operator("linear")
     static let gelu = Operator("gelu")
 }
 
 extension Tensor {
+    /// x W^T + b: [..., I] with weight [O, I] and bias [O] -> [..., O], in the current precision.
+    public func linear(_ weight: Tensor, _ bias: Tensor?) -> Tensor {
+        let (x, weight, bias) = (asOperand(), weight.asOperand(), bias?.asOperand())
+        guard !Failure.isPending, Kernels.areFused, x.isLargeProduct(with: weight, bias) else {
+            return Op.linear(x, weight, bias)
+        }
+        var result: OpaquePointer?
+        let status = ct_linear(x.handle.raw, weight.handle.raw, bias?.handle.raw, &result)
+        return Tensor(result, status, "linear", [x, weight])
+    }
+
     /// LayerNorm without weight and bias, then scale and shift per sample: [B, N, D] with scale and shift [B, D] or
     /// [B, 1, D] -> [B, N, D] (adaLN, Peebles and Xie 2023).
     public func modulatedNorm(scale: Tensor, shift: Tensor, epsilon: Double) -> Tensor {
@@ -44,6 +56,15 @@ extension Tensor {
 
 extension Tensor {
     private var isForKernels: Bool { device == .cpu && type == .F32 && count > 0 }
+
+    /// Whether the shapes fit and there are rows enough; for few of them the reading of the weights is what takes time.
+    private func isLargeProduct(with weight: Tensor, _ bias: Tensor?) -> Bool {
+        guard isForKernels, weight.isForKernels, bias?.isForKernels ?? true, rank >= 2, weight.rank == 2 else {
+            return false
+        }
+        let (outputs, inputs) = (weight.size(0), weight.size(1))
+        return size(-1) == inputs && count >= 64 * inputs && bias?.shape ?? [outputs] == [outputs]
+    }
 
     /// Whether this is [B, N, D] and the vectors are one D for each sample. Broadcasting is left to the twin.
     private func isModulated(by scale: Tensor, _ shift: Tensor) -> Bool {

@@ -1,5 +1,4 @@
 private enum Op {
-    static let linear = Operator("linear")
     static let embedding = Operator("embedding")
     static let conv2d = Operator("conv2d")
     static let layerNorm = Operator("layer_norm")
@@ -11,11 +10,6 @@ private enum Op {
 
 /// The functions that networks are made of.
 extension Tensor {
-    /// x W^T + b: [..., I] with weight [O, I] and bias [O] -> [..., O], in the current precision.
-    public func linear(_ weight: Tensor, _ bias: Tensor?) -> Tensor {
-        Op.linear(asOperand(), weight.asOperand(), bias?.asOperand())
-    }
-
     /// Rows of a table [K, D] by number: self [...] of integers -> [..., D].
     public func embedded(in table: Tensor) -> Tensor { Op.embedding(table, self) }
 

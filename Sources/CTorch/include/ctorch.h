@@ -85,9 +85,12 @@ int32_t ct_gradient(const ct_tensor *tensor, ct_tensor **out);
 /// Replaces the gradient of a leaf; NULL removes it.
 int32_t ct_set_gradient(const ct_tensor *tensor, const ct_tensor *gradient);
 
-// ---- Kernels (kernels.cpp) -----------------------------------------------------------------------------------------
+// ---- Kernels (kernels.cpp, products.cpp) -----------------------------------------------------------------------------------------
 
 // For float32 tensors on the CPU that are not empty; the caller has checked that and the shapes. Differentiable once.
+
+/// x W^T + b (products.cpp): x [..., I], weight [O, I], bias [O] or NULL.
+int32_t ct_linear(const ct_tensor *x, const ct_tensor *weight, const ct_tensor *bias, ct_tensor **out);
 
 /// LayerNorm without weight and bias, then x (1 + scale) + shift: x [B, N, D], scale and shift [B, D] or [B, 1, D] with
 /// any strides.
