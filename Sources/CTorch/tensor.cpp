@@ -22,7 +22,6 @@ int64_t ct_live_handles(void) { return liveHandles.load(std::memory_order_relaxe
 int32_t ct_type(const ct_tensor *tensor) { return (int32_t)view(tensor).scalar_type(); }
 int32_t ct_rank(const ct_tensor *tensor) { return (int32_t)view(tensor).dim(); }
 int64_t ct_size(const ct_tensor *tensor, int32_t axis) { return view(tensor).sizes()[(size_t)axis]; }
-bool ct_is_contiguous(const ct_tensor *tensor) { return view(tensor).is_contiguous(); }
 
 void ct_device(const ct_tensor *tensor, int32_t *kind, int32_t *index) {
     c10::Device device = view(tensor).device();

@@ -81,8 +81,9 @@ extension [NamedParameter] {
 
     /// Gives parameters that the backward pass did not reach a gradient of zero: the optimiser goes on for them.
     public func fillMissingGradients() {
-        for value in map(\.parameter.value) where value.gradient == nil {
-            value.setGradient(.zeros(like: value.detached()))
+        for entry in self where entry.parameter.value.gradient == nil {
+            let value = entry.parameter.value
+            within(entry.name) { value.setGradient(.zeros(like: value.detached())) }
         }
     }
 

@@ -11,22 +11,22 @@ public func withoutGradients<Result>(_ body: () throws -> Result) rethrows -> Re
 /// Gradients, by libtorch's autograd.
 extension Tensor {
     /// Records operations on this leaf, so that `backward` gives it a gradient.
-    func requireGradient() { Failure.check(ct_require_gradient(handle.raw, true), "require gradient") }
+    func requireGradient() { Failure.check(ct_require_gradient(handle.raw, true), "require gradient", of: self) }
 
     /// Adds the derivatives of this scalar to the gradients of all leaves that it was computed from.
     public func backward() {
-        if !Failure.isPending { Failure.check(ct_backward(handle.raw), "backward") }
+        if !Failure.isPending { Failure.check(ct_backward(handle.raw), "backward", of: self) }
     }
 
     /// The gradient of a leaf that `backward` has reached, else nil.
     public var gradient: Tensor? {
         var result: OpaquePointer?
-        Failure.check(ct_gradient(handle.raw, &result), "gradient")
+        Failure.check(ct_gradient(handle.raw, &result), "gradient", of: self)
         return result.map { Tensor(owning: $0) }
     }
 
     /// Replaces the gradient of a leaf; nil removes it.
     func setGradient(_ gradient: Tensor?) {
-        Failure.check(ct_set_gradient(handle.raw, gradient?.handle.raw), "set gradient")
+        Failure.check(ct_set_gradient(handle.raw, gradient?.handle.raw), "set gradient", of: self)
     }
 }

@@ -43,10 +43,10 @@ enum Failure {
     /// libtorch's message of this thread's last failed call.
     static var lastMessage: String { String(cString: ct_error()) }
 
-    /// Reports a status other than 0 under the operation's name.
+    /// Reports a status other than 0 under the operation's name and the shape of what it was done to.
     @inline(__always)
-    static func check(_ status: Int32, _ operation: StaticString) {
-        if status != 0 { report("\(operation)", [], lastMessage) }
+    static func check(_ status: Int32, _ operation: StaticString, of operand: Tensor? = nil) {
+        if status != 0 { report("\(operation)", operand.map { [$0.shape] } ?? [], lastMessage) }
     }
 }
 

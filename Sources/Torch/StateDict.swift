@@ -9,9 +9,20 @@ extension SafetensorsFile {
         }
         return try withBytes(of: name) { bytes in
             let isAligned = Int(bitPattern: bytes.baseAddress) % entry.type.byteCount == 0
-            return isAligned
-                ? Tensor(viewing: bytes, type: entry.type, shape: entry.shape, owner: mapping)
-                : Tensor(copying: bytes, type: entry.type, shape: entry.shape)
+            return try using(name) {
+                isAligned
+                    ? Tensor(viewing: bytes, type: entry.type, shape: entry.shape, owner: mapping)
+                    : Tensor(copying: bytes, type: entry.type, shape: entry.shape)
+            }
+        }
+    }
+
+    /// Runs `body`, which does something with a tensor of the file; a failure in it is an error of the file.
+    private func using<Result>(_ name: String, _ body: () -> Result) throws -> Result {
+        do {
+            return try withErrors(body)
+        } catch let error as TorchError {
+            throw FileError(mapping.path, "tensor \"\(name)\" cannot be used: \(error)")
         }
     }
 
@@ -36,7 +47,8 @@ extension SafetensorsFile {
         }
         for (name, tensor) in targets {
             var target = tensor
-            target.assign(try self.tensor(prefix + name))
+            let source = try self.tensor(prefix + name)
+            try using(prefix + name) { target.assign(source) }
         }
     }
 

@@ -11,22 +11,14 @@ private enum Op {
     static let square = Operator("square")
     static let sqrt = Operator("sqrt")
     static let exp = Operator("exp")
-    static let log = Operator("log")
     static let sin = Operator("sin")
     static let cos = Operator("cos")
-    static let atan = Operator("atan")
     static let abs = Operator("abs")
-    static let clamp = Operator("clamp")
     static let matmul = Operator("matmul")
     static let sum = Operator("sum", "dim_IntList")
     static let mean = Operator("mean", "dim")
     static let maximum = Operator("max")
     static let norm = Operator("linalg_vector_norm")
-    static let greaterEqual = Operator("ge", "Scalar")
-    static let lessEqual = Operator("le", "Scalar")
-    static let logicalAnd = Operator("logical_and")
-    static let equal = Operator("eq", "Tensor")
-    static let selectBy = Operator("where", "self")
     static let isFinite = Operator("isfinite")
     static let all = Operator("all")
 }
@@ -50,20 +42,15 @@ extension Tensor {
     public func square() -> Tensor { Op.square(self) }
     public func squareRoot() -> Tensor { Op.sqrt(self) }
     public func exp() -> Tensor { Op.exp(self) }
-    public func log() -> Tensor { Op.log(self) }
     public func sin() -> Tensor { Op.sin(self) }
     public func cos() -> Tensor { Op.cos(self) }
-    public func atan() -> Tensor { Op.atan(self) }
     public func abs() -> Tensor { Op.abs(self) }
-
-    /// Every element, at least `low` and at most `high`.
-    public func clamped(_ low: Double, _ high: Double) -> Tensor { Op.clamp(self, low, high) }
 
     /// The matrix product, over leading axes one by one.
     public func matmul(_ other: Tensor) -> Tensor { Op.matmul(self, other) }
 }
 
-/// Sums, means and comparisons.
+/// Sums, means and what else makes few numbers of many.
 extension Tensor {
     /// The sum over some axes (none named: all of them).
     public func sum(_ axes: [Int] = [], keepAxes: Bool = false) -> Tensor { Op.sum(self, axes, keepAxes) }
@@ -79,16 +66,6 @@ extension Tensor {
 
     /// The Euclidean norm of all elements, as a scalar.
     public func norm() -> Tensor { Op.norm(self) }
-
-    public static func >= (a: Tensor, b: Double) -> Tensor { Op.greaterEqual(a, b) }
-    public static func <= (a: Tensor, b: Double) -> Tensor { Op.lessEqual(a, b) }
-    public static func && (a: Tensor, b: Tensor) -> Tensor { Op.logicalAnd(a, b) }
-
-    /// Whether elements are equal, one by one.
-    public func equals(_ other: Tensor) -> Tensor { Op.equal(self, other) }
-
-    /// `yes` where self is true, else `no`.
-    public func select(_ yes: Tensor, _ no: Tensor) -> Tensor { Op.selectBy(self, yes, no) }
 
     /// Whether no element is infinite or not a number; waits for the device.
     public var isFinite: Bool { Op.all(Op.isFinite(self)).item() != 0 }

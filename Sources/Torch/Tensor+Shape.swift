@@ -7,8 +7,6 @@ private enum Op {
     static let transpose = Operator("transpose", "int")
     static let permute = Operator("permute")
     static let unsqueeze = Operator("unsqueeze")
-    static let squeeze = Operator("squeeze", "dim")
-    static let expand = Operator("expand")
     static let select = Operator("select", "int")
     static let slice = Operator("slice", "Tensor")
     static let indexSelect = Operator("index_select")
@@ -18,7 +16,6 @@ private enum Op {
     static let detach = Operator("detach")
     static let to = Operator("to", "dtype")
     static let toDevice = Operator("to", "dtype_layout")
-    static let flip = Operator("flip")
     static let copy = Operator("copy_")
 }
 
@@ -38,9 +35,6 @@ extension Tensor {
     /// A new axis of length 1.
     public func expandingAxis(_ axis: Int) -> Tensor { Op.unsqueeze(self, axis) }
 
-    /// Repeats axes of length 1 without copying; -1 keeps a length.
-    public func expanded(_ shape: [Int]) -> Tensor { Op.expand(self, shape) }
-
     /// Element `index` of the first axis, without that axis.
     public subscript(index: Int) -> Tensor { Op.select(self, 0, index) }
 
@@ -58,15 +52,13 @@ extension Tensor {
     /// `count` equal parts along an axis, whose length `count` must divide.
     public func chunked(_ count: Int, axis: Int) -> [Tensor] {
         let length = size(axis)
-        if !Failure.isPending, length % count != 0 {
-            Failure.report("chunk", [shape], "\(count) equal parts do not make \(length)")
+        guard count > 0, length % count == 0 else {
+            if !Failure.isPending { Failure.report("chunk", [shape], "\(count) equal parts do not make \(length)") }
+            return [Tensor](repeating: .nothing, count: max(1, count))
         }
         let parts = Op.chunk.list(self, count, axis, capacity: count)
         return parts.count == count ? parts : [Tensor](repeating: .nothing, count: count)
     }
-
-    /// Mirrored along an axis.
-    public func flipped(axis: Int) -> Tensor { Op.flip(self, [axis]) }
 
     /// Self, or a copy whose elements lie row by row.
     public func contiguous() -> Tensor { Op.contiguous(self) }

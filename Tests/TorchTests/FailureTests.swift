@@ -45,9 +45,11 @@ struct FailingOperation: Sendable, CustomTestStringConvertible {
         FailingOperation(
             "empty: Storage size calculation overflowed with sizes=[1048576, 1048576, 1048576, 1048576]"
         ) { _ = Tensor.empty([1 << 20, 1 << 20, 1 << 20, 1 << 20]) },
-        FailingOperation("backward: grad can be implicitly created only for scalar outputs") {
+        FailingOperation("backward of [2]: grad can be implicitly created only for scalar outputs") {
             Parameter([2], .zeros, on: .cpu).value.backward()
         },
+        FailingOperation("chunk of [2, 3]: 0 equal parts do not make 3") { _ = a.chunked(0, axis: 1) },
+        FailingOperation("chunk of [2, 3]: 2 equal parts do not make 3") { _ = a.chunked(2, axis: 1) },
         FailingOperation("size(2) of [2, 3]: the tensor has no such axis") { _ = a.size(2) },
         FailingOperation("item of [2, 3]: only a tensor with one element is a number") { _ = a.item() },
     ]

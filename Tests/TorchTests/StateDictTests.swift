@@ -110,6 +110,16 @@ extension EngineTests {
             #expect(error?.description == "\(path): has no tensor \"b\"")
         }
 
+        /// No elements, so that the file is whole, but steps between them that no integer holds.
+        @Test func aShapeThatLibtorchRefusesIsAnErrorOfTheFile() throws {
+            let side = 1 << 62
+            let header = #"{"a":{"dtype":"F32","shape":[0,\#(side),\#(side)],"data_offsets":[0,0]}}"#
+            let bytes = withUnsafeBytes(of: UInt64(header.utf8.count).littleEndian) { [UInt8]($0) } + header.utf8
+            let file = try SafetensorsFile(path: folder.file("odd.safetensors", bytes))
+            let error = #expect(throws: FileError.self) { try file.tensor("a") }
+            #expect(error?.problem.hasPrefix("tensor \"a\" cannot be used: ") == true)
+        }
+
         @Test func aTensorKeepsItsFileInMemory() throws {
             let tensor = try write(["a": Tensor([1.5, 2])]).tensor("a")
             #expect(tensor.doubles == [1.5, 2])

@@ -25,7 +25,6 @@ extension EngineTests {
             #expect(a.square().doubles == [1, 4, 16, 64])
             #expect(Tensor([4, 0.25] as [Float]).squareRoot().doubles == [2, 0.5])
             #expect(a.abs().doubles == [1, 2, 4, 8])
-            #expect(a.clamped(-1, 2).doubles == [1, 2, -1, 2])
         }
 
         @Test func lengthsOfOneAreRepeated() {
@@ -33,10 +32,9 @@ extension EngineTests {
             let row = Tensor([1, 2, 3] as [Float])
             #expect((column + row).shape == [2, 3])
             #expect((column + row).doubles == [11, 12, 13, 21, 22, 23])
-            #expect(column.expanded([-1, 2]).doubles == [10, 10, 20, 20])
         }
 
-        @Test func sumsMeansAndComparisons() {
+        @Test func sumsMeansAndNorms() {
             let x = Tensor([1, 2, 3, 4, 5, 6] as [Double], shape: [2, 3])
             #expect(x.sum().item() == 21)
             #expect(x.sum([0]).doubles == [5, 7, 9])
@@ -46,9 +44,6 @@ extension EngineTests {
             #expect(x.reshaped([2, 3, 1, 1]).meanPerSample().doubles == [2, 5])
             #expect(x.maximum().item() == 6)
             #expect(Tensor([3, 4] as [Double]).norm().item() == 5)
-            #expect(((x >= 2) && (x <= 4)).doubles == [0, 1, 1, 1, 0, 0])
-            #expect(x.equals(Tensor([3] as [Double])).doubles == [0, 0, 1, 0, 0, 0])
-            #expect((x >= 4).select(x, -x).doubles == [-1, -2, -3, 4, 5, 6])
         }
 
         @Test func aProductOfMatricesGoesOverTheLeadingAxes() {
@@ -70,7 +65,6 @@ extension EngineTests {
             #expect(x[1].values(as: Int.self) == Array(12..<24))
             #expect(x[1..<2].shape == [1, 3, 4])
             #expect(x.sliced(1..<3, axis: 2)[0].values(as: Int.self) == [1, 2, 5, 6, 9, 10])
-            #expect(x[0].flipped(axis: 1).values(as: Int.self) == [3, 2, 1, 0, 7, 6, 5, 4, 11, 10, 9, 8])
         }
 
         @Test func partsAreTakenAndJoined() {
@@ -83,13 +77,6 @@ extension EngineTests {
             #expect(Tensor.concatenate([halves[0], halves[1]], axis: 1).shape == [2, 6])
             #expect(Tensor.stack(halves, axis: 1).shape == [2, 2, 3])
             #expect(Tensor.stack(halves, axis: 1)[0].values(as: Int.self) == [0, 1, 2, 6, 7, 8])
-        }
-
-        @Test func partsMustBeEqual() throws {
-            let error = #expect(throws: TorchError.self) {
-                try withErrors { Tensor.zeros([5, 2]).chunked(3, axis: 0) }
-            }
-            #expect(error?.description.contains("[5, 2]") == true, "\(error?.description ?? "")")
         }
 
         @Test func elementsAreConverted() {

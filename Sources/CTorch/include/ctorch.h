@@ -30,7 +30,6 @@ int32_t ct_rank(const ct_tensor *tensor);
 int64_t ct_size(const ct_tensor *tensor, int32_t axis);
 /// "cpu", "cuda" or "meta" as 0, 1, 2; the index is -1 where there is only one.
 void ct_device(const ct_tensor *tensor, int32_t *kind, int32_t *index);
-bool ct_is_contiguous(const ct_tensor *tensor);
 /// The first element of a tensor in host memory; NULL for tensors elsewhere.
 void *ct_data(const ct_tensor *tensor);
 
