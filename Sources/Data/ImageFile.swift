@@ -3,7 +3,9 @@ import Formats
 
 /// A picture of 8-bit red, green and blue.
 public struct RGBImage: Equatable, Sendable {
+    /// In pixels, 1 or more.
     public var width: Int
+    /// In pixels, 1 or more.
     public var height: Int
     /// [height, width, 3], row by row.
     public var pixels: [UInt8]

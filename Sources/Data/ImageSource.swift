@@ -24,6 +24,7 @@ public protocol ImageSource: Sendable {
 }
 
 extension ImageSource {
+    /// For sources whose entries have no path of their own: location and entry.
     public func fullName(_ index: Int) -> String { "\(location): \(entries[index].name)" }
 }
 

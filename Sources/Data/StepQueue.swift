@@ -2,6 +2,7 @@ import Foundation
 
 /// Thrown when a batch is asked of a loader that has been stopped.
 public struct LoaderStopped: Error, CustomStringConvertible, Equatable {
+    /// The one value there is.
     public init() {}
 
     public var description: String { "the loader has been stopped" }

@@ -15,6 +15,7 @@ public struct Batch: Sendable {
     /// The labels that the network sees [B]: the null class where the label was dropped.
     public let seenLabels: Tensor
 
+    /// All have B samples in one order; without `globalTimes` the batch is a whole one.
     public init(
         clean: Tensor, noise: Tensor, times: [Float], globalTimes: [Float]? = nil, labels: Tensor, seenLabels: Tensor
     ) {
@@ -45,6 +46,7 @@ public struct NoisedBatch: Sendable {
     public let input: Tensor
     /// d x_t / dt, the target of flow matching.
     public let velocity: Tensor
+    /// x_0 [B, C, R, R], what stage 1's head predicts in the paper's reading.
     public let clean: Tensor
     /// [B].
     public let t: Tensor

@@ -7,6 +7,7 @@ public struct Alignment: Sendable {
     public let perSample: Tensor
     /// Features as the head sees them, and what they should become: for their norms in the log.
     public let features: Tensor
+    /// Like `features` where those are followed; [B, C, R, R] in stage 1. No gradient flows into it.
     public let target: Tensor
 }
 
@@ -24,6 +25,7 @@ public protocol Objective: Module {
 }
 
 extension Objective {
+    /// Objectives that hold nothing for alignment alone stay as they are.
     public func withoutAlignment() -> any Objective { self }
 }
 
@@ -47,7 +49,10 @@ public enum LossMode: Sendable {
     case verification
 }
 
-/// Denoising and alignment losses of one batch (METHOD: mean((model(x_t, t, y) - v)^2) + weight * alignment).
+/// Denoising and alignment losses of one batch: mean((model(x_t, t, y) - v)^2) + weight * alignment.
+///
+/// `step` counts from 0 and decides whether the alignment has stopped. Of a part of a global batch, the means over equal
+/// parts have the loss of the whole as their mean. One pass through the network serves both terms.
 public func losses(
     of network: SiT, _ objective: any Objective, _ batch: Batch, path: ProbabilityPath, step: Int,
     mode: LossMode = .training

@@ -2,11 +2,14 @@ import Foundation
 
 /// How data and noise are mixed: x_t = alpha(t) x0 + sigma(t) noise, t = 0 is data and t = 1 is noise.
 public enum ProbabilityPath: String, Codable, Sendable, CaseIterable {
+    /// alpha = 1 - t, sigma = t: constant velocity, as published.
     case linear
+    /// alpha = cos(pi t / 2), sigma = sin(pi t / 2): constant variance for data of variance 1.
     case cosine
 
     /// alpha and sigma at one time, and their derivatives by t.
     public struct Coefficients: Sendable {
+        /// Of x_0 and of the noise, then d alpha / dt and d sigma / dt.
         public let alpha, sigma, alphaRate, sigmaRate: Double
     }
 

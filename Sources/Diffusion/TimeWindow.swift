@@ -1,8 +1,11 @@
 /// The times at which an alignment term counts: low <= t <= high.
 public struct TimeWindow: Sendable, Equatable {
+    /// The least noisy time that counts, in [0, 1].
     public var low: Double
+    /// The noisiest time that counts, in [low, 1].
     public var high: Double
 
+    /// Bounds are taken as they are; the settings that hold a window check them.
     public init(_ low: Double, _ high: Double) {
         self.low = low
         self.high = high

@@ -9,6 +9,7 @@ public struct FileError: Error, CustomStringConvertible, Equatable, Sendable {
     /// What the user can do; empty where there is nothing to say.
     public var remedy: String
 
+    /// `problem` without the path before it and without a full stop; an empty `remedy` is left out.
     public init(_ path: String, _ problem: String, remedy: String = "") {
         self.path = path
         self.problem = problem

@@ -4,8 +4,10 @@ public struct JSONError: Error, CustomStringConvertible, Equatable, Sendable {
     public var line: Int
     /// Counted from 1, in bytes.
     public var column: Int
+    /// What is wrong there, without a full stop.
     public var problem: String
 
+    /// Line and column count from 1, the column in bytes.
     public init(line: Int, column: Int, problem: String) {
         self.line = line
         self.column = column

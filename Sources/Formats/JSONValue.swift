@@ -13,9 +13,12 @@ public enum JSONValue: Equatable, Sendable {
 
     /// A name and its value in an object.
     public struct Member: Equatable, Sendable {
+        /// The name, unescaped.
         public var key: String
+        /// What stands under it.
         public var value: JSONValue
 
+        /// A member for an object that is being built; names are not compared with those of others.
         public init(_ key: String, _ value: JSONValue) {
             self.key = key
             self.value = value

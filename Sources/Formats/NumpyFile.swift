@@ -1,6 +1,8 @@
 /// An array as NumPy stores it: C order, little-endian.
 public struct NumpyArray: Equatable, Sendable {
+    /// Of every element.
     public var type: ElementType
+    /// The length of every axis; empty for a single number.
     public var shape: [Int]
     /// The elements' bytes, as many as type and shape say.
     public var bytes: [UInt8]

@@ -9,7 +9,9 @@ public struct SafetensorsFile: Sendable {
 
     /// One tensor of the file.
     public struct Entry: Equatable, Sendable {
+        /// Of every element.
         public var type: ElementType
+        /// The length of every axis, 0 or more; empty for a single number.
         public var shape: [Int]
         /// The tensor's bytes in the file (C order, little-endian), not necessarily aligned to its elements.
         public var range: Range<Int>

@@ -1,10 +1,14 @@
 extension SafetensorsFile {
     /// Name, type and shape of a tensor that is to be written.
     public struct Description: Equatable, Sendable {
+        /// Unique in its file.
         public var name: String
+        /// Of every element.
         public var type: ElementType
+        /// The length of every axis, 0 or more.
         public var shape: [Int]
 
+        /// What the header will say; the bytes are asked for when the file is written.
         public init(_ name: String, _ type: ElementType, _ shape: [Int]) {
             self.name = name
             self.type = type

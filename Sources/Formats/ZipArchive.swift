@@ -18,6 +18,7 @@ public final class ZipArchive: Sendable {
         public var name: String
         /// The length in the archive and the length after inflating, in bytes.
         public var compressedCount: Int
+        /// After inflating, in bytes, as the archive claims; reading checks it.
         public var count: Int
         /// The CRC-32 of the content.
         public var crc: UInt32

@@ -4,6 +4,7 @@ import Torch
 public struct Projector: Module {
     let layers: [Linear]
 
+    /// The hidden layers are `width` wide; parameters are not set yet.
     public init(_ inputs: Int, width: Int, outputs: Int, on device: Device) {
         layers = [(inputs, width), (width, width), (width, outputs)].map { Linear($0.0, $0.1, on: device) }
     }
@@ -12,6 +13,7 @@ public struct Projector: Module {
         for (index, layer) in layers.enumerated() { visit("\(2 * index)", layer) }
     }
 
+    /// [..., inputs] -> [..., outputs].
     public func callAsFunction(_ x: Tensor) -> Tensor {
         within("projectors") { layers[2](layers[1](layers[0](x).silu()).silu()) }
     }
@@ -23,6 +25,7 @@ public struct LatentHead: Module {
     let final: Linear
     let patch: Int
 
+    /// For a network's hidden size, patches and channels; parameters are not set yet.
     public init(_ network: SiTConfiguration, width: Int, on device: Device) {
         projector = Projector(network.hidden, width: width, outputs: network.hidden, on: device)
         final = Linear(network.hidden, network.patchValues, on: device)

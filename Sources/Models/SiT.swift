@@ -5,6 +5,7 @@ import Torch
 ///
 /// Checkpoint names equal the published ones. Shapes: x [B, C, R, R], tokens [B, N, D].
 public struct SiT: Module {
+    /// The shape it was built for.
     public let configuration: SiTConfiguration
     let patches: Conv2d
     let positions: Parameter
@@ -40,7 +41,9 @@ public struct SiT: Module {
     /// What the network returns: the velocity [B, C, R, R], unless it stopped before, and the outputs [B, N, D] of the
     /// blocks that were asked for, which count from 1.
     public struct Output: Sendable {
+        /// [B, C, R, R]; nil if the network stopped before.
         public let velocity: Tensor?
+        /// [B, N, D] by block.
         public let features: [Int: Tensor]
     }
 

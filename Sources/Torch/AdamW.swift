@@ -33,10 +33,13 @@ public struct AdamWSettings: Codable, Sendable, Equatable {
 
 /// AdamW (Loshchilov and Hutter 2019) over a list of parameters, in libtorch's fused form; decay on every one of them.
 public final class AdamW {
+    /// What is updated, in the order of the moments.
     public let parameters: [NamedParameter]
+    /// The numbers that stay the same from step to step.
     public let settings: AdamWSettings
-    /// One tensor like each parameter.
+    /// Running means of the gradients, one tensor like each parameter.
     public let firstMoments: [Tensor]
+    /// Running means of the squared gradients, one tensor like each parameter.
     public let secondMoments: [Tensor]
     private let steps: [Tensor]
 
@@ -104,15 +107,18 @@ extension [NamedParameter] {
 
 /// A running average of parameters: average = decay * average + (1 - decay) * value after every step, starting as a copy.
 public struct ExponentialMovingAverage: Sendable {
+    /// The share of the average that a step keeps, in [0, 1).
     public let decay: Double
     /// One tensor like each parameter, in their order.
     public let averages: [Tensor]
 
+    /// Copies the values as they are, which takes as much memory again.
     public init(of parameters: [NamedParameter], decay: Double) {
         self.decay = decay
         averages = parameters.map { $0.parameter.value.detached().copied() }
     }
 
+    /// Moves the averages toward the values; the parameters are those of the start, in the same order.
     public func update(_ parameters: [NamedParameter]) {
         withoutGradients {
             Op.lerp.run(TensorList(averages), TensorList(parameters.map(\.parameter.value)), 1 - decay)

@@ -3,6 +3,7 @@ import Foundation
 
 /// Where tensors live and operations run.
 public struct Device: Sendable, Equatable, Codable, CustomStringConvertible {
+    /// The kinds that the border knows; the numbers are its own.
     public enum Kind: Int32, Sendable, Codable {
         case cpu = 0
         case cuda = 1
@@ -10,15 +11,20 @@ public struct Device: Sendable, Equatable, Codable, CustomStringConvertible {
         case meta = 2
     }
 
+    /// What it is.
     public let kind: Kind
+    /// Which one of several CUDA devices, from 0; 0 for the others.
     public let index: Int
 
+    /// Whether the device is there is not looked up; `Library.cudaDevices` says it.
     public init(kind: Kind, index: Int = 0) {
         self.kind = kind
         self.index = index
     }
 
+    /// The host's memory and processor.
     public static let cpu = Device(kind: .cpu)
+    /// Shapes without storage: what is computed here costs nothing and has no values.
     public static let meta = Device(kind: .meta)
 
     /// Reads "cpu", "cuda" or "cuda:1"; nil for anything else.

@@ -30,8 +30,10 @@ public struct Draws: Sendable, Equatable {
         case pictures = 10
     }
 
+    /// The key of the generator.
     public let seed: UInt64
 
+    /// All draws of a run share one seed; other seeds give unrelated numbers.
     public init(seed: UInt64) {
         self.seed = seed
     }

@@ -3,8 +3,10 @@ import Foundation
 
 /// A failure of libtorch, in one sentence: operation, operand shapes, part of the network, libtorch's reason.
 public struct TorchError: Error, CustomStringConvertible, Sendable {
+    /// "OPERATION of SHAPES in PART: REASON", without a full stop.
     public let description: String
 
+    /// An error with this text, one line.
     public init(_ description: String) {
         self.description = description
     }

@@ -3,15 +3,19 @@ public struct Initializer: Sendable {
     /// Shape, draws and the item of the address -> as many values as the shape holds.
     public let values: @Sendable (_ shape: [Int], _ draws: Draws, _ item: Int) -> [Float]
 
+    /// `values` must give as many numbers as the shape holds, the same ones for the same address.
     public init(values: @escaping @Sendable (_ shape: [Int], _ draws: Draws, _ item: Int) -> [Float]) {
         self.values = values
     }
 
+    /// Every element alike; uses no draws.
     public static func constant(_ value: Float) -> Initializer {
         Initializer { shape, _, _ in [Float](repeating: value, count: shape.reduce(1, *)) }
     }
 
+    /// Every element 0, as adaLN-Zero starts its gates.
     public static let zeros = constant(0)
+    /// Every element 1, for the weights of normalisations.
     public static let ones = constant(1)
 
     /// Normal around 0.

@@ -2,7 +2,9 @@
 public struct Parameter: Sendable {
     /// The values; a leaf of the backward pass where `isTrained`.
     public let value: Tensor
+    /// What `initialise` sets the values to.
     public let initializer: Initializer
+    /// Whether the optimiser changes the values; fixed ones, such as position tables, are stored all the same.
     public let isTrained: Bool
 
     /// Makes the parameter without setting its values.
@@ -22,7 +24,9 @@ public struct Parameter: Sendable {
 
 /// A parameter under its checkpoint name.
 public struct NamedParameter: Sendable {
+    /// From the root of the walk, joined by dots, with the prefix that was asked for.
     public let name: String
+    /// It shares its values with the module.
     public let parameter: Parameter
 }
 
@@ -31,6 +35,7 @@ public struct NamedParameter: Sendable {
 /// The walk is the only place where checkpoint names stand. Initialisation, loading, saving, counting and the
 /// optimiser all go along it. Its order is PyTorch's: own parameters before children.
 public protocol Module: Sendable {
+    /// Names what the module holds, parameters before children, through calls of `visit`.
     func walk(_ visit: inout Walk)
 }
 

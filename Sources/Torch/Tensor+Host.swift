@@ -3,6 +3,7 @@ import Formats
 
 /// A Swift type that a tensor's elements can have.
 public protocol HostElement {
+    /// What libtorch calls the type.
     static var elementType: ElementType { get }
 }
 

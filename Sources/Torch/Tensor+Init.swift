@@ -26,6 +26,7 @@ extension Tensor {
         Op.full(shape, value, type, none, device)
     }
 
+    /// A tensor of zeros.
     public static func zeros(_ shape: [Int], _ type: ElementType = .F32, on device: Device = .cpu) -> Tensor {
         full(shape, 0, type, on: device)
     }

@@ -25,25 +25,44 @@ private enum Op {
 
 /// Arithmetic, with libtorch's broadcasting.
 extension Tensor {
+    /// The sum, element by element.
     public static func + (a: Tensor, b: Tensor) -> Tensor { Op.add(a, b) }
+    /// `b` is added to every element.
     public static func + (a: Tensor, b: Double) -> Tensor { Op.addScalar(a, b) }
+    /// `a` is added to every element.
     public static func + (a: Double, b: Tensor) -> Tensor { Op.addScalar(b, a) }
+    /// The difference, element by element.
     public static func - (a: Tensor, b: Tensor) -> Tensor { Op.sub(a, b) }
+    /// `b` is taken from every element.
     public static func - (a: Tensor, b: Double) -> Tensor { Op.addScalar(a, -b) }
+    /// Every element is taken from `a`.
     public static func - (a: Double, b: Tensor) -> Tensor { Op.addScalar(Op.neg(b), a) }
+    /// The product, element by element; `matmul` is that of matrices.
     public static func * (a: Tensor, b: Tensor) -> Tensor { Op.mul(a, b) }
+    /// Every element times `b`.
     public static func * (a: Tensor, b: Double) -> Tensor { Op.mulScalar(a, b) }
+    /// Every element times `a`.
     public static func * (a: Double, b: Tensor) -> Tensor { Op.mulScalar(b, a) }
+    /// The quotient, element by element; integers give floating-point numbers.
     public static func / (a: Tensor, b: Tensor) -> Tensor { Op.div(a, b) }
+    /// Every element divided by `b`.
     public static func / (a: Tensor, b: Double) -> Tensor { Op.divScalar(a, b) }
+    /// `a` divided by every element.
     public static func / (a: Double, b: Tensor) -> Tensor { Op.mulScalar(Op.reciprocal(b), a) }
+    /// Every element with the other sign.
     public static prefix func - (a: Tensor) -> Tensor { Op.neg(a) }
 
+    /// Every element times itself.
     public func square() -> Tensor { Op.square(self) }
+    /// Not a number where an element is below 0.
     public func squareRoot() -> Tensor { Op.sqrt(self) }
+    /// e to the power of every element.
     public func exp() -> Tensor { Op.exp(self) }
+    /// Of every element, in radians.
     public func sin() -> Tensor { Op.sin(self) }
+    /// Of every element, in radians.
     public func cos() -> Tensor { Op.cos(self) }
+    /// Every element without its sign; the derivative at 0 is 0.
     public func abs() -> Tensor { Op.abs(self) }
 
     /// The matrix product, over leading axes one by one.

@@ -36,5 +36,6 @@ extension Tensor {
     /// x sigmoid(x).
     public func silu() -> Tensor { Op.silu(self) }
 
+    /// exp(x) over its sum along the axis, computed without overflow.
     public func softmax(axis: Int) -> Tensor { Op.softmax(self, axis) }
 }

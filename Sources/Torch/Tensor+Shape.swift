@@ -27,6 +27,7 @@ extension Tensor {
     /// Joins the axes `first ... last` into one.
     public func flattened(from first: Int = 0, to last: Int = -1) -> Tensor { Op.flatten(self, first, last) }
 
+    /// Two axes in each other's place; negative ones count from the end. Shares the elements.
     public func transposed(_ a: Int, _ b: Int) -> Tensor { Op.transpose(self, a, b) }
 
     /// Axis i of the result is axis `order[i]`.

@@ -7,12 +7,16 @@ import Torch
 /// teacher too. Or whole batches of samples. Weights are moved off the zero initialisation (all normal(0.02)), because zero gates make some kernels
 /// faster than they will be.
 public struct StepBenchmark {
+    /// Network, method, batch, precision and device; the data are synthetic.
     public var configuration: TrainingConfiguration
+    /// Steps that are timed, 1 or more.
     public var steps: Int
+    /// Steps before them, which fill caches and are not timed.
     public var warmup: Int
     /// The sampler that is timed instead of training; nil: training.
     public var sampler: Sampler?
 
+    /// With a `sampler` a step is one batch of samples instead of an update.
     public init(_ configuration: TrainingConfiguration, steps: Int, warmup: Int, sampler: Sampler? = nil) {
         (self.configuration, self.steps, self.warmup, self.sampler) = (configuration, steps, warmup, sampler)
     }
@@ -28,10 +32,14 @@ public struct StepBenchmark {
         public let flopsPerStep: Double
         /// The best rate of a square matrix product in the same run, the ceiling for utilisation.
         public let matmulFLOPsPerSecond: Double
+        /// The most memory that the process had resident.
         public let peakBytes: Int
+        /// Of the first step, warm-up included; where samples are timed, their mean.
         public let firstLoss: Double
+        /// Of the last step.
         public let lastLoss: Double
 
+        /// Of a timed step; of an even number of steps the upper one of the middle two.
         public var medianSeconds: Double { stepSeconds.sorted()[stepSeconds.count / 2] }
     }
 

@@ -6,16 +6,20 @@ import Torch
 public struct CostEstimate: Sendable {
     /// Elements of the network's parameters, of the head's, and of the teacher's.
     public let networkParameters: Int
+    /// Of the method's head; 0 if it has none.
     public let headParameters: Int
+    /// Of the frozen network; 0 if the method follows none.
     public let teacherParameters: Int
     /// FLOPs of matrix products: one forward pass of one image; one training step of one image.
     public let forwardFLOPs: Double
+    /// Three forward passes' worth, and what the method adds.
     public let stepFLOPs: Double
     /// Bytes of weights, gradients, moments and averages, and of the teacher's weights.
     public let stateBytes: Int
     /// Bytes of the activations that one micro-batch keeps for its backward pass, roughly.
     public let activationBytes: Int
 
+    /// Counts on networks without storage; the configuration must be a valid one.
     public init(_ c: TrainingConfiguration) {
         let method = c.method.method
         let needsTeacher = method.followedWeights != nil

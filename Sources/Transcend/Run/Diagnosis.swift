@@ -3,6 +3,7 @@ import Torch
 
 /// The version of the program.
 public enum Version {
+    /// Major, minor, patch (semver.org).
     public static let current = "0.1.0"
 }
 

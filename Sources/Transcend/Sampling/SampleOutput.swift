@@ -4,6 +4,7 @@ import Foundation
 
 /// Where samples go: a grid, an array, or single pictures, by the form of the path.
 public final class SampleOutput {
+    /// As the user gave it; its form decides what is written.
     public let path: String
     private let sink: Sink
     private var written = 0

@@ -53,8 +53,11 @@ struct GoldenFile {
 
 /// The worst error of one prefix of one golden file.
 public struct VerificationRow: Sendable {
+    /// What came of the comparison.
     public enum Outcome: Sendable, Equatable {
+        /// Every error is within its tolerance.
         case passed
+        /// An error exceeds the tolerance.
         case failed
         /// Not checked, with the reason.
         case skipped(String)
@@ -62,14 +65,19 @@ public struct VerificationRow: Sendable {
         case broken(String)
     }
 
+    /// The name in the directory.
     public let file: String
+    /// What the file says it holds, such as "forward".
     public let kind: String
     /// The prefix of the names behind `expect.`; empty for all others.
     public let values: String
+    /// Relative error in the Euclidean norm, in float64; infinite where a number is none.
     public let worstError: Double
     /// The name with the worst error.
     public let worstName: String
+    /// The largest error that passes, for the row's kind and precision.
     public let tolerance: Double
+    /// Whether the row passed, and if it was not computed, why.
     public let outcome: Outcome
 }
 
