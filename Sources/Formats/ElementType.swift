@@ -3,15 +3,15 @@
 /// The cases stand in the order in which the format's own library sorts them.
 public enum ElementType: String, Sendable, CaseIterable {
     // swift-format-ignore: AlwaysUseLowerCamelCase
-    case BOOL, U8, I8, I16, F16, BF16, I32, F32, F64, I64
+    case BOOL, U8, I8, F8_E5M2, F8_E4M3, I16, U16, F16, BF16, I32, U32, F32, C64, F64, I64, U64
 
     /// The size of one element in bytes.
     public var byteCount: Int {
         switch self {
-        case .F64, .I64: 8
-        case .F32, .I32: 4
-        case .F16, .BF16, .I16: 2
-        case .I8, .U8, .BOOL: 1
+        case .F64, .I64, .U64, .C64: 8
+        case .F32, .I32, .U32: 4
+        case .F16, .BF16, .I16, .U16: 2
+        case .I8, .U8, .BOOL, .F8_E5M2, .F8_E4M3: 1
         }
     }
 

@@ -85,7 +85,7 @@ public enum NumpyFile {
 
     /// The bytes of a header of version 1, padded to a multiple of 64 bytes, or to `length` if that is given.
     static func header(type: ElementType, shape: [Int], length: Int? = nil) -> [UInt8] {
-        precondition(type != .BF16, "NumPy has no bfloat16")
+        precondition(!NumpyHeader.code(type).isEmpty, "NumPy has no \(type)")
         let sides = shape.map { "\($0), " }.joined()
         let tuple = shape.count == 1 ? sides.dropLast() : sides.dropLast(2)
         let text = "{'descr': '\(NumpyHeader.code(type))', 'fortran_order': False, 'shape': (\(tuple)), }"

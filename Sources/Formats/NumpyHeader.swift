@@ -5,7 +5,7 @@ struct NumpyHeader {
 
     private static let codes: [(code: String, type: ElementType)] = [
         ("<f8", .F64), ("<f4", .F32), ("<f2", .F16), ("<i8", .I64), ("<i4", .I32), ("<i2", .I16), ("|i1", .I8),
-        ("|u1", .U8), ("|b1", .BOOL),
+        ("|u1", .U8), ("|b1", .BOOL), ("<u2", .U16), ("<u4", .U32), ("<u8", .U64), ("<c8", .C64),
     ]
 
     /// NumPy's name of an element type.

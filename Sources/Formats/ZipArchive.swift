@@ -36,7 +36,7 @@ public final class ZipArchive: Sendable {
     /// The entries in the order of the archive.
     public let entries: [Entry]
 
-    private let mapping: MappedFile
+    let mapping: MappedFile
 
     /// Maps the archive and reads its list of entries; throws a `FileError`.
     public init(path: String) throws {
@@ -52,37 +52,58 @@ public final class ZipArchive: Sendable {
         }
     }
 
-    private func read(_ entry: Entry, from file: ByteReader) throws -> [UInt8] {
-        func wrong(_ reason: String, remedy: String = "") -> FileError {
-            FileError(path, "entry \(entry.name): \(reason)", remedy: remedy)
+    /// Where the bytes of an entry of this archive lie in the file, as they are stored there. They are not checked.
+    func range(of entry: Entry) throws -> Range<Int> {
+        try withExtendedLifetime(mapping) {
+            let data = try data(of: entry, in: ByteReader(mapping.bytes))
+            // An empty slice of a mapping has a place in it too.
+            let start = data.baseAddress.map { $0 - mapping.bytes.baseAddress! } ?? 0
+            return start..<start + data.count
         }
+    }
+
+    private func wrong(_ entry: Entry, _ reason: String, remedy: String = "") -> FileError {
+        FileError(path, "entry \(entry.name): \(reason)", remedy: remedy)
+    }
+
+    private func data(of entry: Entry, in file: ByteReader) throws -> UnsafeRawBufferPointer {
         // Bit 0: encrypted; bit 13: parts of the headers are masked.
         guard entry.flags & 0x2001 == 0 else {
-            throw wrong("is encrypted", remedy: "pack the archive without password")
+            throw wrong(entry, "is encrypted", remedy: "pack the archive without password")
         }
         guard entry.method == 0 || entry.method == 8 else {
-            throw wrong("uses compression method \(entry.method)", remedy: "pack it stored or deflated")
+            throw wrong(entry, "uses compression method \(entry.method)", remedy: "pack it stored or deflated")
         }
         guard entry.count <= Self.maximumEntryBytes else {
-            throw wrong("has \(entry.count) bytes (limit \(Self.maximumEntryBytes))")
+            throw wrong(entry, "has \(entry.count) bytes (limit \(Self.maximumEntryBytes))")
         }
         guard file.uint32(entry.offset) == 0x0403_4B50, file.uint16(entry.offset + 8) == entry.method,
             let nameCount = file.uint16(entry.offset + 26), let extraCount = file.uint16(entry.offset + 28),
             let name = file.slice(entry.offset + 30, count: Int(nameCount)), name.elementsEqual(entry.name.utf8),
             let data = file.slice(entry.offset + 30 + Int(nameCount) + Int(extraCount), count: entry.compressedCount)
-        else { throw wrong("its local header does not match the archive's list", remedy: "pack the archive again") }
+        else {
+            throw wrong(entry, "its local header does not match the archive's list", remedy: "pack the archive again")
+        }
+        guard entry.method != 0 || entry.count == entry.compressedCount else {
+            throw wrong(entry, "is stored but its two lengths differ")
+        }
+        return data
+    }
 
+    private func read(_ entry: Entry, from file: ByteReader) throws -> [UInt8] {
+        let data = try data(of: entry, in: file)
         let content: [UInt8]
         if entry.method == 0 {
-            guard entry.count == entry.compressedCount else { throw wrong("is stored but its two lengths differ") }
             content = Array(data)
         } else {
             guard entry.count <= entry.compressedCount.multipliedReportingOverflow(by: Self.maximumRatio).partialValue
-            else { throw wrong("claims to inflate by more than \(Self.maximumRatio)") }
-            content = try inflate(data, count: entry.count) { wrong($0, remedy: "pack the archive again") }
+            else { throw wrong(entry, "claims to inflate by more than \(Self.maximumRatio)") }
+            content = try inflate(data, count: entry.count) { wrong(entry, $0, remedy: "pack the archive again") }
         }
         let crc = content.withUnsafeBufferPointer { czlib_crc32(0, $0.baseAddress, $0.count) }
-        guard crc == entry.crc else { throw wrong("is damaged (wrong checksum)", remedy: "copy the archive again") }
+        guard crc == entry.crc else {
+            throw wrong(entry, "is damaged (wrong checksum)", remedy: "copy the archive again")
+        }
         return content
     }
 

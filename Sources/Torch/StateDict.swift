@@ -1,16 +1,18 @@
 import Formats
 
-/// Between the parameters of modules and safetensors files.
-extension SafetensorsFile {
-    /// The tensor of that name, on the CPU. It reads the mapped file in place where its elements are aligned.
+/// Between the parameters of modules and files of tensors.
+extension NamedTensors {
+    /// The tensor of that name, on the CPU. It reads the mapped file in place where its elements lie there in their order
+    /// and are aligned.
     public func tensor(_ name: String) throws -> Tensor {
-        guard let entry = entries[name] else {
+        guard let entry = layout(of: name) else {
             throw FileError(mapping.path, "has no tensor \"\(name)\"")
         }
         return try withBytes(of: name) { bytes in
             let isAligned = Int(bitPattern: bytes.baseAddress) % entry.type.byteCount == 0
+            let isMapped = bytes.baseAddress.map { mapping.bytes.contains(address: $0) } ?? false
             return try using(name) {
-                isAligned
+                isAligned && isMapped
                     ? Tensor(viewing: bytes, type: entry.type, shape: entry.shape, owner: mapping)
                     : Tensor(copying: bytes, type: entry.type, shape: entry.shape)
             }
@@ -32,10 +34,10 @@ extension SafetensorsFile {
     /// and then nothing was changed.
     public func load(_ targets: [(name: String, tensor: Tensor)], prefix: String = "") throws {
         let wanted = Set(targets.map { prefix + $0.name })
-        let missing = wanted.subtracting(entries.keys).sorted()
+        let missing = wanted.subtracting(names).sorted()
         let unexpected = names.filter { $0.hasPrefix(prefix) && !wanted.contains($0) }
         let misshapen = targets.compactMap { name, tensor -> String? in
-            guard let entry = entries[prefix + name], entry.shape != tensor.shape else { return nil }
+            guard let entry = layout(of: prefix + name), entry.shape != tensor.shape else { return nil }
             return "\(prefix + name) is \(entry.shape) instead of \(tensor.shape)"
         }
         let problems = [("missing", missing), ("unexpected", unexpected), ("of another shape", misshapen)]
@@ -52,6 +54,9 @@ extension SafetensorsFile {
         }
     }
 
+}
+
+extension SafetensorsFile {
     /// Writes tensors under their names; the file appears when it is complete.
     public static func write(
         _ tensors: [(name: String, tensor: Tensor)], metadata: [String: String] = [:], to path: String
@@ -61,6 +66,14 @@ extension SafetensorsFile {
         ) { index, writer in
             try tensors[index].tensor.withHostBytes { try writer.write($0) }
         }
+    }
+}
+
+extension UnsafeRawBufferPointer {
+    /// Whether an address lies in these bytes, or at their end.
+    fileprivate func contains(address: UnsafeRawPointer) -> Bool {
+        guard let baseAddress else { return false }
+        return baseAddress <= address && address <= baseAddress + count
     }
 }
 

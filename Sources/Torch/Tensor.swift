@@ -68,6 +68,7 @@ extension ElementType {
     /// c10::ScalarType's numbers.
     private static let torchCodes: [(ElementType, Int32)] = [
         (.U8, 0), (.I8, 1), (.I16, 2), (.I32, 3), (.I64, 4), (.F16, 5), (.F32, 6), (.F64, 7), (.BOOL, 11), (.BF16, 15),
+        (.C64, 9), (.F8_E5M2, 23), (.F8_E4M3, 24), (.U16, 27), (.U32, 28), (.U64, 29),
     ]
 
     var torchCode: Int32 { Self.torchCodes.first { $0.0 == self }!.1 }

@@ -52,7 +52,7 @@ import Testing
         (#"{"a":{"dtype":"F32","shape":[1],"data_offsets":[4,8]}}"#, "does not follow the one before"),
         (#"{"a":{"dtype":"F32","shape":[-2],"data_offsets":[0,8]}}"#, "its shape is not a list of sizes"),
         (#"{"a":{"dtype":"F32","shape":[2.0],"data_offsets":[0,8]}}"#, "its shape is not a list of sizes"),
-        (#"{"a":{"dtype":"F8_E4M3","shape":[8],"data_offsets":[0,8]}}"#, "its type \"F8_E4M3\" is not among"),
+        (#"{"a":{"dtype":"F8_E8M0","shape":[8],"data_offsets":[0,8]}}"#, "its type \"F8_E8M0\" is not among"),
         (#"{"a":{"dtype":"F32","shape":[4611686018427387905,4],"data_offsets":[0,8]}}"#, "its shape is not a list"),
         (#"{"a":{"dtype":"U8","shape":[1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1],"data_offsets":[0,1]}}"#, "17 dimensions"),
         (#"{"a":{"dtype":"U8","shape":[8],"data_offsets":[8,0]}}"#, "its data_offsets do not lie"),

@@ -1,0 +1,77 @@
+/// The tensors of a PyTorch file, or of a part of it such as one of its state dicts, by their names.
+public struct PyTorchTensors: NamedTensors {
+    public let file: PyTorchFile
+    public let names: [String]
+    private let tensors: [String: PyTorchTensor]
+
+    /// How deep dictionaries and lists may lie in each other, and how many values are looked at: a pickle can hold itself.
+    static let maximumDepth = 32
+    static let maximumValues = 1 << 20
+    /// The most tensors, and the longest name in bytes.
+    static let maximumTensors = 1 << 17
+    static let maximumNameBytes = 1024
+
+    /// Collects the tensors in `value` (all of the file if nil) and in the dictionaries, lists and objects in it.
+    ///
+    /// The keys on the way to a tensor are joined by dots: a state dict keeps its names, and {"ema": state dict} gives
+    /// "ema.x_embedder.proj.weight". Other values are passed over. Throws a `FileError` for a tensor that cannot be read and
+    /// for two of one name.
+    public init(_ file: PyTorchFile, below value: PickleValue? = nil) throws {
+        self.file = file
+        var walk = TensorWalk(file: file)
+        try walk.visit(value ?? file.root, name: "", depth: 0)
+        (names, tensors) = (walk.names, walk.tensors)
+    }
+
+    public var mapping: MappedFile { file.mapping }
+
+    public func layout(of name: String) -> TensorLayout? { tensors[name].map { TensorLayout($0.type, $0.shape) } }
+
+    public func withBytes<Result>(of name: String, _ body: (UnsafeRawBufferPointer) throws -> Result) throws -> Result {
+        guard let tensor = tensors[name] else { throw FileError(path, "has no tensor \"\(name)\"") }
+        return try file.withBytes(of: tensor, body)
+    }
+}
+
+private struct TensorWalk {
+    let file: PyTorchFile
+    var names: [String] = []
+    var tensors: [String: PyTorchTensor] = [:]
+    private var values = 0
+
+    init(file: PyTorchFile) { self.file = file }
+
+    private func wrong(_ problem: String) -> FileError {
+        FileError(file.mapping.path, problem, remedy: "save only its state_dict()")
+    }
+
+    mutating func visit(_ value: PickleValue, name: String, depth: Int) throws {
+        if let tensor = try file.tensor(value, name: name) {
+            guard names.count < PyTorchTensors.maximumTensors else {
+                throw wrong("has more than \(PyTorchTensors.maximumTensors) tensors")
+            }
+            guard tensors.updateValue(tensor, forKey: name) == nil else { throw wrong("has two tensors \"\(name)\"") }
+            names.append(name)
+            return
+        }
+        // Counted before they are collected, so that values that are shared many times do not pile up.
+        values += value.count
+        guard values <= PyTorchTensors.maximumValues, depth <= PyTorchTensors.maximumDepth else {
+            throw wrong("holds values that are too many or nested too deeply")
+        }
+        if let members = value.members {
+            for (key, part) in members {
+                if let key = key.string ?? key.int.map(String.init) { try visit(part, key, below: name, depth) }
+            }
+        } else if let elements = value.elements {
+            for (index, part) in elements.enumerated() { try visit(part, String(index), below: name, depth) }
+        }
+    }
+
+    private mutating func visit(_ part: PickleValue, _ key: String, below name: String, _ depth: Int) throws {
+        guard name.utf8.count + key.utf8.count < PyTorchTensors.maximumNameBytes else {
+            throw wrong("has a name of more than \(PyTorchTensors.maximumNameBytes) bytes")
+        }
+        try visit(part, name: name.isEmpty ? key : name + "." + key, depth: depth + 1)
+    }
+}
