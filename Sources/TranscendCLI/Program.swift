@@ -47,8 +47,8 @@ struct Root: ParsableCommand {
             """,
         version: Version.current,
         subcommands: [
-            PipelineCommand.self, TrainCommand.self, SampleCommand.self, InspectCommand.self, VerifyCommand.self,
-            BenchCommand.self, DoctorCommand.self,
+            PipelineCommand.self, TrainCommand.self, SampleCommand.self, WatchCommand.self, InspectCommand.self,
+            VerifyCommand.self, BenchCommand.self, DoctorCommand.self,
         ])
 }
 

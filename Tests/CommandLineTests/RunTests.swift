@@ -39,6 +39,27 @@ import Testing
             #expect(said.contains("the same command continues"))
             let steps = try FileManager.default.contentsOfDirectory(atPath: folder + "/run/checkpoints")
             #expect(steps.count == 1)
+            #expect(FileManager.default.fileExists(atPath: folder + "/run/losses.png"))
+        }
+    }
+
+    @Test func aRunOfAnotherProcessIsWatched() throws {
+        try withTemporaryFolder { folder in
+            try FileManager.default.createDirectory(atPath: folder + "/watch", withIntermediateDirectories: true)
+            func watch() throws -> String {
+                let ended = try transcend(["watch", "../run"], in: folder + "/watch")
+                #expect(ended.status == 0 && ended.errors.isEmpty, "\(ended.errors)")
+                return ended.output
+            }
+            let process = try program(["pipeline", "--out", "run", "--steps", "100000"] + tiny, in: folder)
+            try process.run()
+            waitForLine(3, in: folder + "/run/align/metrics.jsonl", while: process)
+            #expect(try watch().contains("running, process \(process.processIdentifier), last numbers 0:0"))
+            kill(process.processIdentifier, SIGKILL)
+            process.waitUntilExit()
+            let output = try watch()
+            #expect(output.contains("not running here") && output.contains("align 1/2  ") && output.contains("/100000"))
+            #expect(output.contains("loss  ") && !output.contains("\u{1B}"))
         }
     }
 

@@ -35,6 +35,7 @@ import Testing
         (["verify", ".", "--precision", "fp8"], 2, "choose f32 or bf16"),
         (["verify", ".", "--kernels", "fast"], 2, "--kernels fast: give fused or plain"),
         (["inspect", "nothing"], 1, "does not exist"),
+        (["watch", "nothing"], 1, "nothing: is not a run; give the folder of a run or of a pipeline"),
         (["bench", "--model", "SiT-Q/2"], 2, "there is no such network"),
         (["bench", "--steps", "9223372036854775807"], 2, "--steps and --warmup"),
         (["pipeline", "--preset", "cifar10", "--out", "run"], 2, "--data: give a folder or zip"),
@@ -75,7 +76,7 @@ import Testing
         }
     }
 
-    @Test(arguments: ["train", "pipeline", "sample", "verify", "inspect", "doctor", "bench"])
+    @Test(arguments: ["train", "pipeline", "sample", "watch", "verify", "inspect", "doctor", "bench"])
     func helpFitsAScreen(command: String) throws {
         try withTemporaryFolder { folder in
             let ended = try transcend([command, "--help"], in: folder)

@@ -106,7 +106,7 @@ public struct OutputConfiguration: Codable, Sendable, Equatable {
     public var checkpointEvery = 5_000
     /// The newest checkpoints stay; 0 keeps all of them.
     public var keepCheckpoints = 3
-    /// Sample grids and loss curves; 0 switches them off.
+    /// Sample grids; 0 switches them off.
     public var sampleEvery = 5_000
     /// Lines of `metrics.jsonl`.
     public var logEvery = 10

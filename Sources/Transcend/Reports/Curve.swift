@@ -12,19 +12,18 @@ struct Curve {
     /// The lowest and highest value the axis should show.
     let range: ClosedRange<Double>
 
-    /// Prepares a series whose x axis is `columns` pixels wide; `nil` if no value has a place on the axis.
-    init?(_ series: CurvePlot.Series, logarithmic: Bool, columns: Int) {
-        let kept = series.points
-            .filter { $0.step.isFinite && PlotAxis.holds($0.value, logarithmic: logarithmic) }
-            .sorted { $0.step < $1.step }
-            .map { Canvas.Point($0.step, $0.value) }
+    /// Prepares a series whose x axis is `columns` pixels wide, smoothed unless it is `exact`; `nil` if no value has a
+    /// place on the axis.
+    init?(_ series: CurvePlot.Series, logarithmic: Bool, exact: Bool, columns: Int) {
+        let kept = series.visiblePoints(logarithmic: logarithmic).sorted { $0.x < $1.x }
         guard let first = kept.first, let last = kept.last else { return nil }
 
         name = series.name
         isSparse = kept.count <= 60
         let groups = Self.group(kept, into: columns, from: first.x, to: last.x)
-        points = isSparse ? kept : groups.flatMap(Self.outline)
-        course = isSparse ? kept : Self.smooth(groups, logarithmic: logarithmic)
+        let outline = isSparse ? kept : groups.flatMap(Self.outline)
+        points = isSparse || !exact ? outline : []
+        course = isSparse || exact ? outline : Self.smooth(groups, logarithmic: logarithmic)
 
         let visible = Self.visibleRange(kept.map { logarithmic ? log10($0.y) : $0.y }.sorted())
         range = logarithmic ? pow(10, visible.lowerBound)...pow(10, visible.upperBound) : visible
@@ -58,6 +57,7 @@ struct Curve {
         return groups
     }
 
+    /// The first, lowest, highest and last point of a group.
     private static func outline(_ group: [Canvas.Point]) -> [Canvas.Point] {
         guard group.count > 4 else { return group }
         let low = group.min { $0.y < $1.y }!
@@ -65,17 +65,21 @@ struct Curve {
         return [group[0]] + (low.x <= high.x ? [low, high] : [high, low]) + [group[group.count - 1]]
     }
 
-    /// The value at each group of the line fitted to its neighbourhood, weighted by a Gaussian whose deviation is 1 %
-    /// of all groups; on a logarithmic axis fitted to the logarithms, so that it lies in the middle of what is seen.
+    /// The value at each group of the line fitted to its neighbourhood, weighted by a Gaussian; on a logarithmic axis
+    /// fitted to the logarithms, so that it lies in the middle of what is seen.
     ///
-    /// A line and not the mean: at its ends a falling curve would otherwise begin too low and arrive too high.
+    /// A line and not the mean: at its ends a falling curve would otherwise begin too low and arrive too high. The
+    /// deviation is 0.7 % of all groups at the beginning, where curves fall steeply, and 2 % from a quarter of the way
+    /// on; it grows again towards the last value, which has neighbours on one side only.
     private static func smooth(_ groups: [[Canvas.Point]], logarithmic: Bool) -> [Canvas.Point] {
-        let deviation = max(1.5, 0.01 * Double(groups.count))
-        let reach = Int(3 * deviation)
         let sums = groups.map { group in
             (count: Double(group.count), sum: group.reduce(0) { $0 + (logarithmic ? log10($1.y) : $1.y) })
         }
         return groups.indices.map { index in
+            let done = Double(index) / Double(groups.count)
+            let share = 0.007 + 0.013 * min(1, 4 * done) + 0.03 * exp(-25 * (1 - done))
+            let deviation = max(1.5, share * Double(groups.count))
+            let reach = Int(3 * deviation)
             var weight = 0.0
             var first = 0.0
             var second = 0.0
@@ -95,5 +99,13 @@ struct Curve {
             let group = groups[index]
             return Canvas.Point((group[0].x + group.last!.x) / 2, logarithmic ? pow(10, fitted) : fitted)
         }
+    }
+}
+
+extension CurvePlot.Series {
+    /// The points that have a place on an axis.
+    func visiblePoints(logarithmic: Bool) -> [Canvas.Point] {
+        points.filter { $0.step.isFinite && PlotAxis.holds($0.value, logarithmic: logarithmic) }
+            .map { Canvas.Point($0.step, $0.value) }
     }
 }

@@ -11,28 +11,31 @@ struct CurvePanel {
     private let values: PlotAxis
     private let legend: PlotLegend
 
-    init(_ panel: CurvePlot.Panel, area: Canvas.Rectangle) {
+    /// A panel whose axis of steps shows those in `range`.
+    init(_ panel: CurvePlot.Panel, steps range: ClosedRange<Double>, area: Canvas.Rectangle) {
         title = panel.title
         let card = area.inset(left: 8, top: 8, right: 8, bottom: 8)
         self.card = card
         let columns = max(1, Int(card.width - 130))
         curves = panel.series.enumerated().compactMap { index, series in
-            Curve(series, logarithmic: panel.logarithmic, columns: columns)
+            Curve(series, logarithmic: panel.logarithmic, exact: panel.exact, columns: columns)
                 .map { ($0, Style.curves[index % Style.curves.count]) }
         }
+        // One curve needs no name beside the panel's.
+        let isNamed = panel.series.count > 1
         legend = PlotLegend(
-            curves.map { ($0.name + "  " + readableNumber($0.course.last!.y), $1) }, title: title, card: card)
+            curves.map { ((isNamed ? $0.name + "  " : "") + readableNumber($0.course.last!.y), $1) }, title: title,
+            card: card)
 
-        let courses = curves.flatMap { $0.curve.course }
         steps = PlotAxis(
-            from: courses.map(\.x).min() ?? 0, to: courses.map(\.x).max() ?? 1, margin: 0.01,
-            tickCount: max(2, Int(card.width / 130)))
+            from: range.lowerBound, to: range.upperBound, margin: 0.01, tickCount: max(2, Int(card.width / 130)))
+        let lowest = curves.map(\.curve.range.lowerBound).min() ?? (panel.logarithmic ? 0.1 : 0)
+        let highest = curves.map(\.curve.range.upperBound).max() ?? 1
         values = PlotAxis(
-            from: curves.map(\.curve.range.lowerBound).min() ?? (panel.logarithmic ? 0.1 : 0),
-            to: curves.map(\.curve.range.upperBound).max() ?? 1,
+            from: panel.fromZero ? min(0, lowest) : lowest, to: panel.fromZero ? max(0, highest) : highest,
             logarithmic: panel.logarithmic, margin: 0.04, tickCount: max(2, Int(card.height / 75)))
         let labels = values.ticks.map { Canvas.textWidth($0.label, size: Style.textSize) }.max() ?? 0
-        plot = card.inset(left: labels + 32, top: 54 + legend.extraHeight, right: 24, bottom: 40)
+        plot = card.inset(left: max(labels + 32, Style.leastLeft), top: 54 + legend.extraHeight, right: 24, bottom: 40)
     }
 
     func draw(on canvas: inout Canvas) {
@@ -60,11 +63,17 @@ struct CurvePanel {
             canvas.text(
                 tick.label, at: Canvas.Point(plot.x - 10, y + 6), size: Style.textSize, Style.faintInk, align: .right)
         }
+        var free = plot.x - 10
         for tick in steps.ticks where !curves.isEmpty {
             let x = (plot.x + tick.position * plot.width).rounded()
             canvas.fill(Canvas.Rectangle(x: x, y: plot.y, width: 1, height: plot.height), Style.grid)
             canvas.text(
                 tick.label, at: Canvas.Point(x, plot.bottom + 24), size: Style.textSize, Style.faintInk, align: .center)
+            free = min(free, x - Canvas.textWidth(tick.label, size: Style.textSize) / 2 - 16)
+        }
+        if !curves.isEmpty {
+            canvas.text(
+                "step", at: Canvas.Point(free, plot.bottom + 24), size: Style.textSize, Style.faintInk, align: .right)
         }
         canvas.fill(Canvas.Rectangle(x: plot.x, y: plot.bottom, width: plot.width, height: 1), Style.faintInk)
         canvas.fill(Canvas.Rectangle(x: plot.x, y: plot.y, width: 1, height: plot.height), Style.faintInk)

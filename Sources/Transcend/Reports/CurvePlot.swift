@@ -3,7 +3,8 @@ import Foundation
 /// A picture of the curves of a run: one panel for each kind of quantity, several curves in each.
 ///
 /// Measured points are drawn faintly and, over them, their smoothed course. Values that are not finite (on a
-/// logarithmic axis: not positive) are left out; panels without any value say so.
+/// logarithmic axis: not positive) are left out; panels without any value say so. The picture brings its own light
+/// page, so that it looks the same on light and on dark backgrounds.
 public struct CurvePlot: Sendable {
     /// One curve: values over training steps.
     public struct Series: Sendable {
@@ -32,23 +33,34 @@ public struct CurvePlot: Sendable {
         public var series: [Series]
         /// Whether the values' axis is logarithmic.
         public var logarithmic: Bool
+        /// Whether the curves are drawn as measured, for values without noise.
+        public var exact: Bool
+        /// Whether the values' axis begins at 0 or below.
+        public var fromZero: Bool
 
         /// A panel with curves.
-        public init(_ title: String, _ series: [Series], logarithmic: Bool = false) {
+        public init(
+            _ title: String, _ series: [Series], logarithmic: Bool = false, exact: Bool = false, fromZero: Bool = false
+        ) {
             self.title = title
             self.series = series
             self.logarithmic = logarithmic
+            self.exact = exact
+            self.fromZero = fromZero
         }
     }
 
     /// What stands above all panels.
     public var title: String
+    /// What stands beside the title, at the right.
+    public var subtitle: String
     /// The panels, drawn row by row, two or three in a row.
     public var panels: [Panel]
 
     /// A picture with a title and panels.
-    public init(title: String, panels: [Panel]) {
+    public init(title: String, subtitle: String = "", panels: [Panel]) {
         self.title = title
+        self.subtitle = subtitle
         self.panels = panels
     }
 
@@ -61,15 +73,26 @@ public struct CurvePlot: Sendable {
         let edge = 16.0
         var canvas = Canvas(width: max(480, width), height: top + rows * rowHeight + 20, background: Style.page)
         canvas.text(title, at: Canvas.Point(2 * edge, 52), size: 28, Style.ink, bold: true)
+        canvas.text(
+            subtitle, at: Canvas.Point(Double(canvas.width) - 2 * edge, 52), size: 20, Style.faintInk, align: .right)
 
         let panelWidth = (Double(canvas.width) - 2 * edge) / Double(columns)
+        let steps = steps
         for (index, panel) in panels.enumerated() {
             let area = Canvas.Rectangle(
                 x: edge + panelWidth * Double(index % columns), y: Double(top + index / columns * rowHeight),
                 width: panelWidth, height: Double(rowHeight))
-            CurvePanel(panel, area: area).draw(on: &canvas)
+            CurvePanel(panel, steps: steps, area: area).draw(on: &canvas)
         }
         return canvas
+    }
+
+    /// The first and last step of all curves, so that what happens at one time stands at one place in all panels.
+    private var steps: ClosedRange<Double> {
+        let all = panels.flatMap { panel in
+            panel.series.flatMap { $0.visiblePoints(logarithmic: panel.logarithmic) }.map(\.x)
+        }
+        return (all.min() ?? 0)...(all.max() ?? 1)
     }
 
     /// Colours and sizes of all parts.
@@ -84,5 +107,7 @@ public struct CurvePlot: Sendable {
         /// which is too light for a line on white.
         static let curves = [0x0072B2, 0xD55E00, 0x009E73, 0xCC79A7, 0xE69F00, 0x56B4E9].map { Canvas.Color($0) }
         static let textSize = 17.0
+        /// The least room at the left of a plot: the word "step" has to fit in.
+        static let leastLeft = 86.0
     }
 }

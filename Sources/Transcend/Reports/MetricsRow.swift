@@ -18,7 +18,7 @@ public struct MetricsRow: Sendable, Equatable {
     }
 
     /// The row that a line holds; nil if it holds none.
-    fileprivate init?(line: UnsafeRawBufferPointer) {
+    init?(line: UnsafeRawBufferPointer) {
         guard let members = try? JSONValue(parsing: line).members else { return nil }
         var step: Int?
         var stage: String?

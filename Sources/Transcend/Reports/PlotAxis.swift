@@ -67,19 +67,20 @@ struct PlotAxis {
         return stride(from: first, through: last, by: 1).map { $0 * step }
     }
 
-    /// Powers of ten and, where there is room, 2 and 5 times these.
+    /// Powers of ten and, where there is room, 2 and 5 or still more multiples of these.
     private static func decades(from low: Double, to high: Double, atMost count: Int) -> [Double] {
         let exponents = Int(floor(log10(low)))...Int(ceil(log10(high)))
-        let choices: [(factors: [Double], every: Int)] = [
-            ([1, 2, 5], 1), ([1], 1), ([1], 2), ([1], 5), ([1], 10), ([1], 50),
+        let choices: [(factors: [Double], every: Int, room: Int)] = [
+            ([1, 1.5, 2, 3, 5, 7], 1, count - 2), ([1, 2, 5], 1, count), ([1], 1, count), ([1], 2, count),
+            ([1], 5, count), ([1], 10, count), ([1], 50, count),
         ]
-        for (factors, every) in choices {
+        for (factors, every, room) in choices {
             var values: [Double] = []
             for exponent in exponents where exponent.isMultiple(of: every) {
                 values += factors.map { $0 * pow(10, Double(exponent)) }
             }
             values.removeAll { $0 < low * (1 - 1e-9) || $0 > high * (1 + 1e-9) }
-            if values.count <= count { return values }
+            if values.count <= room { return values }
         }
         return []
     }

@@ -113,30 +113,14 @@ extension ProgressLine {
 
         /// The process's standard error; with `TERM=dumb` it counts as no terminal.
         public static let standardError: Output = {
-            let isTerminal = isatty(STDERR_FILENO) == 1 && ProcessInfo.processInfo.environment["TERM"] != "dumb"
-            return Output(width: { isTerminal ? terminalWidth() : nil }, write: writeToStandardError)
+            let terminal = Terminal.errors
+            let isTerminal = terminal.canRewrite
+            return Output(width: { isTerminal ? terminal.size.columns : nil }, write: terminal.write)
         }()
     }
 
     /// Seconds since the machine started, on a clock that is never set.
     public static let monotonicSeconds: @Sendable () -> Double = {
         Double(DispatchTime.now().uptimeNanoseconds) * 1e-9
-    }
-}
-
-private func terminalWidth() -> Int {
-    var size = winsize()
-    let isKnown = ioctl(STDERR_FILENO, UInt(TIOCGWINSZ), &size) == 0 && size.ws_col > 0
-    return isKnown ? Int(size.ws_col) : 80
-}
-
-/// Writes what can be written: progress that nobody reads is no reason to stop the work.
-@Sendable private func writeToStandardError(_ text: String) {
-    var rest = Array(text.utf8)[...]
-    while !rest.isEmpty {
-        let count = rest.withUnsafeBytes { write(STDERR_FILENO, $0.baseAddress, $0.count) }
-        if count < 0, errno == EINTR { continue }
-        guard count > 0 else { return }
-        rest = rest.dropFirst(count)
     }
 }

@@ -54,6 +54,9 @@ public final class Trainer {
         let progress = ProgressLine(
             stage: configuration.method.name, total: configuration.steps, imagesPerStep: configuration.batch)
         defer { progress.finish() }
+        var curves = CurveWriter(
+            path: run.curvesPath, metrics: run.metricsPath, title: configuration.method.name,
+            steps: configuration.steps)
         var meter = RateMeter()
         let start = ProgressLine.monotonicSeconds()
 
@@ -76,8 +79,8 @@ public final class Trainer {
             }
             if isDue(configuration.output.sampleEvery) {
                 try preview.write(state, to: run.samplesPath(step: state.step))
-                try writeCurves()
             }
+            try curves.update(isLast: state.step == configuration.steps || Interruption.isRequested)
             if isDue(configuration.output.checkpointEvery) || Interruption.isRequested {
                 try metrics.synchronize()
                 try writeCheckpoint()
@@ -170,11 +173,6 @@ public final class Trainer {
             step: state.step, classNames: dataset.classNames, imageCount: dataset.count, configuration: configuration)
         try Checkpoint.write(state, state: content, to: run.checkpointPath(step: state.step))
         run.removeOldCheckpoints(keeping: configuration.output.keepCheckpoints)
-    }
-
-    private func writeCurves() throws {
-        let rows = try MetricsLog.read(path: run.metricsPath)
-        try ImageFile.writePNG(RGBImage(lossCurves(rows, title: configuration.method.name)), to: run.curvesPath)
     }
 }
 

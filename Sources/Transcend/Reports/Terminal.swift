@@ -1,0 +1,39 @@
+import Foundation
+
+/// What one of the process's outputs is shown on.
+public struct Terminal: Sendable {
+    private let descriptor: Int32
+
+    /// The standard output.
+    public static let output = Terminal(descriptor: STDOUT_FILENO)
+    /// The standard error.
+    public static let errors = Terminal(descriptor: STDERR_FILENO)
+
+    /// Whether lines can be rewritten; a file, a pipe and a terminal with `TERM=dumb` can't.
+    public var canRewrite: Bool {
+        isatty(descriptor) == 1 && ProcessInfo.processInfo.environment["TERM"] != "dumb"
+    }
+
+    /// Whether colours are wanted: on a terminal, unless `NO_COLOR` is set (no-color.org).
+    public var hasColors: Bool {
+        canRewrite && (ProcessInfo.processInfo.environment["NO_COLOR"] ?? "").isEmpty
+    }
+
+    /// Columns and rows as they are now; 80 and 24 where that is not known.
+    public var size: (columns: Int, rows: Int) {
+        var size = winsize()
+        let isKnown = ioctl(descriptor, UInt(TIOCGWINSZ), &size) == 0 && size.ws_col > 0 && size.ws_row > 0
+        return isKnown ? (Int(size.ws_col), Int(size.ws_row)) : (80, 24)
+    }
+
+    /// Writes what can be written: progress that nobody reads is no reason to stop the work.
+    public func write(_ text: String) {
+        var rest = Array(text.utf8)[...]
+        while !rest.isEmpty {
+            let count = rest.withUnsafeBytes { Glibc.write(descriptor, $0.baseAddress, $0.count) }
+            if count < 0, errno == EINTR { continue }
+            guard count > 0 else { return }
+            rest = rest.dropFirst(count)
+        }
+    }
+}
