@@ -5,11 +5,12 @@ public enum AtomicFile {
     /// Writes a file beside `path` under a temporary name, syncs it, renames it to `path` and syncs the folder.
     ///
     /// After any error, `body`'s or the disk's (a `FileError`), `path` is as it was and the temporary file is gone.
-    public static func write(to path: String, _ body: (FileWriter) throws -> Void) throws {
+    public static func write<Result>(to path: String, _ body: (FileWriter) throws -> Result) throws -> Result {
         let writer = try FileWriter(path: path)
         do {
-            try body(writer)
+            let result = try body(writer)
             try writer.commit()
+            return result
         } catch {
             writer.abandon()
             throw error
@@ -25,6 +26,11 @@ public final class FileWriter {
     public let path: String
     /// The number of bytes written so far.
     public private(set) var offset = 0
+    /// Of the bytes in the order in which they were written; `replace` does not change it.
+    public private(set) var checksum = Checksum()
+
+    /// In the names of files that are being written, after the name that they will have.
+    public static let partialMark = ".partial-"
 
     private static let bufferCount = 1 << 20
 
@@ -35,7 +41,7 @@ public final class FileWriter {
     /// Opens `.NAME.partial-PID` beside `path`; throws a `FileError`.
     init(path: String) throws {
         let location = URL(fileURLWithPath: path)
-        let name = ".\(location.lastPathComponent).partial-\(getpid())"
+        let name = ".\(location.lastPathComponent)\(Self.partialMark)\(getpid())"
         self.path = path
         temporaryPath = location.deletingLastPathComponent().appendingPathComponent(name).path
         descriptor = open(temporaryPath, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0o666)
@@ -52,6 +58,7 @@ public final class FileWriter {
         } else {
             buffer.append(contentsOf: bytes)
         }
+        checksum.add(bytes)
         offset += bytes.count
     }
 

@@ -20,11 +20,13 @@ extension SafetensorsFile {
     ///
     /// `bytes` is called once for each of `tensors` with its index, and writes the tensor's bytes (C order,
     /// little-endian), so that not all have to be in memory together. The order is that of the format's own library:
-    /// larger element types first, so that every tensor is aligned, then names in order of their UTF-8. Throws a `FileError`, or what `bytes` throws.
+    /// larger element types first, so that every tensor is aligned, then names in order of their UTF-8. Throws a
+    /// `FileError`, or what `bytes` throws. Returns the checksum of the whole file.
+    @discardableResult
     public static func write(
         to path: String, metadata: [String: String] = [:], tensors: [Description],
         bytes: (Int, FileWriter) throws -> Void
-    ) throws {
+    ) throws -> Checksum {
         let ranks = Dictionary(uniqueKeysWithValues: zip(ElementType.allCases, 0...))
         let order = tensors.indices.sorted {
             let (a, b) = (tensors[$0], tensors[$1])
@@ -33,7 +35,7 @@ extension SafetensorsFile {
         }
         let header = header(metadata: metadata, tensors: order.map { tensors[$0] })
 
-        try AtomicFile.write(to: path) { writer in
+        return try AtomicFile.write(to: path) { writer in
             try withUnsafeBytes(of: UInt64(header.count).littleEndian) { try writer.write($0) }
             try writer.write(header)
             for index in order {
@@ -41,6 +43,7 @@ extension SafetensorsFile {
                 try bytes(index, writer)
                 precondition(writer.offset - start == size(tensors[index]), "\(tensors[index].name): wrong byte count")
             }
+            return writer.checksum
         }
     }
 

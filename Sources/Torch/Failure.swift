@@ -1,4 +1,5 @@
 import CTorch
+import Formats
 import Foundation
 
 /// A failure of libtorch, in one sentence: operation, operand shapes, part of the network, libtorch's reason.
@@ -37,7 +38,7 @@ enum Failure {
         if let scope {
             scope.first = scope.first ?? error
         } else {
-            FileHandle.standardError.write(Data("transcend: error: \(error)\n".utf8))
+            StandardError.write("transcend: error: \(error)\n")
             exit(1)
         }
     }

@@ -53,14 +53,14 @@ extension NamedTensors {
             try using(prefix + name) { target.assign(source) }
         }
     }
-
 }
 
 extension SafetensorsFile {
-    /// Writes tensors under their names; the file appears when it is complete.
+    /// Writes tensors under their names; the file appears when it is complete. Returns its checksum.
+    @discardableResult
     public static func write(
         _ tensors: [(name: String, tensor: Tensor)], metadata: [String: String] = [:], to path: String
-    ) throws {
+    ) throws -> Checksum {
         try write(
             to: path, metadata: metadata, tensors: tensors.map { Description($0.name, $0.tensor.type, $0.tensor.shape) }
         ) { index, writer in

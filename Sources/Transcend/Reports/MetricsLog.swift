@@ -35,7 +35,8 @@ public final class MetricsLog: Sendable {
         precondition(names.count == values.count + 2, "each metric has a name of its own, not 'step' nor 'stage'")
         var members = [JSONValue.Member("step", .int(Int64(step))), JSONValue.Member("stage", .string(stage))]
         for (name, value) in values {
-            members.append(JSONValue.Member(name, value.isFinite ? .number(value) : .string("\(value)")))
+            members.append(
+                JSONValue.Member(name, value.isFinite ? .number(value) : .string(value.isNaN ? "nan" : "\(value)")))
         }
         let bytes = Array((JSONValue.object(members).text() + "\n").utf8)
 
