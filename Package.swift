@@ -51,7 +51,7 @@ let package = Package(
         .testTarget(name: "DataTests", dependencies: ["Data", "TestSupport"], exclude: ["Fixtures"]),
         .testTarget(name: "DiffusionTests", dependencies: ["Diffusion", "Models", "Torch", "TestSupport"]),
         .testTarget(name: "TranscendTests", dependencies: ["Transcend", "TestSupport"]),
-        .testTarget(name: "CommandLineTests", dependencies: ["TranscendCLI", "TestSupport"]),
+        .testTarget(name: "CommandLineTests", dependencies: ["TranscendCLI", "Data", "TestSupport"]),
     ],
     swiftLanguageModes: [.v6],
     cxxLanguageStandard: .cxx20

@@ -41,20 +41,27 @@ public struct Sampler: Codable, Sendable, Equatable {
     /// noise [B, C, R, R], labels [B] -> samples [B, C, R, R] in float64.
     ///
     /// `increment` gives the standard normal draws of the noisy steps of the SDE, [B, C, R, R] for steps 1, 2, ...;
-    /// `progress` is told after each step.
+    /// `progress` is told after each step, and ends the sampling by throwing.
     public func callAsFunction(
         _ network: SiT, _ noise: Tensor, _ labels: Tensor, path: ProbabilityPath,
-        increment: (_ step: Int) -> Tensor, progress: (_ step: Int) -> Void = { _ in }
-    ) -> Tensor {
+        increment: (_ step: Int) -> Tensor, progress: (_ step: Int) throws -> Void
+    ) rethrows -> Tensor {
         let flow = Flow(network: network, labels: labels, guidance: guidance, path: path)
-        return withoutGradients {
-            mode == .sde
+        return try withoutGradients {
+            try mode == .sde
                 ? stochastic(flow, noise.to(.F64), increment, progress)
                 : deterministic(flow, noise.to(.F64), progress)
         }
     }
 
-    private func deterministic(_ flow: Flow, _ noise: Tensor, _ progress: (Int) -> Void) -> Tensor {
+    /// The same where nothing is to be told of the progress.
+    public func callAsFunction(
+        _ network: SiT, _ noise: Tensor, _ labels: Tensor, path: ProbabilityPath, increment: (_ step: Int) -> Tensor
+    ) -> Tensor {
+        self(network, noise, labels, path: path, increment: increment, progress: { _ in })
+    }
+
+    private func deterministic(_ flow: Flow, _ noise: Tensor, _ progress: (Int) throws -> Void) rethrows -> Tensor {
         let times = linspace(1, 0, steps + 1)
         var x = noise
         for step in 0..<steps {
@@ -67,24 +74,24 @@ public struct Sampler: Codable, Sendable, Equatable {
                 slope = (slope + ahead) / 2
             }
             x = x + (next - t) * slope
-            progress(step + 1)
+            try progress(step + 1)
         }
         return x
     }
 
     private func stochastic(
-        _ flow: Flow, _ noise: Tensor, _ increment: (Int) -> Tensor, _ progress: (Int) -> Void
-    ) -> Tensor {
+        _ flow: Flow, _ noise: Tensor, _ increment: (Int) -> Tensor, _ progress: (Int) throws -> Void
+    ) rethrows -> Tensor {
         let times = linspace(1, Self.lastNoisyTime, steps)
         var x = noise
         for (step, (t, next)) in zip(times, times.dropFirst()).enumerated() {
             let noisy = (2 * t * (t - next)).squareRoot() * increment(step + 1).to(.F64)
             x = x + (next - t) * flow.drift(x, t) + noisy
-            progress(step + 1)
+            try progress(step + 1)
         }
         let t = times[steps - 1]
         x = x - t * flow.drift(x, t)
-        progress(steps)
+        try progress(steps)
         return x
     }
 }

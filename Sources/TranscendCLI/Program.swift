@@ -1,4 +1,5 @@
 import ArgumentParser
+import Formats
 import Foundation
 import Torch
 import Transcend
@@ -12,6 +13,8 @@ enum Program {
 
     static func main() {
         signal(SIGPIPE, SIG_IGN)
+        Interruption.watch()
+        signal(SIGXFSZ, SIG_IGN)  // so that a limit of the size of files is an error of writing
         Library.keepFreedMemory()
         do {
             var command = try Root.parseAsRoot(StageFlags.gathered(Array(CommandLine.arguments.dropFirst())))
@@ -32,7 +35,7 @@ enum Program {
         let isUsage = error is ConfigurationError || Root.exitCode(for: error) == .validationFailure
         let text = isUsage && !(error is ConfigurationError) ? Root.message(for: error) : "\(error)"
         let line = text.split(whereSeparator: \.isNewline).joined(separator: " ")
-        FileHandle.standardError.write(Data("transcend: error: \(line)\n".utf8))
+        StandardError.write("transcend: error: \(line)\n")
         exit(isUsage ? usage : failure)
     }
 }
@@ -53,7 +56,7 @@ struct Root: ParsableCommand {
 }
 
 /// A line of progress or explanation; results go to stdout.
-func say(_ line: String) { FileHandle.standardError.write(Data((line + "\n").utf8)) }
+func say(_ line: String) { StandardError.write(line + "\n") }
 
 /// An absolute form of a path that the user gave, so that a run can be continued from another folder.
 func absolute(_ path: String) throws -> String {

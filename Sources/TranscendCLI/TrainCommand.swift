@@ -17,7 +17,6 @@ struct TrainCommand: ParsableCommand {
         let configuration = try options.builder(training.settings()).configuration(stage: stage)
         if options.dryRun { return DryRun.print(configuration) }
         let folder = try options.folder()
-        Interruption.watch()
         let resolved = try configuration.resolvingCheckpoints()
         let dataset = try TrainingData.open(resolved)
         let trainer = try Trainer(resolved, dataset: dataset, run: RunDirectory(folder))
@@ -48,7 +47,6 @@ struct PipelineCommand: ParsableCommand {
         }
         let folder = try options.folder()
         let pipeline = try Pipeline(path: folder, configurations: configurations)
-        Interruption.watch()
         let outcome = try pipeline.train { stage, number in
             say("stage \(number) of \(Pipeline.stages.count): \(stage)")
         }
@@ -82,7 +80,7 @@ private func report(_ outcome: Trainer.Outcome, folder: String) throws {
         say("Sample from it with: transcend sample --checkpoint \(folder) --out samples.png")
     case .interrupted(let step):
         say("stopped at step \(step); the same command continues from \(checkpoint.path)")
-        throw ExitCode(130)
+        throw ExitCode(Interruption.status)
     }
 }
 

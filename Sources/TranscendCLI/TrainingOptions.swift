@@ -29,6 +29,8 @@ struct TrainingOptions: ParsableArguments {
     var checkpointEvery: Int?
     @Option(help: ArgumentHelp("Steps between sample grids, 0: none. (default: 5000)", valueName: "n"))
     var sampleEvery: Int?
+    @Option(help: ArgumentHelp("Non-finite steps in a row to skip. (default: 0)", valueName: "n"))
+    var skipNonfinite: Int?
     @Option(help: ArgumentHelp("Network of a published size, such as SiT-B/2.", valueName: "name"))
     var model: String?
     @Option(help: ArgumentHelp("Side of the images in pixels.", valueName: "n"))
@@ -81,6 +83,7 @@ struct TrainingOptions: ParsableArguments {
         add("device", device.map(JSONValue.string), "--device")
         add("output.checkpointEvery", checkpointEvery.map(integer), "--checkpoint-every")
         add("output.sampleEvery", sampleEvery.map(integer), "--sample-every")
+        add("optimizer.skipNonfinite", skipNonfinite.map(integer), "--skip-nonfinite")
         add("method.alignment.studentDepth", studentDepth.map(integer), "--student-depth")
         add("method.teacherDepth", teacherDepth.map(integer), "--teacher-depth")
         add("method.guidanceScale", guidanceScale.map(JSONValue.number), "--guidance-scale")

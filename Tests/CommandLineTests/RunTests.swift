@@ -11,7 +11,7 @@ import Testing
                 // Killed between the checkpoints at steps 4 and 8 of each stage.
                 let process = try program(["pipeline", "--out", "killed"] + flags, in: folder)
                 try process.run()
-                waitForLine(7, in: "\(folder)/killed/\(stage)/metrics.jsonl", while: process)
+                waitForLines(7, in: "\(folder)/killed/\(stage)/metrics.jsonl", while: process)
                 kill(process.processIdentifier, SIGKILL)
                 process.waitUntilExit()
             }
@@ -26,23 +26,6 @@ import Testing
         }
     }
 
-    @Test func interruptWritesACheckpointAndSaysHowToContinue() throws {
-        try withTemporaryFolder { folder in
-            let flags = ["train", "--stage", "plain", "--out", "run", "--steps", "100000"]
-            let process = try program(flags + plainTiny, in: folder)
-            try process.run()
-            waitForLine(3, in: folder + "/run/metrics.jsonl", while: process)
-            kill(process.processIdentifier, SIGINT)
-            process.waitUntilExit()
-            #expect(process.terminationStatus == 130)
-            let said = try String(contentsOfFile: folder + "/.stderr", encoding: .utf8)
-            #expect(said.contains("the same command continues"))
-            let steps = try FileManager.default.contentsOfDirectory(atPath: folder + "/run/checkpoints")
-            #expect(steps.count == 1)
-            #expect(FileManager.default.fileExists(atPath: folder + "/run/losses.png"))
-        }
-    }
-
     @Test func aRunOfAnotherProcessIsWatched() throws {
         try withTemporaryFolder { folder in
             try FileManager.default.createDirectory(atPath: folder + "/watch", withIntermediateDirectories: true)
@@ -53,7 +36,7 @@ import Testing
             }
             let process = try program(["pipeline", "--out", "run", "--steps", "100000"] + tiny, in: folder)
             try process.run()
-            waitForLine(3, in: folder + "/run/align/metrics.jsonl", while: process)
+            waitForLines(3, in: folder + "/run/align/metrics.jsonl", while: process)
             #expect(try watch().contains("running, process \(process.processIdentifier), last numbers 0:0"))
             kill(process.processIdentifier, SIGKILL)
             process.waitUntilExit()
@@ -95,24 +78,6 @@ import Testing
             #expect(wrong.status == 2 && wrong.errors.contains("did you mean disc?"))
             let inspected = try transcend(["inspect", "run"], in: folder)
             #expect(inspected.output.contains("selfguided") && inspected.output.contains("disc, ring"))
-        }
-    }
-
-    /// The flags of a tiny run that plain training knows.
-    private var plainTiny: [String] {
-        var flags = tiny
-        for flag in ["--head-width", "--student-depth", "--teacher-depth"] {
-            if let index = flags.firstIndex(of: flag) { flags.removeSubrange(index...index + 1) }
-        }
-        return flags
-    }
-
-    /// Waits until a file has that many lines, or the process has ended.
-    private func waitForLine(_ count: Int, in path: String, while process: Process) {
-        while process.isRunning {
-            let text = (try? String(contentsOfFile: path, encoding: .utf8)) ?? ""
-            if text.split(separator: "\n").count >= count { return }
-            usleep(2000)
         }
     }
 }

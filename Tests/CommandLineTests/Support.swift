@@ -12,8 +12,9 @@ struct Ended {
 }
 
 /// The program with its arguments, not yet started; its output goes to files in `folder`.
-func program(_ arguments: [String], in folder: String) throws -> Process {
+func program(_ arguments: [String], in folder: String, environment: [String: String] = [:]) throws -> Process {
     let process = Process()
+    process.environment = ProcessInfo.processInfo.environment.merging(environment) { $1 }
     process.executableURL = repository.appendingPathComponent(".build/release/transcend")
     process.arguments = arguments
     process.currentDirectoryURL = URL(fileURLWithPath: folder)
@@ -26,8 +27,8 @@ func program(_ arguments: [String], in folder: String) throws -> Process {
 }
 
 /// Runs the program to its end.
-func transcend(_ arguments: [String], in folder: String) throws -> Ended {
-    let process = try program(arguments, in: folder)
+func transcend(_ arguments: [String], in folder: String, environment: [String: String] = [:]) throws -> Ended {
+    let process = try program(arguments, in: folder, environment: environment)
     try process.run()
     process.waitUntilExit()
     func text(_ name: String) throws -> String {
@@ -44,3 +45,21 @@ let tiny = [
     "network.heads=2", "--set", "network.patchSize=6", "--head-width", "16", "--student-depth", "1", "--teacher-depth",
     "2", "--sample-every", "0", "--set", "output.logEvery=1",
 ]
+
+/// Those of them that plain training knows.
+var plainTiny: [String] {
+    var flags = tiny
+    for flag in ["--head-width", "--student-depth", "--teacher-depth"] {
+        if let index = flags.firstIndex(of: flag) { flags.removeSubrange(index...index + 1) }
+    }
+    return flags
+}
+
+/// Waits until a file has that many lines, or the process has ended.
+func waitForLines(_ count: Int, in path: String, while process: Process) {
+    while process.isRunning {
+        let text = (try? String(contentsOfFile: path, encoding: .utf8)) ?? ""
+        if text.split(separator: "\n").count >= count { return }
+        usleep(2000)
+    }
+}

@@ -106,10 +106,14 @@ public struct OutputConfiguration: Codable, Sendable, Equatable {
     public var checkpointEvery = 5_000
     /// The newest checkpoints stay; 0 keeps all of them.
     public var keepCheckpoints = 3
+    /// Checkpoints at multiples of this many steps stay too; 0: none.
+    public var keepEvery = 0
     /// Sample grids; 0 switches them off.
     public var sampleEvery = 5_000
     /// Lines of `metrics.jsonl`.
     public var logEvery = 10
+    /// A warning is given when a loss, averaged over 100 steps, exceeds its minimum so far by this factor; 0: none.
+    public var lossRiseFactor = 2.0
 
     public init() {}
 }

@@ -44,6 +44,11 @@ extension TrainingConfiguration {
         if output.sampleEvery < 0 || output.keepCheckpoints < 0 {
             return "the interval of samples (0: none) and the checkpoints to keep (0: all) must be 0 or more"
         }
+        if output.keepEvery < 0 { return "the interval of checkpoints that stay (0: none) must be 0 or more" }
+        if !(output.lossRiseFactor == 0 || output.lossRiseFactor > 1 && output.lossRiseFactor.isFinite) {
+            return "the factor of a rising loss must be above 1, or 0 for no warning"
+        }
+        if optimizer.skipNonfinite < 0 { return "the steps to skip where they are not finite must be 0 or more" }
         return deviceProblem(device)
     }
 

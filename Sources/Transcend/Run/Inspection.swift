@@ -34,6 +34,7 @@ public enum Inspection {
         var table = Table(.text("checkpoint"), .text(checkpoint.path))
         table.append("stage", state.configuration.method.name)
         table.append("step", "\(state.step) of \(state.configuration.steps)")
+        if state.skips.total > 0 { table.append("skipped steps", "\(state.skips.total)") }
         table.append("images seen", readableCount(state.step * state.configuration.batch))
         table.append(
             "network",

@@ -1,24 +1,39 @@
 import Foundation
 
-/// Whether the user or the system has asked the program to end.
+/// SIGINT and SIGTERM: while steps are being trained the first one asks for a checkpoint and an end; at any other time, and
+/// the second time, the program leaves at once. Its exit status is 128 and the signal's number, 130 or 143.
 public enum Interruption {
-    private nonisolated(unsafe) static var requests: sig_atomic_t = 0
+    private nonisolated(unsafe) static var received: sig_atomic_t = 0
+    private nonisolated(unsafe) static var isDeferred: sig_atomic_t = 0
 
-    /// True after SIGINT or SIGTERM, once `watch` was called.
-    public static var isRequested: Bool { requests > 0 }
+    /// Whether a signal has asked for an end, once `watch` was called.
+    public static var isRequested: Bool { received != 0 }
 
-    /// From now on the first SIGINT or SIGTERM only sets `isRequested`; the second one ends the program at once.
+    /// The exit status that tells of the signal.
+    public static var status: Int32 { 128 + Int32(received) }
+
+    /// From now on these signals are ours.
     public static func watch() {
+        for number in [SIGINT, SIGTERM] {
+            signal(number) { number in
+                // Only what is safe in a handler of signals.
+                if Interruption.isDeferred == 0 || Interruption.received != 0 { _exit(128 + number) }
+                Interruption.received = number
+                let notice: StaticString = "\nstopping with a checkpoint; once more leaves at once\n"
+                _ = write(STDERR_FILENO, notice.utf8Start, notice.utf8CodeUnitCount)
+            }
+        }
         // A parent may have started the program with these signals blocked.
         var both = sigset_t()
         sigemptyset(&both)
         for number in [SIGINT, SIGTERM] { sigaddset(&both, number) }
         pthread_sigmask(SIG_UNBLOCK, &both, nil)
-        for number in [SIGINT, SIGTERM] {
-            signal(number) { _ in
-                Interruption.requests += 1
-                for both in [SIGINT, SIGTERM] { signal(both, SIG_DFL) }
-            }
-        }
+    }
+
+    /// Runs `body`, which looks at `isRequested` often and then ends as it sees fit.
+    static func whileDeferred<Result>(_ body: () throws -> Result) rethrows -> Result {
+        isDeferred = 1
+        defer { isDeferred = 0 }
+        return try body()
     }
 }

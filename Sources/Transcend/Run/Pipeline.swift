@@ -29,7 +29,7 @@ public struct Pipeline {
         }
         var guided = second
         // Relative, so that the run can be moved; with its step, so that the teacher cannot change under way.
-        guided.teacher = "../\(Self.stages[0])/checkpoints/" + RunDirectory.stepName(first.steps)
+        guided.teacher = "../\(Self.stages[0])/checkpoints/" + CheckpointName.of(step: first.steps)
         self.path = path
         self.configurations = [first, guided]
         for stage in self.configurations { try RunDirectory.check(stage, continues: folder(of: stage)) }

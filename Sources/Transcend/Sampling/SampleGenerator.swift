@@ -18,6 +18,12 @@ public struct SampleGenerator: Sendable {
 
     /// Samples `firstItem`, `firstItem + 1`, ... of these labels: [B, C, R, R] in float64.
     public func callAsFunction(labels: [Int], firstItem: Int) -> Tensor {
+        samples(labels, firstItem: firstItem, progress: { _ in })
+    }
+
+    private func samples(
+        _ labels: [Int], firstItem: Int, progress: (_ step: Int) throws -> Void
+    ) rethrows -> Tensor {
         let c = network.configuration
         let shape = [labels.count, c.channels, c.inputSize, c.inputSize]
         let device = network.parameters()[0].parameter.value.device
@@ -28,19 +34,23 @@ public struct SampleGenerator: Sendable {
             }
             return Tensor(values, shape: shape).to(device)
         }
-        return sampler(
+        return try sampler(
             network, normals(.sampleNoise, step: 0), Tensor(labels).to(device), path: path,
-            increment: { normals(.sampleIncrement, step: $0) })
+            increment: { normals(.sampleIncrement, step: $0) }, progress: progress)
     }
 
     /// The same as pictures, handed out in batches: clamp(255 (x + 1) / 2, 0, 255), truncated as the published script does.
-    /// Throws what went wrong in the network or what `receive` throws.
-    public func pictures(labels: [Int], receive: (_ images: [Canvas]) throws -> Void) throws {
+    /// Throws what went wrong in the network or what `progress` (after each step of the solver) or `receive` throws.
+    public func pictures(
+        labels: [Int], progress: (_ step: Int) throws -> Void = { _ in }, receive: (_ images: [Canvas]) throws -> Void
+    ) throws {
         let c = network.configuration
         let size = c.channels * c.inputSize * c.inputSize
         for start in stride(from: 0, to: labels.count, by: Self.batch) {
             let part = Array(labels[start..<min(start + Self.batch, labels.count)])
-            let values: [Float] = try withErrors { self(labels: part, firstItem: start).values() }
+            let values: [Float] = try withErrors {
+                try samples(part, firstItem: start, progress: progress).values()
+            }
             try receive(
                 part.indices.map {
                     Canvas(

@@ -15,7 +15,7 @@ struct Preview {
         self.device = device
     }
 
-    /// Writes the grid of the present averages, one row a class.
+    /// Writes the grid of the present averages, one row a class. Ends without it when the program is asked to end.
     func write(_ state: TrainingState, to path: String) throws {
         let settings = configuration.preview
         let rows = min(settings.classes, configuration.network.classes)
@@ -26,9 +26,20 @@ struct Preview {
             network: network, path: configuration.diffusion.path, sampler: settings.sampler, seed: configuration.seed)
         let labels = (0..<rows * settings.perClass).map { $0 / settings.perClass }
         var images: [Canvas] = []
-        try generator.pictures(labels: labels) { images += $0 }
+        do {
+            try generator.pictures(
+                labels: labels, progress: { _ in try Self.checkInterruption() }, receive: { images += $0 })
+        } catch is Interrupted {
+            return
+        }
         let grid = ImageGrid(
             images, columns: settings.perClass, rowLabels: Array(classNames.prefix(rows)))
         try ImageFile.writePNG(RGBImage(grid.render()), to: path)
+    }
+
+    private struct Interrupted: Error {}
+
+    private static func checkInterruption() throws {
+        if Interruption.isRequested { throw Interrupted() }
     }
 }

@@ -7,12 +7,19 @@ import Torch
 
 /// Trains one stage in one run directory, from its newest checkpoint on.
 public final class Trainer {
-    private let configuration: TrainingConfiguration
-    private let dataset: any Dataset
-    private let run: RunDirectory
-    private let device: Device
-    private let state: TrainingState
+    let configuration: TrainingConfiguration
+    let dataset: any Dataset
+    let run: RunDirectory
+    let device: Device
+    let state: TrainingState
     private let preview: Preview
+    private let writer = CheckpointWriter()
+    private let metrics: MetricsLog
+    private let progress: ProgressLine
+    private var curves: CurveWriter
+    private var lossTrends: [String: LossTrend] = [:]
+    /// The step of the newest checkpoint, maybe still being written.
+    private var storedStep: Int?
 
     /// Builds network, objective and optimiser, and continues the run's newest checkpoint if there is one.
     public init(
@@ -20,178 +27,168 @@ public final class Trainer {
     ) throws {
         let device = configuration.chosenDevice
         (self.configuration, self.dataset, self.run, self.device) = (configuration, dataset, run, device)
+        try run.check(configuration)
         state = try withErrors { try Self.makeState(configuration, run: run, on: device) }
         preview = Preview(configuration, classNames: dataset.classNames, on: device)
-        try run.check(configuration)
+        progress = ProgressLine(
+            stage: configuration.method.name, total: configuration.steps, imagesPerStep: configuration.batch)
+        curves = CurveWriter(
+            path: run.curvesPath, metrics: run.metricsPath, title: configuration.method.name, steps: configuration.steps)
         if let newest = try RunDirectory.newestCheckpoint(in: run.path).map(Checkpoint.init) {
-            try checkContinuity(of: newest)
+            try Self.checkContinuity(of: newest, configuration, dataset)
             try newest.restore(state)
+            (lossTrends, storedStep) = (newest.state.lossTrends, newest.state.step)
         } else if let path = configuration.initialWeights {
-            try loadInitialWeights(Checkpoint(path))
+            try Self.load(Checkpoint(path), into: state, on: device)
         }
         try run.store(configuration)
         try MetricsLog.cutBack(path: run.metricsPath, toStep: state.step - 1)
+        metrics = try MetricsLog(path: run.metricsPath)
     }
 
     /// How a call of `train` ended.
     public enum Outcome: Sendable {
         case finished
-        /// A signal asked for it; a checkpoint was written at this step.
+        /// A signal asked for it; there is a checkpoint of this step.
         case interrupted(step: Int)
     }
 
-    /// Trains to the configuration's last step, in its precision.
+    /// Trains to the configuration's last step; a signal ends it with a checkpoint before.
     public func train() throws -> Outcome {
-        try Precision.$current.withValue(configuration.precision, operation: trainToTheEnd)
+        try Interruption.whileDeferred {
+            defer { progress.finish() }
+            // Whatever happens, no checkpoint is left half written by this process.
+            defer { try? writer.wait() }
+            try Precision.$current.withValue(configuration.precision, operation: takeSteps)
+            if storedStep != state.step { try beginCheckpoint() }
+            try writer.wait()
+            if state.skips.total > 0 {
+                progress.note("\(name): \(state.skips.total) of \(state.step) steps were not finite and skipped")
+            }
+            return Interruption.isRequested ? .interrupted(step: state.step) : .finished
+        }
     }
 
-    /// Draw, losses, backward, step, average, report, checkpoint.
-    private func trainToTheEnd() throws -> Outcome {
-        guard state.step < configuration.steps else { return .finished }
+    private var name: String { configuration.method.name }
+
+    /// The loop: draw, losses, backward, step, average, report, checkpoint.
+    private func takeSteps() throws {
+        // A picture that a signal or a full disk kept from being drawn.
+        if state.step > 0, !FileManager.default.fileExists(atPath: run.samplesPath(step: state.step)) { drawWhenDue() }
+        guard state.step < configuration.steps else { return }
         let loader = makeLoader()
         defer { loader.stop() }
-        let metrics = try MetricsLog(path: run.metricsPath)
-        let progress = ProgressLine(
-            stage: configuration.method.name, total: configuration.steps, imagesPerStep: configuration.batch)
-        defer { progress.finish() }
-        var curves = CurveWriter(
-            path: run.curvesPath, metrics: run.metricsPath, title: configuration.method.name,
-            steps: configuration.steps)
         var meter = RateMeter()
         let start = ProgressLine.monotonicSeconds()
 
-        while state.step < configuration.steps {
+        while state.step < configuration.steps, !Interruption.isRequested {
             let isLogged =
                 state.step % configuration.output.logEvery == 0 || state.step + 1 == configuration.steps
-            let loaded = try loader.next()
-            let report = try withErrors {
-                try state.update(
-                    microBatches(of: loaded),
-                    learningRate: configuration.schedule.learningRate(at: state.step, of: configuration.steps),
-                    measuringFeatures: isLogged)
-            }
+            let (report, isSkipped) = try takeStep(loader.next(), measuringFeatures: isLogged)
             meter.record(step: state.step, seconds: ProgressLine.monotonicSeconds() - start)
             progress.update(step: state.step, values: report.headline)
-            if isLogged {
+            if isLogged || isSkipped {
                 let speed = meter.stepsPerSecond.map { $0 * Double(configuration.batch) }
-                try metrics.append(
-                    step: report.step, stage: configuration.method.name, values: report.values(imagesPerSecond: speed))
+                let values = report.values(imagesPerSecond: speed, skips: state.skips)
+                try metrics.append(step: report.step, stage: name, values: values)
             }
-            if isDue(configuration.output.sampleEvery) {
-                try preview.write(state, to: run.samplesPath(step: state.step))
-            }
-            try curves.update(isLast: state.step == configuration.steps || Interruption.isRequested)
-            if isDue(configuration.output.checkpointEvery) || Interruption.isRequested {
-                try metrics.synchronize()
-                try writeCheckpoint()
-            }
-            if Interruption.isRequested { return .interrupted(step: state.step) }
+            if !isSkipped { watchTrends(of: report) }
+            drawWhenDue()
+            if isDue(configuration.output.checkpointEvery) { try beginCheckpoint() }
+            try writer.check()
         }
-        return .finished
     }
 
     /// Whether something that happens every so many steps happens now; it always does at the end, unless it is off.
     private func isDue(_ every: Int) -> Bool {
-        every > 0 && (state.step % every == 0 || state.step == configuration.steps)
+        every > 0 && state.step > 0 && (state.step % every == 0 || state.step == configuration.steps)
     }
 
-    // MARK: - Beginning
+    // MARK: - Steps
 
-    private static func makeState(
-        _ c: TrainingConfiguration, run: RunDirectory, on device: Device
-    ) throws -> TrainingState {
-        let method = c.method.method
-        let network = SiT(c.network, on: device)
-        network.initialise(stage: c.method.name, seed: c.seed)
-        let objective = method.objective(for: c.network, teacher: try loadTeacher(c, run: run, on: device), on: device)
-        objective.initialise(stage: c.method.name, seed: c.seed)
-        return TrainingState(network: network, objective: objective, path: c.diffusion.path, configuration: c.optimizer)
-    }
-
-    /// The network that the method follows; a relative path is relative to the run's folder.
-    private static func loadTeacher(_ c: TrainingConfiguration, run: RunDirectory, on device: Device) throws -> SiT? {
-        guard let path = c.teacher, let weights = c.method.method.followedWeights else { return nil }
-        let checkpoint = try Checkpoint(path.hasPrefix("/") ? path : run.path + "/" + path)
-        if let misfit = c.network.misfit(of: checkpoint.state.configuration.network) {
-            throw ConfigurationError("the teacher \(checkpoint.path): \(misfit)")
+    /// One update, or where its numbers are not finite none; throws when that is more than may be skipped.
+    private func takeStep(
+        _ loaded: LoadedBatch<TrainingDraws>, measuringFeatures: Bool
+    ) throws -> (report: StepReport, isSkipped: Bool) {
+        func update(measuringFeatures: Bool) throws -> StepReport {
+            try withErrors {
+                try state.update(
+                    microBatches(of: loaded),
+                    learningRate: configuration.schedule.learningRate(at: state.step, of: configuration.steps),
+                    measuringFeatures: measuringFeatures)
+            }
         }
-        return try checkpoint.network(weights, on: device)
-    }
-
-    private func loadInitialWeights(_ checkpoint: Checkpoint) throws {
-        let network = try checkpoint.network(.raw, on: device)
-        for (mine, other) in zip(state.network.parameters(), network.parameters()) {
-            mine.parameter.assign(other.parameter.value)
-        }
-        for (average, entry) in zip(state.average.averages, state.parameters) {
-            var target = average
-            target.assign(entry.parameter.value)
+        do {
+            return (try update(measuringFeatures: measuringFeatures), false)
+        } catch let error as NonFiniteError where state.skips.inARow < configuration.optimizer.skipNonfinite {
+            state.skip()
+            progress.note("warning: \(name): \(error) and was skipped, \(state.skips.inARow) in a row")
+            return (error.report, true)
+        } catch is NonFiniteError {
+            // Once more, with the sizes of the features.
+            do { return (try update(measuringFeatures: true), false) } catch let error as NonFiniteError {
+                throw try divergence(error)
+            }
         }
     }
 
-    /// A run goes on with the images that it began with: its order of an epoch depends on their number.
-    private func checkContinuity(of checkpoint: Checkpoint) throws {
-        let past = checkpoint.state
-        if past.step > configuration.steps {
-            throw ConfigurationError("--steps \(configuration.steps): this run is at step \(past.step) already")
-        }
-        if past.classNames != dataset.classNames || past.imageCount != dataset.count {
-            throw ConfigurationError(
-                "\(configuration.data.source): the run began with \(past.imageCount) images in "
-                    + "\(past.classNames.count) classes, now there are other ones; give the same data or another --out")
-        }
+    private func divergence(_ error: NonFiniteError) throws -> any Error {
+        try writer.wait()
+        let last = RunDirectory.newestCheckpoint(in: run.path).map { "the last checkpoint is \($0)" }
+        return DivergenceError(
+            "\(name): \(error); \(last ?? "there is no checkpoint yet"); lower the learning rate or the guidance scale of "
+                + "the features, or skip up to N such steps in a row with --skip-nonfinite N")
     }
 
-    // MARK: - Data
-
-    private func makeLoader() -> Loader<TrainingDraws> {
-        let (c, draws) = (configuration, Draws(seed: configuration.seed))
-        let sampleCount = c.network.channels * c.network.inputSize * c.network.inputSize
-        var settings = LoaderSettings(batchSize: c.batch)
-        settings.flips = c.data.flips
-        settings.firstStep = state.step
-        return Loader(dataset: dataset, draws: draws, settings: settings) { step in
-            TrainingDraws(
-                draws, step: step, batch: c.batch, sampleCount: sampleCount, path: c.diffusion.path,
-                sampling: c.diffusion.timeSampling, labelDrop: c.diffusion.labelDrop)
-        }
-    }
-
-    private func microBatches(of loaded: LoadedBatch<TrainingDraws>) -> [Batch] {
-        let (c, size) = (configuration.network, configuration.batch / configuration.accumulation)
-        return (0..<configuration.accumulation).map { part in
-            loaded.draws.batch(
-                part * size..<(part + 1) * size, clean: loaded.images, labels: loaded.labels,
-                shape: [c.channels, c.inputSize, c.inputSize], classes: c.classes, on: device)
+    private func watchTrends(of report: StepReport) {
+        let losses =
+            [("denoising loss", report.denoisingLoss)] + (report.alignmentLoss.map { [("alignment loss", $0)] } ?? [])
+        for (loss, value) in losses {
+            let factor = configuration.output.lossRiseFactor
+            if let rise = lossTrends[loss, default: LossTrend()].observe(value, factor: factor) {
+                progress.note(
+                    "warning: \(name): at step \(report.step) the \(loss) is \(readableNumber(rise)) times its minimum so far"
+                )
+            }
         }
     }
 
     // MARK: - Writing
 
-    private func writeCheckpoint() throws {
+    /// Hands a copy of everything to the thread that writes, as soon as the checkpoint before is written: there is only one
+    /// copy at a time.
+    private func beginCheckpoint() throws {
+        try writer.wait()
         let content = Checkpoint.State(
-            step: state.step, classNames: dataset.classNames, imageCount: dataset.count, configuration: configuration)
-        try Checkpoint.write(state, state: content, to: run.checkpointPath(step: state.step))
-        run.removeOldCheckpoints(keeping: configuration.output.keepCheckpoints)
+            step: state.step, skips: state.skips, lossTrends: lossTrends, classNames: dataset.classNames,
+            imageCount: dataset.count, configuration: configuration)
+        let snapshot = try CheckpointSnapshot(state, state: content)
+        let (run, metrics, output, step) = (run, metrics, configuration.output, state.step)
+        writer.begin {
+            // The lines of metrics are to be as durable as the checkpoint of their step.
+            try metrics.synchronize()
+            try snapshot.write(to: run.checkpointPath(step: step))
+            try run.removeOldCheckpoints(output)
+        }
+        storedStep = step
+    }
+
+    /// Sample grid and curves. They can be drawn again, so that a full disk or want of memory here stops no run.
+    private func drawWhenDue() {
+        do {
+            if isDue(configuration.output.sampleEvery) {
+                try preview.write(state, to: run.samplesPath(step: state.step))
+            }
+            try curves.update(isLast: state.step == configuration.steps || Interruption.isRequested)
+        } catch {
+            progress.note("warning: \(error)")
+        }
     }
 }
 
-extension StepReport {
-    /// The values of a progress line.
-    var headline: [(name: String, value: Double)] {
-        [("loss", denoisingLoss)] + (alignmentLoss.map { [("align", $0)] } ?? [])
-    }
+/// Training that cannot go on, since its numbers are not finite; one sentence with step, norms and the last checkpoint.
+public struct DivergenceError: Error, CustomStringConvertible {
+    public let description: String
 
-    /// The values of a line of `metrics.jsonl`.
-    func values(imagesPerSecond: Double?) -> [(name: String, value: Double)] {
-        let optional: [(String, Double?)] = [
-            ("alignmentLoss", alignmentLoss), ("featureNorm", featureNorm), ("targetNorm", targetNorm),
-            ("imagesPerSecond", imagesPerSecond),
-        ]
-        let always = [
-            ("denoisingLoss", denoisingLoss), ("gradientNorm", gradientNorm), ("learningRate", learningRate),
-            ("residentBytes", Double(ProcessMemory.residentBytes)), ("liveTensors", Double(Tensor.liveHandles)),
-        ]
-        return always + optional.compactMap { name, value in value.map { (name, $0) } }
-    }
+    init(_ description: String) { self.description = description }
 }

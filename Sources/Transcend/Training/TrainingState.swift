@@ -10,6 +10,8 @@ public struct OptimizerConfiguration: Codable, Sendable, Equatable {
     public var maximumGradientNorm = 1.0
     /// Decay of the average of network and head.
     public var emaDecay = 0.9999
+    /// Steps in a row whose loss or gradient may be not finite: they change nothing. One more stops the run.
+    public var skipNonfinite = 0
 
     public init() {}
 }
@@ -24,8 +26,10 @@ public final class TrainingState {
     public let optimizer: AdamW
     public let configuration: OptimizerConfiguration
     public let path: ProbabilityPath
-    /// Updates made so far.
+    /// Steps done so far.
     public private(set) var step = 0
+    /// Those of them that changed nothing.
+    public private(set) var skips = SkippedSteps()
 
     /// Starts from the parameters as they are; the averages begin as a copy of them.
     public init(
@@ -64,19 +68,37 @@ public final class TrainingState {
         optimizer.update(learningRate: learningRate)
         average.update(parameters)
         step += 1
+        skips.inARow = 0
         return report
     }
 
+    /// Goes on to the next step, with its own draws and rate, as if this one had not been: for one that is not finite.
+    public func skip() {
+        step += 1
+        skips.inARow += 1
+        skips.total += 1
+    }
+
     /// Continues at `step`, after the tensors have been overwritten with those of a checkpoint.
-    public func resume(at step: Int) {
+    public func resume(at step: Int, skips: SkippedSteps = SkippedSteps()) {
         self.step = step
-        optimizer.setStep(step)
+        self.skips = skips
+        optimizer.setStep(step - skips.total)
         releaseTeacherWhenDue()
     }
 
     private func releaseTeacherWhenDue() {
         if let stop = objective.alignmentSettings?.stopStep, step >= stop { objective = objective.withoutAlignment() }
     }
+}
+
+/// The steps of a run that changed nothing, because their numbers were not finite.
+public struct SkippedSteps: Codable, Sendable, Equatable {
+    public var total = 0
+    /// Up to now; the next step that is finite ends the row.
+    public var inARow = 0
+
+    public init() {}
 }
 
 /// What one micro-batch measured: scalars that are still on the device.
@@ -146,8 +168,9 @@ public struct NonFiniteError: Error, CustomStringConvertible {
 
     public var description: String {
         let alignment = report.alignmentLoss.map { ", alignment loss \($0)" } ?? ""
-        let norms = report.targetNorm.map { ", target features \($0)" } ?? ""
-        return "step \(report.step) is not finite (denoising loss \(report.denoisingLoss)\(alignment)\(norms), "
-            + "gradient norm \(report.gradientNorm)); lower the learning rate or the guidance scale of the features"
+        let features = [("student features", report.featureNorm), ("target features", report.targetNorm)]
+            .compactMap { name, norm in norm.map { ", \(name) \($0)" } }.joined()
+        return "step \(report.step) is not finite (denoising loss \(report.denoisingLoss)\(alignment)\(features), "
+            + "gradient norm \(report.gradientNorm))"
     }
 }

@@ -1,0 +1,100 @@
+import Formats
+import Foundation
+
+/// How the folders of checkpoints are called, and what their names promise: `step-0001000` is whole.
+enum CheckpointName {
+    /// Before the name of one that is being written.
+    static let partial = ".partial-"
+    /// Before the name of one that is being removed.
+    static let removed = ".removed-"
+
+    /// "step-0001000".
+    static func of(step: Int) -> String {
+        let digits = String(step)
+        return "step-" + String(repeating: "0", count: max(0, 7 - digits.count)) + digits
+    }
+
+    /// The step of a name; nil if it is none.
+    static func step(_ name: some StringProtocol) -> Int? {
+        guard name.hasPrefix("step-"), let step = Int(name.dropFirst(5)), of(step: step) == name else { return nil }
+        return step
+    }
+
+    /// Removes a checkpoint, if it is there. It loses its name for good first, so that one that is half removed is not taken
+    /// for a whole one, whenever the process or the machine stops.
+    static func remove(_ path: String) throws {
+        let url = URL(fileURLWithPath: path)
+        let folder = url.deletingLastPathComponent().path
+        let doomed = folder + "/" + removed + url.lastPathComponent
+        try? FileManager.default.removeItem(atPath: doomed)
+        guard rename(path, doomed) == 0 else {
+            if errno == ENOENT { return }
+            throw FileError.system(path, "cannot be removed", code: errno)
+        }
+        try synchronizeFolder(folder)
+        try? FileManager.default.removeItem(atPath: doomed)
+    }
+}
+
+extension RunDirectory {
+    /// The steps of the complete checkpoints below a run's folder, in order.
+    public static func checkpointSteps(in path: String) -> [Int] {
+        let names = (try? FileManager.default.contentsOfDirectory(atPath: path + "/checkpoints")) ?? []
+        return names.compactMap { name -> Int? in
+            guard let step = CheckpointName.step(name) else { return nil }
+            let isWhole = FileManager.default.fileExists(atPath: "\(path)/checkpoints/\(name)/\(Checkpoint.State.file)")
+            return isWhole ? step : nil
+        }.sorted()
+    }
+
+    /// The newest complete checkpoint of a run; nil if there is none.
+    public static func newestCheckpoint(in path: String) -> String? {
+        checkpointSteps(in: path).last.map { path + "/checkpoints/" + CheckpointName.of(step: $0) }
+    }
+
+    public func checkpointPath(step: Int) -> String { path + "/checkpoints/" + CheckpointName.of(step: step) }
+
+    /// Removes all checkpoints but the newest ones, those at set intervals, and those that another run follows.
+    func removeOldCheckpoints(_ output: OutputConfiguration) throws {
+        guard output.keepCheckpoints > 0 else { return }
+        let followed = followedSteps
+        for step in Self.checkpointSteps(in: path).dropLast(output.keepCheckpoints) {
+            let isKept = output.keepEvery > 0 && step.isMultiple(of: output.keepEvery)
+            if !isKept, !followed.contains(step) { try CheckpointName.remove(checkpointPath(step: step)) }
+        }
+    }
+
+    /// The checkpoints that runs beside this one have as their teacher: the later stage of a pipeline.
+    private var followedSteps: Set<Int> {
+        let url = URL(fileURLWithPath: path)
+        let beginning = "../\(url.lastPathComponent)/checkpoints/"
+        let teachers = Pipeline.stages.compactMap { stage -> String? in
+            let stored = url.deletingLastPathComponent().path + "/\(stage)/config.json"
+            return (try? JSONValue.read(path: stored))?["teacher"]?.string
+        }
+        return Set(
+            teachers.filter { $0.hasPrefix(beginning) }.compactMap {
+                CheckpointName.step($0.dropFirst(beginning.count))
+            })
+    }
+
+    /// Removes what a process left that ended while it wrote a file, or wrote or removed a checkpoint.
+    func removeLeftovers() {
+        for folder in [path, path + "/samples", path + "/checkpoints"] {
+            for name in (try? FileManager.default.contentsOfDirectory(atPath: folder)) ?? [] {
+                let isFile = name.hasPrefix(".") && name.contains(FileWriter.partialMark)
+                let isFolder = name.hasPrefix(CheckpointName.partial) || name.hasPrefix(CheckpointName.removed)
+                if isFile || isFolder { try? FileManager.default.removeItem(atPath: folder + "/" + name) }
+            }
+        }
+    }
+}
+
+/// Puts the names in a folder on the disk.
+func synchronizeFolder(_ path: String) throws {
+    let folder = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC)
+    guard folder >= 0 else { throw FileError.system(path, "cannot be opened", code: errno) }
+    defer { close(folder) }
+    // Some file systems cannot sync a folder (EINVAL).
+    if fsync(folder) != 0, errno != EINVAL { throw FileError.system(path, "cannot be synced", code: errno) }
+}

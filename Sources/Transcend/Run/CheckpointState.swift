@@ -1,0 +1,89 @@
+import Formats
+import Torch
+
+extension Checkpoint {
+    /// What the folder's `state.json` says: where training is, and what the files beside it must be.
+    public struct State: Codable, Sendable {
+        /// Of the layout of checkpoints.
+        public var formatVersion = Self.currentFormat
+        /// Of the addresses of random numbers.
+        public var drawsVersion = Draws.formatVersion
+        /// Steps done, skipped ones included.
+        public var step: Int
+        /// Steps that changed nothing.
+        public var skips = SkippedSteps()
+        /// Of each loss by its name.
+        public var lossTrends: [String: LossTrend] = [:]
+        public var classNames: [String]
+        /// Images in the data set.
+        public var imageCount: Int
+        public var configuration: TrainingConfiguration
+        /// Of each file beside this one, by its name.
+        public var checksums: [String: String] = [:]
+
+        static let file = "state.json"
+        private static let currentFormat = 2
+        /// The member with the checksum of all others.
+        private static let seal = "checksum"
+
+        /// The content of `state.json`.
+        func text() throws -> String {
+            let tree = try ConfigurationTree.tree(of: self)
+            let seal = JSONValue.Member(Self.seal, .string(tree.checksum))
+            return JSONValue.object((tree.members ?? []) + [seal]).text(.pretty) + "\n"
+        }
+
+        /// Reads `state.json`; throws a `FileError` if it is damaged or comes from another version.
+        static func read(_ path: String) throws -> State {
+            let document: JSONValue
+            do {
+                document = try JSONValue.read(path: path)
+            } catch var error as FileError {
+                if error.remedy.isEmpty { error.remedy = Checkpoint.damageRemedy }
+                throw error
+            }
+            guard document["formatVersion"]?.int == currentFormat else {
+                throw FileError(
+                    path,
+                    "has format version \(document["formatVersion"]?.text() ?? "none"), this program reads "
+                        + "\(currentFormat)", remedy: "use the version of transcend that wrote it")
+            }
+            let rest = JSONValue.object((document.members ?? []).filter { $0.key != seal })
+            guard document[seal]?.string == rest.checksum else {
+                throw FileError(
+                    path, "is damaged (its checksum is wrong)", remedy: Checkpoint.damageRemedy)
+            }
+            do {
+                let state = try ConfigurationTree.decode(State.self, from: rest)
+                if let problem = state.problem { throw ConfigurationError(problem) }
+                return state
+            } catch {
+                throw FileError(path, "cannot be understood (\(error))")
+            }
+        }
+
+        /// What is impossible in a file that claims to be a state; nil if nothing is.
+        private var problem: String? {
+            if drawsVersion != Draws.formatVersion {
+                return "its random numbers are of version \(drawsVersion), this program makes \(Draws.formatVersion)"
+            }
+            if let problem = configuration.network.problem { return problem }
+            if !(0...TrainingConfiguration.largestStep).contains(step) { return "its step is \(step)" }
+            if !(0...step).contains(skips.total) || !(0...skips.total).contains(skips.inARow) {
+                return "it counts \(skips.total) skipped steps of \(step)"
+            }
+            if classNames.count != configuration.network.classes {
+                return "it names \(classNames.count) classes of \(configuration.network.classes)"
+            }
+            return nil
+        }
+    }
+}
+
+extension JSONValue {
+    /// Of the document as text without white space.
+    fileprivate var checksum: String {
+        var text = text()
+        return text.withUTF8 { Checksum(of: UnsafeRawBufferPointer($0)).text }
+    }
+}

@@ -1,0 +1,98 @@
+import Formats
+import Foundation
+import Torch
+
+/// The content of a checkpoint in host memory of its own, so that it can be written while training goes on.
+///
+/// It takes as much memory as weights, averages and moments together.
+struct CheckpointSnapshot: Sendable {
+    private let state: Checkpoint.State
+    private let files: [(name: String, tensors: [(name: String, tensor: Tensor)])]
+
+    /// Copies what training has reached; throws where memory does not suffice.
+    init(_ training: TrainingState, state: Checkpoint.State) throws {
+        self.state = state
+        files = try withErrors {
+            training.files.map { file in (file.name, file.tensors.map { ($0.name, $0.tensor.copiedToHost()) }) }
+        }
+    }
+
+    /// Writes a checkpoint beside its final place and renames it when it is complete and on the disk.
+    func write(to path: String) throws {
+        let url = URL(fileURLWithPath: path)
+        let folder = url.deletingLastPathComponent().path
+        let partial = folder + "/" + CheckpointName.partial + url.lastPathComponent
+        try? FileManager.default.removeItem(atPath: partial)
+        try makeFolder(partial)
+        do {
+            var state = state
+            for (name, tensors) in files {
+                state.checksums[name] = try SafetensorsFile.write(tensors, to: partial + "/" + name).text
+            }
+            let text = try state.text()
+            try AtomicFile.write(to: partial + "/" + Checkpoint.State.file) { try $0.write(Array(text.utf8)) }
+            // What lies in its place is not whole (a whole one would not be written again), and would stop the renaming.
+            try CheckpointName.remove(path)
+            if rename(partial, path) != 0 { throw FileError.system(path, "cannot be written", code: errno) }
+        } catch {
+            try? FileManager.default.removeItem(atPath: partial)
+            throw error
+        }
+        try synchronizeFolder(folder)
+    }
+}
+
+/// Writes checkpoints in a thread beside training, one at a time. All state is guarded by `condition`.
+final class CheckpointWriter: @unchecked Sendable {
+    private let condition = NSCondition()
+    private var work: (@Sendable () throws -> Void)?
+    private var isBusy = false
+    private var failure: (any Error)?
+
+    /// Runs `work` in a thread of its own. The one before must have been waited for.
+    func begin(_ work: @escaping @Sendable () throws -> Void) {
+        condition.withLock {
+            precondition(!isBusy, "wait for the checkpoint before")
+            self.work = work
+            isBusy = true
+        }
+        let thread = Thread { [self] in run() }
+        thread.name = "checkpoint"
+        thread.start()
+    }
+
+    /// Throws what kept a checkpoint from being written, if that is known by now.
+    func check() throws {
+        if let failure = condition.withLock({ failure }) { throw failure }
+    }
+
+    /// Waits until nothing is being written, and throws what kept it from being written.
+    func wait() throws {
+        condition.lock()
+        while isBusy { condition.wait() }
+        condition.unlock()
+        try check()
+    }
+
+    private func run() {
+        // The snapshot is given back before the next one can be made.
+        let result = Result { try withErrors { try takeWork()?() } }
+        condition.withLock {
+            if case .failure(let error) = result { failure = error }
+            isBusy = false
+            condition.broadcast()
+        }
+    }
+
+    private func takeWork() -> (@Sendable () throws -> Void)? {
+        condition.withLock {
+            defer { work = nil }
+            return work
+        }
+    }
+}
+
+extension Tensor {
+    /// A copy in the memory of the host.
+    fileprivate func copiedToHost() -> Tensor { device.kind == .cpu ? copied() : to(.cpu) }
+}

@@ -1,0 +1,81 @@
+import Data
+import Diffusion
+import Formats
+import Foundation
+import Models
+import Torch
+
+/// What a run begins with, and what a step gets.
+extension Trainer {
+    static func makeState(
+        _ c: TrainingConfiguration, run: RunDirectory, on device: Device
+    ) throws -> TrainingState {
+        let method = c.method.method
+        let network = SiT(c.network, on: device)
+        network.initialise(stage: c.method.name, seed: c.seed)
+        let objective = method.objective(for: c.network, teacher: try loadTeacher(c, run: run, on: device), on: device)
+        objective.initialise(stage: c.method.name, seed: c.seed)
+        return TrainingState(network: network, objective: objective, path: c.diffusion.path, configuration: c.optimizer)
+    }
+
+    /// The network that the method follows; a relative path is relative to the run's folder.
+    private static func loadTeacher(_ c: TrainingConfiguration, run: RunDirectory, on device: Device) throws -> SiT? {
+        guard let path = c.teacher, let weights = c.method.method.followedWeights else { return nil }
+        let checkpoint = try Checkpoint(path.hasPrefix("/") ? path : run.path + "/" + path)
+        if let misfit = c.network.misfit(of: checkpoint.state.configuration.network) {
+            throw ConfigurationError("the teacher \(checkpoint.path): \(misfit)")
+        }
+        return try checkpoint.network(weights, on: device)
+    }
+
+    /// Makes a checkpoint's weights the start of the network and of its average.
+    static func load(_ checkpoint: Checkpoint, into state: TrainingState, on device: Device) throws {
+        let network = try checkpoint.network(.raw, on: device)
+        for (mine, other) in zip(state.network.parameters(), network.parameters()) {
+            mine.parameter.assign(other.parameter.value)
+        }
+        for (average, entry) in zip(state.average.averages, state.parameters) {
+            var target = average
+            target.assign(entry.parameter.value)
+        }
+    }
+
+    /// A run goes on with the images that it began with: its order of an epoch depends on their number.
+    static func checkContinuity(
+        of checkpoint: Checkpoint, _ configuration: TrainingConfiguration, _ dataset: any Dataset
+    ) throws {
+        let past = checkpoint.state
+        if past.step > configuration.steps {
+            throw ConfigurationError("--steps \(configuration.steps): this run is at step \(past.step) already")
+        }
+        if past.classNames != dataset.classNames || past.imageCount != dataset.count {
+            throw ConfigurationError(
+                "\(configuration.data.source): the run began with \(past.imageCount) images in "
+                    + "\(past.classNames.count) classes, now there are other ones; give the same data or another --out")
+        }
+    }
+
+    // MARK: - Data
+
+    func makeLoader() -> Loader<TrainingDraws> {
+        let (c, draws) = (configuration, Draws(seed: configuration.seed))
+        let sampleCount = c.network.channels * c.network.inputSize * c.network.inputSize
+        var settings = LoaderSettings(batchSize: c.batch)
+        settings.flips = c.data.flips
+        settings.firstStep = state.step
+        return Loader(dataset: dataset, draws: draws, settings: settings) { step in
+            TrainingDraws(
+                draws, step: step, batch: c.batch, sampleCount: sampleCount, path: c.diffusion.path,
+                sampling: c.diffusion.timeSampling, labelDrop: c.diffusion.labelDrop)
+        }
+    }
+
+    func microBatches(of loaded: LoadedBatch<TrainingDraws>) -> [Batch] {
+        let (c, size) = (configuration.network, configuration.batch / configuration.accumulation)
+        return (0..<configuration.accumulation).map { part in
+            loaded.draws.batch(
+                part * size..<(part + 1) * size, clean: loaded.images, labels: loaded.labels,
+                shape: [c.channels, c.inputSize, c.inputSize], classes: c.classes, on: device)
+        }
+    }
+}
