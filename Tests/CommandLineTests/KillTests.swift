@@ -1,0 +1,163 @@
+import Foundation
+import TestSupport
+import Testing
+
+/// A run that ends at any moment, in any way, continues to what it would have been. The suite kills a few;
+/// `Tests/Long/kills.sh` kills 200.
+@Suite(.serialized) struct KillTests {
+    /// How a run is ended.
+    enum Kill: String, CaseIterable {
+        case kill, terminate, fullDisk
+    }
+
+    /// When.
+    enum Moment: String, CaseIterable {
+        /// While the program starts.
+        case start
+        /// At any time of the whole run.
+        case anytime
+        /// While a checkpoint is being written.
+        case writing
+    }
+
+    @Test func aRunThatWasKilledEndsLikeOneThatWasNot() throws {
+        let count = ProcessInfo.processInfo.environment["TRANSCEND_KILLS"].flatMap(Int.init) ?? 10
+        try withTemporaryFolder { folder in
+            let begin = DispatchTime.now().uptimeNanoseconds
+            #expect(
+                try transcend(["pipeline", "--out", "whole"] + flags, in: folder, environment: oneThread).status == 0)
+            let microseconds = Int(DispatchTime.now().uptimeNanoseconds - begin) / 1000
+            let twin = try results(of: folder + "/whole")
+            #expect(twin.count == 4 + 4 + 2 + 4)
+
+            let disk = SmallDisk(at: folder + "/disk", megabytes: 8)
+            let kills = disk == nil ? [Kill.kill, .terminate] : Kill.allCases
+            var endedEarly = 0
+            for number in 0..<count {
+                let (kill, moment) = (kills[number % kills.count], Moment.allCases[number / kills.count % 3])
+                let run = kill == .fullDisk ? "disk/run" : "run"
+                let status = try end(kill, at: moment, run: run, in: folder, of: microseconds)
+                if status != 0 { endedEarly += 1 }
+                let continued = try transcend(
+                    ["pipeline", "--out", run] + flags, in: folder, environment: oneThread)
+                #expect(continued.status == 0, "\(number): \(kill) at \(moment): \(continued.errors)")
+                var expected = twin
+                // Pictures are given up when the disk is full.
+                if kill == .fullDisk { expected = expected.filter { !$0.key.hasSuffix(".png") } }
+                let found = try results(of: "\(folder)/\(run)").filter { expected[$0.key] != nil }
+                for (name, bytes) in expected {
+                    #expect(found[name] == bytes, "\(number): \(kill) at \(moment): \(name) differs")
+                }
+                try FileManager.default.removeItem(atPath: "\(folder)/\(run)")
+            }
+            print("\(endedEarly) of \(count) runs were ended before their end, all continued to the same bytes")
+            #expect(endedEarly * 2 > count)
+        }
+    }
+
+    /// Several threads of so small a network only wait for each other.
+    private let oneThread = ["OMP_NUM_THREADS": "1"]
+
+    private var flags: [String] {
+        tiny + ["--steps", "16", "--checkpoint-every", "4"]
+            + ["output.sampleEvery=8", "preview.classes=1", "preview.perClass=1", "preview.sampler.steps=2"].flatMap {
+                ["--set", $0]
+            }
+    }
+
+    /// Starts the run and ends it; `microseconds` is how long it takes otherwise.
+    private func end(
+        _ kill: Kill, at moment: Moment, run: String, in folder: String, of microseconds: Int
+    ) throws -> Int32 {
+        let process = try program(["pipeline", "--out", run] + flags, in: folder, environment: oneThread)
+        try process.run()
+        switch moment {
+        case .start: usleep(UInt32.random(in: 0...300_000))
+        case .anytime: usleep(UInt32.random(in: 0...UInt32(microseconds)))
+        case .writing:
+            let stage = ["align", "selfguided"].randomElement()!
+            waitForWriting(in: "\(folder)/\(run)/\(stage)", while: process)
+        }
+        switch kill {
+        case .kill: Foundation.kill(process.processIdentifier, SIGKILL)
+        case .terminate: Foundation.kill(process.processIdentifier, SIGTERM)
+        case .fullDisk: try fill(folder + "/disk", while: process)
+        }
+        process.waitUntilExit()
+        let expected: Int32 =
+            switch kill {
+            case .kill: SIGKILL
+            case .terminate: 143
+            case .fullDisk: 1
+            }
+        let errors = try String(contentsOfFile: folder + "/.stderr", encoding: .utf8).split(separator: "\n")
+            .filter { $0.contains("error") }
+        #expect([0, expected].contains(process.terminationStatus), "\(kill) at \(moment): \(errors)")
+        #expect(errors.count == (kill == .fullDisk && process.terminationStatus != 0 ? 1 : 0), "\(errors)")
+        #expect(errors.allSatisfy { $0.contains("no space left on device") }, "\(errors)")
+        return process.terminationStatus
+    }
+
+    /// Waits until a checkpoint is being written below a run, maybe not the first one, or the process has ended.
+    private func waitForWriting(in run: String, while process: Process) {
+        var sightings = Int.random(in: 1...12)
+        while process.isRunning, sightings > 0 {
+            let names = (try? FileManager.default.contentsOfDirectory(atPath: run + "/checkpoints")) ?? []
+            if names.contains(where: { $0.hasPrefix(".partial-") || $0.hasPrefix(".removed-") }) { sightings -= 1 }
+            usleep(300)
+        }
+    }
+
+    /// Keeps a disk full until the process has ended.
+    private func fill(_ folder: String, while process: Process) throws {
+        let path = folder + "/filler"
+        let filler = open(path, O_WRONLY | O_CREAT, 0o644)
+        let block = [UInt8](repeating: 1, count: 4096)
+        while process.isRunning {
+            while write(filler, block, block.count) > 0 {}
+            usleep(300)
+        }
+        close(filler)
+        try FileManager.default.removeItem(atPath: path)
+    }
+
+    /// What a run must end with, by its place: the last checkpoints of both stages, the samples, and the metrics but for
+    /// times and memory.
+    private func results(of run: String) throws -> [String: Data] {
+        var all: [String: Data] = [:]
+        for stage in ["align", "selfguided"] {
+            let rows = try String(contentsOfFile: "\(run)/\(stage)/metrics.jsonl", encoding: .utf8).split(
+                separator: "\n")
+            let values = try rows.map { row -> [String: Any] in
+                let members = try #require(JSONSerialization.jsonObject(with: Data(row.utf8)) as? [String: Any])
+                return members.filter { !["imagesPerSecond", "residentBytes", "liveTensors"].contains($0.key) }
+            }
+            all[stage + "/metrics"] = try JSONSerialization.data(withJSONObject: values, options: .sortedKeys)
+            let folder = "\(stage)/checkpoints/step-0000016/"
+            for name in ["model.safetensors", "ema.safetensors", "optimizer.safetensors", "state.json"] {
+                all[folder + name] = FileManager.default.contents(atPath: "\(run)/\(folder)\(name)")
+            }
+            for step in ["08", "16"] {
+                let picture = "\(stage)/samples/step-00000\(step).png"
+                all[picture] = FileManager.default.contents(atPath: "\(run)/\(picture)")
+            }
+            let names = try FileManager.default.subpathsOfDirectory(atPath: "\(run)/\(stage)")
+            #expect(!names.contains { $0.contains(".partial-") || $0.contains(".removed-") }, "\(names)")
+        }
+        return all
+    }
+}
+
+/// A disk in memory that is soon full; only root can have one.
+private final class SmallDisk {
+    private let path: String
+
+    init?(at path: String, megabytes: Int) {
+        self.path = path
+        guard geteuid() == 0, mkdir(path, 0o755) == 0,
+            mount("tmpfs", path, "tmpfs", 0, "size=\(megabytes)m") == 0
+        else { return nil }
+    }
+
+    deinit { umount2(path, Int32(MNT_DETACH)) }
+}

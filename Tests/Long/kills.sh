@@ -1,0 +1,7 @@
+#!/usr/bin/env bash
+# Kills pipelines at random moments, by SIGKILL, SIGTERM and (as root) a full disk, and compares what they end with to a run
+# that nobody killed: 200 times, or as often as the argument says.
+set -euo pipefail
+cd "$(dirname "$0")/../.."
+
+TRANSCEND_KILLS="${1:-200}" make test FILTER=KillTests
