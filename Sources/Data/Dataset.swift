@@ -8,12 +8,18 @@ public protocol Dataset: Sendable {
     var channels: Int { get }
     /// The side R in pixels.
     var side: Int { get }
+    /// Images of the source that cannot be used and are not counted; empty unless skipping was asked for.
+    var skipped: [BadImage] { get }
     /// The class of a picture, counted from 0.
     func label(_ index: Int) -> Int
     /// Writes a picture as [C, R, R] in [-1, 1] (a byte b becomes b / 127.5 - 1), mirrored left to right if asked for.
     ///
     /// Safe to call from several threads. Throws what keeps the picture from being read.
     func copyImage(_ index: Int, into image: UnsafeMutableBufferPointer<Float>, mirrored: Bool) throws
+}
+
+extension Dataset {
+    public var skipped: [BadImage] { [] }
 }
 
 /// Writes rows of bytes as numbers in [-1, 1], byte / 127.5 - 1.

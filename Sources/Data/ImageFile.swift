@@ -30,6 +30,24 @@ public enum ImageFile {
 
     /// Decodes a file that came from `name`; throws a `FileError` if it is damaged in any way or too large.
     public static func decode(_ bytes: UnsafeRawBufferPointer, name: String) throws -> RGBImage {
+        var header = try readHeader(of: bytes, name: name)
+        let (base, count) = (bytes.assumingMemoryBound(to: UInt8.self).baseAddress, bytes.count)
+        let (width, height) = (Int(header.width), Int(header.height))
+        let pixels = try [UInt8](unsafeUninitializedCapacity: width * height * 3) { target, filled in
+            try call(name) { cimage_decode(base, count, &header, target.baseAddress, $0) }
+            filled = width * height * 3
+        }
+        return RGBImage(width: width, height: height, pixels: pixels)
+    }
+
+    /// The size in pixels that a file claims to have, if it can have it; throws a `FileError` otherwise.
+    public static func size(_ bytes: [UInt8], name: String) throws -> (width: Int, height: Int) {
+        let header = try bytes.withUnsafeBytes { try readHeader(of: $0, name: name) }
+        return (Int(header.width), Int(header.height))
+    }
+
+    /// What the file says of itself, checked before anything of that size is allocated.
+    private static func readHeader(of bytes: UnsafeRawBufferPointer, name: String) throws -> cimage_header {
         let (base, count) = (bytes.assumingMemoryBound(to: UInt8.self).baseAddress, bytes.count)
         guard count > 0 else { throw FileError(name, "is empty") }
 
@@ -44,12 +62,7 @@ public enum ImageFile {
         guard header.least_count <= count else {
             throw FileError(name, "claims \(width)x\(height) pixels, which \(count) bytes cannot hold")
         }
-
-        let pixels = try [UInt8](unsafeUninitializedCapacity: width * height * 3) { target, filled in
-            try call(name) { cimage_decode(base, count, &header, target.baseAddress, $0) }
-            filled = width * height * 3
-        }
-        return RGBImage(width: width, height: height, pixels: pixels)
+        return header
     }
 
     /// Decodes a file that came from `name`; throws a `FileError` if it is damaged in any way or too large.

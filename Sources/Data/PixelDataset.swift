@@ -1,6 +1,5 @@
 import Formats
 import Foundation
-import Synchronization
 
 /// All pictures of a source, decoded at the start and kept in memory.
 public struct PixelDataset: Dataset {
@@ -10,6 +9,7 @@ public struct PixelDataset: Dataset {
     public let classNames: [String]
     public let channels = 3
     public let side: Int
+    public let skipped: [BadImage]
 
     private let labels: [Int]
     /// [N, 3, R, R].
@@ -19,25 +19,56 @@ public struct PixelDataset: Dataset {
 
     /// Decodes all pictures, on all cores; throws a `FileError` that names the first one that cannot be used.
     ///
-    /// Each picture has to be `side` x `side` pixels.
-    public init(source: any ImageSource, side: Int) throws {
+    /// Each picture has to be `side` x `side` pixels. With `skippingBad`, those that cannot be used are listed in `skipped`
+    /// instead, and the others are counted without a gap: which pictures there are depends on the source alone. A class
+    /// that would lose all its pictures is an error all the same.
+    public init(source: any ImageSource, side: Int, skippingBad: Bool = false) throws {
         precondition(side > 0)
         self.side = side
         classNames = source.classNames
-        labels = source.entries.map(\.label)
+        let entries = source.entries
+        try Self.checkMemory(for: source, side: side)
 
+        var good: [Int] = []
+        var bad: [BadImage] = []
         let size = 3 * side * side
-        let needed = Double(size) * Double(source.entries.count)
+        bytes = try [UInt8](unsafeUninitializedCapacity: entries.count * size) { buffer, filled in
+            let target = Target(pictures: buffer, size: size)
+            let failures = Self.decode(source, side: side, into: target, skippingBad: skippingBad)
+            if !skippingBad, let first = failures.first { throw Self.advised(first.error) }
+            bad = failures.map { BadImage(entries[$0.index], $0.error) }
+            let places = Set(failures.map(\.index))
+            good = entries.indices.filter { !places.contains($0) }
+            target.keep(good)
+            filled = good.count * size
+        }
+        labels = good.map { entries[$0].label }
+        skipped = bad
+        let left = Set(labels)
+        if let lost = entries.first(where: { !left.contains($0.label) }) {
+            throw FileError(
+                source.location,
+                "all images of the class \(classNames[lost.label]) are bad: \(lost.name) "
+                    + (bad.first { $0.name == lost.name }?.reason ?? ""), remedy: "repair them or remove the class")
+        }
+    }
+
+    /// The error with what can be done about it, if it does not say so itself.
+    private static func advised(_ error: any Error) -> any Error {
+        guard var advised = error as? FileError, advised.remedy.isEmpty else { return error }
+        advised.remedy = "repair or remove it, or leave out such images (--skip-bad-images)"
+        return advised
+    }
+
+    private static func checkMemory(for source: any ImageSource, side: Int) throws {
+        let count = source.entries.count
+        let needed = 3 * Double(side) * Double(side) * Double(count)
         let memory = Double(ProcessInfo.processInfo.physicalMemory)
-        guard needed <= Self.memoryShare * memory else {
+        guard needed <= memoryShare * memory else {
             let sizes = String(format: "%.1f GB; this machine has %.1f GB", needed / 1e9, memory / 1e9)
             throw FileError(
-                source.location, "\(labels.count) pictures of \(side)x\(side) pixels take \(sizes)",
+                source.location, "\(count) pictures of \(side)x\(side) pixels take \(sizes)",
                 remedy: "use fewer or smaller pictures")
-        }
-        bytes = try [UInt8](unsafeUninitializedCapacity: labels.count * size) { target, filled in
-            try Self.decode(source, side: side, into: Target(pictures: target, size: size))
-            filled = target.count
         }
     }
 
@@ -62,38 +93,46 @@ extension PixelDataset {
         func picture(_ index: Int) -> UnsafeMutableBufferPointer<UInt8> {
             UnsafeMutableBufferPointer(rebasing: pictures[index * size..<(index + 1) * size])
         }
-    }
 
-    /// Decodes on all cores. After a failure only pictures before it are tried, so that the first bad one is named however
-    /// the threads run.
-    private static func decode(_ source: any ImageSource, side: Int, into target: Target) throws {
-        let count = source.entries.count
-        let chunk = 64
-        let failure = Mutex<(index: Int, error: any Error)?>(nil)
-        DispatchQueue.concurrentPerform(iterations: (count + chunk - 1) / chunk) { part in
-            for index in part * chunk..<min((part + 1) * chunk, count) {
-                if failure.withLock({ $0.map { $0.index < index } ?? false }) { return }
-                do {
-                    try decode(source, index, side: side, into: target.picture(index))
-                } catch {
-                    failure.withLock { if index < $0?.index ?? .max { $0 = (index, error) } }
-                    return
-                }
+        /// Moves the pictures with these rising indices to the beginning.
+        func keep(_ indices: [Int]) {
+            for (place, index) in indices.enumerated() where place != index {
+                _ = picture(place).update(fromContentsOf: picture(index))
             }
         }
-        if let error = failure.withLock({ $0?.error }) { throw error }
+    }
+
+    /// Decodes on all cores, and gives what failed, in order. Unless bad pictures are skipped, after a failure only those
+    /// before it are tried, so that the first bad one is found however the threads run.
+    private static func decode(
+        _ source: any ImageSource, side: Int, into target: Target, skippingBad: Bool
+    ) -> [(index: Int, error: any Error)] {
+        let failures = FailureList()
+        concurrently(source.entries.count) { index in
+            if !skippingBad, failures.hasFailure(before: index) { return false }
+            do {
+                try decode(source, index, side: side, into: target.picture(index))
+            } catch {
+                failures.add(index, error)
+            }
+            return true
+        }
+        return failures.all
     }
 
     private static func decode(
         _ source: any ImageSource, _ index: Int, side: Int, into picture: UnsafeMutableBufferPointer<UInt8>
     ) throws {
         let name = source.fullName(index)
-        let image = try ImageFile.decode(source.read(index), name: name)
-        guard image.width == side, image.height == side else {
+        let bytes = try source.read(index)
+        // Before it is decoded: what is allocated does not depend on the file.
+        let (width, height) = try ImageFile.size(bytes, name: name)
+        guard width == side, height == side else {
             throw FileError(
-                name, "has \(image.width)x\(image.height) pixels where \(side)x\(side) are expected",
+                name, "has \(width)x\(height) pixels where \(side)x\(side) are expected",
                 remedy: "resize the pictures first (resizing comes with the latent pipeline)")
         }
+        let image = try ImageFile.decode(bytes, name: name)
         let plane = side * side
         image.pixels.withUnsafeBufferPointer { pixels in
             for place in 0..<plane {

@@ -11,5 +11,11 @@ struct InspectCommand: ParsableCommand {
     @Argument(help: "A checkpoint, run, config.json, folder or zip of images, 'pictures', or .safetensors file.")
     var path: String
 
-    func run() throws { print(try Inspection.text(of: path == DataConfiguration.embedded ? path : absolute(path))) }
+    @Flag(help: "Decode every image of a data set, and list those that cannot be read.")
+    var checkImages = false
+
+    func run() throws {
+        if checkImages { return print(try Inspection.checkedImages(of: absolute(path))) }
+        print(try Inspection.text(of: path == DataConfiguration.embedded ? path : absolute(path)))
+    }
 }

@@ -9,6 +9,8 @@ import Transcend
 struct TrainingOptions: ParsableArguments {
     @Option(help: ArgumentHelp("Folder or zip of class folders, or 'pictures'.", valueName: "path"))
     var data: String?
+    @Flag(help: "Leave out images that cannot be read, and list them.")
+    var skipBadImages = false
     @Option(help: ArgumentHelp("Optimiser steps in all. (default: the preset's)", valueName: "n"))
     var steps: Int?
     @Option(help: ArgumentHelp("Images in a step. (default: 256)", valueName: "n"))
@@ -70,6 +72,7 @@ struct TrainingOptions: ParsableArguments {
             add("data.source", source, "--data")
             add("network.classes", .int(Int64(try TrainingData.classCount(of: source.string ?? ""))), "--data")
         }
+        if skipBadImages { add("data.skipBadImages", .bool(true), "--skip-bad-images") }
         if let model { all += try networkSettings(model) }
         add("network.inputSize", resolution.map(integer), "--resolution")
         add("steps", steps.map(integer), "--steps")

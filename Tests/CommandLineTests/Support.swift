@@ -26,9 +26,13 @@ func program(_ arguments: [String], in folder: String, environment: [String: Str
     return process
 }
 
-/// Runs the program to its end.
-func transcend(_ arguments: [String], in folder: String, environment: [String: String] = [:]) throws -> Ended {
+/// Runs the program to its end; `prepare` can change how it is started.
+func transcend(
+    _ arguments: [String], in folder: String, environment: [String: String] = [:],
+    prepare: (Process) throws -> Void = { _ in }
+) throws -> Ended {
     let process = try program(arguments, in: folder, environment: environment)
+    try prepare(process)
     try process.run()
     process.waitUntilExit()
     func text(_ name: String) throws -> String {

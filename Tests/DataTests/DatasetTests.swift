@@ -46,6 +46,48 @@ import Testing
         #expect(error?.remedy.contains("latent") == true)
     }
 
+    @Test func skippedPicturesLeaveTheOthersAsIfTheyHadNeverBeenThere() throws {
+        let (clean, dirty) = (try TemporaryFolder(), try TemporaryFolder())
+        for index in 100..<400 {
+            let picture = try png(value: UInt8(index % 256))
+            for folder in [clean, dirty] { try folder.add(["\(index % 2)/\(index).png": picture]) }
+        }
+        try dirty.add(["0/099.png": [], "0/150-.png": try png(side: 3), "1/999.png": [0xFF, 0xD8, 0xFF]])
+        let expected = try PixelDataset(source: openSource(path: clean.path), side: 2)
+        let dataset = try PixelDataset(source: openSource(path: dirty.path), side: 2, skippingBad: true)
+        #expect(dataset.count == 300 && expected.skipped.isEmpty)
+        for index in 0..<300 {
+            #expect(try copy(dataset, index) == copy(expected, index))
+            #expect(dataset.label(index) == expected.label(index))
+        }
+        #expect(dataset.skipped.map(\.name) == ["0/099.png", "0/150-.png", "1/999.png"])
+        #expect(dataset.skipped.prefix(2).map(\.reason) == ["is empty", "has 3x3 pixels where 2x2 are expected"])
+    }
+
+    @Test func aClassIsNotLostBySkipping() throws {
+        let folder = try TemporaryFolder()
+        try folder.add(["cat/1.png": try png(), "dog/1.png": [], "dog/2.png": []])
+        let error = #expect(throws: FileError.self) {
+            try PixelDataset(source: openSource(path: folder.path), side: 2, skippingBad: true)
+        }
+        #expect(error?.problem == "all images of the class dog are bad: dog/1.png is empty")
+    }
+
+    @Test func aCheckCountsSizesAndListsWhatCannotBeRead() throws {
+        let folder = try TemporaryFolder()
+        try folder.add([
+            "1.png": try png(side: 2), "2.png": try png(side: 3), "3.png": [], "4.png": try png(side: 3),
+            "5.png": [1, 2],
+        ])
+        let check = ImageCheck(try openSource(path: folder.path))
+        #expect(check.sizes.map { [$0.width, $0.height, $0.count] } == [[3, 3, 2], [2, 2, 1]])
+        #expect(
+            check.bad == [
+                BadImage(name: "3.png", reason: "is empty"),
+                BadImage(name: "5.png", reason: "is neither a JPEG nor a PNG file"),
+            ])
+    }
+
     @Test func tooManyPicturesForTheMemoryAreRefusedAtOnce() throws {
         struct Endless: ImageSource {
             var location: String { "endless" }

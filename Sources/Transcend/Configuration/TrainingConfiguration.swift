@@ -51,6 +51,8 @@ public struct DataConfiguration: Codable, Sendable, Equatable {
 
     /// A folder or zip of class folders, or "pictures" for the embedded data set.
     public var source = Self.embedded
+    /// Leaves out images that cannot be used and lists them, instead of stopping at the first.
+    public var skipBadImages = false
     /// Mirrors each image with probability 1/2, drawn anew in every epoch.
     public var flips = false
 

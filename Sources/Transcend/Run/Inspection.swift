@@ -24,6 +24,21 @@ public enum Inspection {
         return try describe(openSource(path: path))
     }
 
+    /// A data set whose images are all decoded: how many have which size, and which of them cannot be read and why.
+    public static func checkedImages(of path: String) throws -> String {
+        let source = try openSource(path: path)
+        let check = ImageCheck(source)
+        var text = describe(source) + "\n"
+        if !check.sizes.isEmpty {
+            var table = Table(.text("size"), .number("images"))
+            for size in check.sizes.prefix(12) { table.append("\(size.width)x\(size.height)", "\(size.count)") }
+            if check.sizes.count > 12 { table.append("\(check.sizes.count - 12) other sizes", "") }
+            text += "\(table)\n"
+        }
+        text += "\(check.bad.count) of \(source.entries.count) images cannot be read"
+        return text + check.bad.map { "\n\($0.name): \($0.reason)" }.joined()
+    }
+
     private static func configuration(_ path: String) throws -> TrainingConfiguration {
         try ConfigurationTree.decode(TrainingConfiguration.self, from: JSONValue.read(path: path))
     }

@@ -41,6 +41,7 @@ public final class Trainer {
         } else if let path = configuration.initialWeights {
             try Self.load(Checkpoint(path), into: state, on: device)
         }
+        try run.store(skipped: dataset.skipped, isContinued: state.step > 0)
         try run.store(configuration)
         try MetricsLog.cutBack(path: run.metricsPath, toStep: state.step - 1)
         metrics = try MetricsLog(path: run.metricsPath)
@@ -78,6 +79,7 @@ public final class Trainer {
         guard state.step < configuration.steps else { return }
         let loader = makeLoader()
         defer { loader.stop() }
+        if let note = run.note(on: dataset.skipped, of: dataset.count) { progress.note(note) }
         var meter = RateMeter()
         let start = ProgressLine.monotonicSeconds()
 

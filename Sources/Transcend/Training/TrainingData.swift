@@ -5,20 +5,23 @@ import Models
 
 /// Opens the data that a configuration names.
 public enum TrainingData {
-    /// A folder or zip of images, or the embedded pictures; read whole, so that a bad file stops a run before it starts.
-    /// Throws too if the images do not fit the network.
+    /// A folder or zip of images, or the embedded pictures; read whole, so that a bad file stops a run before it starts,
+    /// or which are skipped is settled. Throws too if the images do not fit the network.
     public static func open(_ c: TrainingConfiguration) throws -> any Dataset {
         if c.data.source.isEmpty { throw ConfigurationError("--data: give a folder or zip of images to train on") }
         let dataset: any Dataset =
             c.data.source == DataConfiguration.embedded
-            ? try pictures(c) : try PixelDataset(source: openSource(path: c.data.source), side: c.network.inputSize)
+            ? try pictures(c)
+            : try PixelDataset(
+                source: openSource(path: c.data.source), side: c.network.inputSize, skippingBad: c.data.skipBadImages)
         try check(dataset, fits: c.network)
         return dataset
     }
 
     /// Whether two configurations train on the same images.
     static func isSame(_ a: TrainingConfiguration, _ b: TrainingConfiguration) -> Bool {
-        a.data.source == b.data.source && a.network.inputSize == b.network.inputSize && a.seed == b.seed
+        a.data.source == b.data.source && a.data.skipBadImages == b.data.skipBadImages
+            && a.network.inputSize == b.network.inputSize && a.seed == b.seed
     }
 
     private static func pictures(_ c: TrainingConfiguration) throws -> Pictures {
