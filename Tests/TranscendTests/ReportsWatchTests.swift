@@ -144,7 +144,9 @@ private func append(_ text: String, to path: String) throws {
     @Test func aFolderThatIsNoRunIsNamed() throws {
         let folder = try TemporaryFolder()
         let error = #expect(throws: (any Error).self) { try RunWatch(path: folder.path) }
-        #expect("\(error!)" == "\(folder.path): is not a run; give the folder of a run or of a pipeline (its --out)")
+        #expect(
+            error.map { "\($0)" }
+                == "\(folder.path): is not a run; give the folder of a run or of a pipeline (its --out)")
     }
 
     @Test func theLockTellsWhetherAProcessIsAtIt() throws {
