@@ -55,11 +55,13 @@ extension TrainingTests {
                         tinyConfiguration("align", [Setting("accumulation", .int(Int64(parts)))]),
                         in: folder + "/\(parts)")
                 }
-                let losses = try [1, 2, 4].map {
-                    try MetricsLog.read(path: folder + "/\($0)/metrics.jsonl").map { $0.values["denoisingLoss"]! }
-                }
-                for other in losses[1...] {
-                    for (a, b) in zip(losses[0], other) { #expect(abs(a - b) <= 1e-5) }
+                let rows = try [1, 2, 4].map { try MetricsLog.read(path: folder + "/\($0)/metrics.jsonl") }
+                for other in rows[1...] {
+                    for (a, b) in zip(rows[0], other) {
+                        for value in ["denoisingLoss", "gradientNorm"] {
+                            #expect(abs(a.values[value]! - b.values[value]!) <= 1e-5, "\(value) of step \(a.step)")
+                        }
+                    }
                 }
             }
         }
