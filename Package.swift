@@ -28,7 +28,8 @@ let package = Package(
         .library(name: "Transcend", targets: ["Transcend", "Diffusion", "Models", "Data", "Torch", "Formats"]),
     ],
     dependencies: [
-        .package(url: "https://github.com/apple/swift-argument-parser", exact: "1.8.2")
+        .package(url: "https://github.com/apple/swift-argument-parser", exact: "1.8.2"),
+        .package(url: "https://github.com/jpsim/Yams", exact: "6.2.2"),
     ],
     targets: [
         // Each target imports only those above it (ARCHITECTURE.md).
@@ -40,7 +41,9 @@ let package = Package(
         .target(name: "Data", dependencies: ["Formats", "Torch", "CImage"]),
         .target(name: "Models", dependencies: ["Torch"]),
         .target(name: "Diffusion", dependencies: ["Models", "Torch"]),
-        .target(name: "Transcend", dependencies: ["Diffusion", "Models", "Data", "Torch", "Formats"]),
+        .target(
+            name: "Transcend",
+            dependencies: ["Diffusion", "Models", "Data", "Torch", "Formats", .product(name: "Yams", package: "Yams")]),
         .executableTarget(
             name: "TranscendCLI",
             dependencies: ["Transcend", .product(name: "ArgumentParser", package: "swift-argument-parser")]),

@@ -6,6 +6,10 @@ import Torch
 /// loss = denoising + weight * mean((head(f_k(x_t)) - target)^2) over t in a window (arXiv 2601.07773).
 public struct AlignLatent: Method {
     public static let name = "align"
+    public static let settings =
+        AlignmentSettings.settings.map { $0.below("alignment") } + [
+            SettingDescription("target", .name(of: Target.self), "What the head of stage 1 predicts.")
+        ]
 
     /// What the head predicts.
     public enum Target: String, Codable, Sendable, CaseIterable {

@@ -14,6 +14,22 @@ public struct AlignmentSettings: Codable, Sendable, Equatable {
     /// Width of the head's hidden layers.
     public var headWidth: Int
 
+    /// What the settings mean.
+    static let settings: [SettingDescription] = [
+        SettingDescription(
+            "studentDepth", .whole(1...Int.max), unit: "blocks", "Block that is aligned, counted from 1."),
+        SettingDescription("weight", .number(NumberRange(0...)), "Weight of the term beside the denoising loss."),
+        SettingDescription("window", .interval, unit: "t", "Times at which alignment counts."),
+        SettingDescription(
+            "semantics", .name(of: TimeWindow.Semantics.self),
+            "Samples outside the window contribute nothing (the paper), or all are scaled by the share inside."),
+        SettingDescription(
+            "stopStep", .optional(.whole(0...Int.max)), unit: "steps",
+            "Step from which the term is left out; null: never."),
+        SettingDescription(
+            "headWidth", .whole(1...1 << 20), "Width of the head: 2048, below SiT-S 4 D by default."),
+    ]
+
     /// 2048 wide heads as published for sizes S and above, 4 D for smaller networks.
     public init(studentDepth: Int, semantics: TimeWindow.Semantics, for network: SiTConfiguration) {
         self.studentDepth = studentDepth
@@ -27,17 +43,11 @@ public struct AlignmentSettings: Codable, Sendable, Equatable {
     /// The share of samples, or of the work for them, that a step of training computes.
     var computedShare: Double { semantics == .perSample ? window.high - window.low : 1 }
 
-    /// What is impossible about the settings, in one sentence; nil if nothing is.
+    /// What is impossible about the settings with this network, in one sentence; nil if nothing is.
     func problem(for network: SiTConfiguration) -> String? {
         if studentDepth < 1 || studentDepth > network.depth {
             return blockProblem("student depth", studentDepth, of: network)
         }
-        if !(window.low >= 0 && window.high <= 1 && window.low <= window.high) {
-            return "the window [\(window.low), \(window.high)] must satisfy 0 <= low <= high <= 1"
-        }
-        if !(weight >= 0 && weight.isFinite) { return "the weight \(weight) of the alignment must be 0 or more" }
-        if headWidth < 1 || headWidth > 1 << 20 { return "the head's width \(headWidth) must be 1 to \(1 << 20)" }
-        if let stopStep, stopStep < 0 { return "the stop step \(stopStep) must be 0 or more" }
         return nil
     }
 }

@@ -2,6 +2,9 @@ import Torch
 
 /// Classifier-free guidance v_u + s (v_c - v_u) where low <= t <= high; outside it the conditional network alone.
 public struct Guidance: Codable, Sendable, Equatable {
+    /// The scales that make sense.
+    public static let scaleRange = NumberRange(1...)
+
     /// s; 1 switches guidance off.
     public var scale = 1.0
     public var low = 0.0

@@ -17,11 +17,14 @@ public enum Reading: String, Codable, Sendable, CaseIterable {
 public protocol Method: Codable, Sendable, Equatable {
     /// What `--stage` calls it.
     static var name: String { get }
+    /// Every setting of the method, by its key below `method.`.
+    static var settings: [SettingDescription] { get }
     /// The weights of the trained network whose features the objective follows; nil if it needs none.
     var followedWeights: NetworkWeights? { get }
     /// The settings where nothing else is said.
     init(defaultsFor network: SiTConfiguration, reading: Reading)
-    /// What is impossible about the settings, in one sentence; nil if nothing is.
+    /// What is impossible about the settings together and with the network, in one sentence; nil if nothing is. Each by
+    /// itself is as `settings` allows.
     func problem(for network: SiTConfiguration) -> String?
     /// Builds the objective, its head not yet initialised. `teacher` is there where weights of one are asked for.
     func objective(for network: SiTConfiguration, teacher: SiT?, on device: Device) -> any Objective

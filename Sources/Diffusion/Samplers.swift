@@ -12,6 +12,8 @@ public struct Sampler: Codable, Sendable, Equatable {
         case sde
     }
 
+    /// The steps that a solver may make.
+    public static let stepRange = 1...100_000
     /// Where the noisy steps of the SDE end.
     static let lastNoisyTime = 0.04
 
@@ -27,8 +29,10 @@ public struct Sampler: Codable, Sendable, Equatable {
 
     /// What is impossible about the settings, in one sentence; nil if nothing is.
     public var problem: String? {
-        if !(1...100_000).contains(steps) { return "the solver's steps must be 1 to 100000, not \(steps)" }
-        if !(guidance.scale >= 1 && guidance.scale.isFinite) {
+        if !Self.stepRange.contains(steps) {
+            return "the solver's steps must be 1 to \(Self.stepRange.upperBound), not \(steps)"
+        }
+        if !Guidance.scaleRange.contains(guidance.scale) {
             return "the scale of guidance must be 1 (off) or more, not \(guidance.scale)"
         }
         if !(0 <= guidance.low && guidance.low <= guidance.high && guidance.high <= 1) {

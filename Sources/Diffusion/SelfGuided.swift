@@ -8,6 +8,15 @@ import Torch
 /// step (arXiv 2601.07773). The teacher sees the same x_t and t, the true label and the null label.
 public struct SelfGuided: Method {
     public static let name = "selfguided"
+    public static let settings =
+        AlignmentSettings.settings.map { $0.below("alignment") } + [
+            SettingDescription(
+                "teacherDepth", .whole(1...Int.max), unit: "blocks", "Block of the teacher, counted from 1."),
+            SettingDescription("guidanceScale", .number(.any), "Amplification w of the features."),
+            SettingDescription(
+                "teacherWeights", .name(of: NetworkWeights.self),
+                "Weights of the teacher: as the optimiser left them, or averaged."),
+        ]
 
     public var alignment: AlignmentSettings
     /// The teacher's block that is followed, counted from 1.
@@ -34,7 +43,6 @@ public struct SelfGuided: Method {
         if teacherDepth < 1 || teacherDepth > network.depth {
             return blockProblem("teacher depth", teacherDepth, of: network)
         }
-        if !guidanceScale.isFinite { return "the guidance scale \(guidanceScale) must be a number" }
         return alignment.problem(for: network)
     }
 

@@ -18,6 +18,11 @@ public struct SiTConfiguration: Codable, Sendable, Equatable {
     /// Width of a block's MLP over D.
     public var mlpRatio = 4.0
 
+    /// What every size may be.
+    public static let sizeRange = 1...1 << 20
+    /// Above 0 and up to this the MLP's width may be.
+    public static let largestMLPRatio = 64.0
+
     public init() {}
 
     /// G^2 with G = R / P.
@@ -50,8 +55,8 @@ public struct SiTConfiguration: Codable, Sendable, Equatable {
             ("input size", inputSize), ("patch size", patchSize), ("channels", channels), ("hidden size", hidden),
             ("depth", depth), ("heads", heads), ("classes", classes),
         ]
-        if let (name, value) = all.first(where: { $0.1 < 1 || $0.1 > 1 << 20 }) {
-            return "the network's \(name) is \(value); give a number from 1 to \(1 << 20)"
+        if let (name, value) = all.first(where: { !Self.sizeRange.contains($0.1) }) {
+            return "the network's \(name) is \(value); give a number from 1 to \(Self.sizeRange.upperBound)"
         }
         if inputSize % patchSize != 0 {
             return "patches of \(patchSize) do not divide inputs of \(inputSize); choose a divisor"
@@ -66,7 +71,7 @@ public struct SiTConfiguration: Codable, Sendable, Equatable {
         if hidden % 4 != 0 {
             return "the hidden size \(hidden) is no multiple of 4, which the position table needs"
         }
-        if !(mlpRatio > 0 && mlpRatio <= 64) {
+        if !(mlpRatio > 0 && mlpRatio <= Self.largestMLPRatio) {
             return "the MLP ratio is \(mlpRatio); give a number above 0 and up to 64, 4 as a rule"
         }
         if mlpWidth < 1 {

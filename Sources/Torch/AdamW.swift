@@ -20,15 +20,6 @@ public struct AdamWSettings: Codable, Sendable, Equatable {
     public var weightDecay = 0.0
 
     public init() {}
-
-    /// What is impossible about the numbers, in one sentence; nil if nothing is.
-    public var problem: String? {
-        if ![beta1, beta2].allSatisfy({ 0 <= $0 && $0 < 1 }) { return "AdamW's betas must be 0 or more and below 1" }
-        if !(epsilon > 0 && weightDecay >= 0 && weightDecay.isFinite) {
-            return "AdamW's epsilon must be above 0 and its weight decay 0 or more"
-        }
-        return nil
-    }
 }
 
 /// AdamW (Loshchilov and Hutter 2019) over a list of parameters, in libtorch's fused form; decay on every one of them.

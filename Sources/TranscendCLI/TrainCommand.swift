@@ -9,7 +9,7 @@ struct TrainCommand: ParsableCommand {
         usage: "transcend train --stage <stage> --out <folder> [--preset <name>] [<options>]")
 
     @Option(help: "plain, align (stage 1) or selfguided (stage 2).")
-    var stage: String
+    var stage: String?
     @OptionGroup var options: RunOptions
     @OptionGroup var training: TrainingOptions
 
@@ -56,7 +56,9 @@ struct PipelineCommand: ParsableCommand {
     /// The settings that the flags of one stage make.
     private static func settings(_ arguments: [String], of stage: String) throws -> [Setting] {
         do {
-            return try TrainingOptions.parse(arguments).settings()
+            return try TrainingOptions.parse(arguments).settings().map { setting in
+                Setting(setting.key, setting.value, origin: "--\(stage).\(setting.origin.dropFirst(2))")
+            }
         } catch let error as ConfigurationError {
             throw error
         } catch {

@@ -7,55 +7,55 @@ import Transcend
 
 /// The settings of a training stage that have flags of their own; `--set` reaches all others.
 struct TrainingOptions: ParsableArguments {
-    @Option(help: ArgumentHelp("Folder or zip of class folders, or 'pictures'.", valueName: "path"))
+    @Option(help: .setting("data.source", "path"))
     var data: String?
     @Flag(help: "Leave out images that cannot be read, and list them.")
     var skipBadImages = false
-    @Option(help: ArgumentHelp("Optimiser steps in all. (default: the preset's)", valueName: "n"))
+    @Option(help: .setting("steps", "n"))
     var steps: Int?
-    @Option(help: ArgumentHelp("Images in a step. (default: 256)", valueName: "n"))
+    @Option(help: .setting("batch", "n"))
     var batch: Int?
-    @Option(help: ArgumentHelp("Micro-batches that a batch is split into. (default: 1)", valueName: "n"))
+    @Option(help: .setting("accumulation", "n"))
     var accumulation: Int?
-    @Option(help: ArgumentHelp("Learning rate of AdamW. (default: 1e-4)", valueName: "rate"))
+    @Option(help: .setting("schedule.learningRate", "rate"))
     var learningRate: Double?
-    @Option(help: ArgumentHelp("Decay of the averaged weights. (default: 0.9999)", valueName: "decay"))
+    @Option(help: .setting("optimizer.emaDecay", "decay"))
     var ema: Double?
-    @Option(help: ArgumentHelp("Seed of every random number. (default: 0)", valueName: "n"))
+    @Option(help: .setting("seed", "n"))
     var seed: UInt64?
-    @Option(help: ArgumentHelp("Of products: f32 or bf16. (default: f32)", valueName: "type"))
+    @Option(help: .setting("precision", "type"))
     var precision: String?
-    @Option(help: ArgumentHelp("auto, cpu, cuda or cuda:N. (default: auto)", valueName: "name"))
+    @Option(help: .setting("device", "name"))
     var device: String?
-    @Option(help: ArgumentHelp("Steps between checkpoints. (default: 5000)", valueName: "n"))
+    @Option(help: .setting("output.checkpointEvery", "n"))
     var checkpointEvery: Int?
-    @Option(help: ArgumentHelp("Steps between sample grids, 0: none. (default: 5000)", valueName: "n"))
+    @Option(help: .setting("output.sampleEvery", "n"))
     var sampleEvery: Int?
-    @Option(help: ArgumentHelp("Non-finite steps in a row to skip. (default: 0)", valueName: "n"))
+    @Option(help: .setting("optimizer.skipNonfinite", "n"))
     var skipNonfinite: Int?
     @Option(help: ArgumentHelp("Network of a published size, such as SiT-B/2.", valueName: "name"))
     var model: String?
-    @Option(help: ArgumentHelp("Side of the images in pixels.", valueName: "n"))
+    @Option(help: .setting("network.inputSize", "n"))
     var resolution: Int?
-    @Option(help: ArgumentHelp("Block that is aligned, counted from 1.", valueName: "n"))
+    @Option(help: .setting("method.alignment.studentDepth", "n"))
     var studentDepth: Int?
-    @Option(help: ArgumentHelp("Block of the teacher, counted from 1.", valueName: "n"))
+    @Option(help: .setting("method.teacherDepth", "n"))
     var teacherDepth: Int?
-    @Option(help: ArgumentHelp("Amplification w of the features. (default: 30)", valueName: "w"))
+    @Option(help: .setting("method.guidanceScale", "w"))
     var guidanceScale: Double?
     @Option(
         parsing: .upToNextOption,
-        help: ArgumentHelp("Times at which alignment counts. (default: 0.4 0.7)", valueName: "low high"))
+        help: .setting("method.alignment.window", "low high"))
     var window: [Double] = []
-    @Option(help: ArgumentHelp("Stage 1 predicts latent or velocity.", valueName: "name"))
+    @Option(help: .setting("method.target", "name"))
     var target: String?
-    @Option(help: ArgumentHelp("Width of the head. (default: 2048, small networks 4 D)", valueName: "n"))
+    @Option(help: .setting("method.alignment.headWidth", "n"))
     var headWidth: Int?
-    @Option(help: ArgumentHelp("Checkpoint or run that selfguided follows.", valueName: "path"))
+    @Option(help: .setting("teacher", "path"))
     var teacher: String?
     @Option(
         name: .customLong("init"),
-        help: ArgumentHelp("Checkpoint or run whose weights to start from.", valueName: "path"))
+        help: .setting("initialWeights", "path"))
     var initialWeights: String?
     @Option(help: ArgumentHelp("Any other setting of config.json.", valueName: "key=value"))
     var set: [String] = []
@@ -68,9 +68,7 @@ struct TrainingOptions: ParsableArguments {
         }
         func path(_ path: String) throws -> JSONValue { .string(try absolute(path)) }
         if let data {
-            let source = data == DataConfiguration.embedded ? .string(data) : try path(data)
-            add("data.source", source, "--data")
-            add("network.classes", .int(Int64(try TrainingData.classCount(of: source.string ?? ""))), "--data")
+            add("data.source", data == DataConfiguration.embedded ? .string(data) : try path(data), "--data")
         }
         if skipBadImages { add("data.skipBadImages", .bool(true), "--skip-bad-images") }
         if let model { all += try networkSettings(model) }
@@ -119,24 +117,46 @@ struct TrainingOptions: ParsableArguments {
     }
 }
 
-/// What the commands that train have in common.
-struct RunOptions: ParsableArguments {
+extension ArgumentHelp {
+    /// What the table says of a setting.
+    static func setting(_ key: String, _ valueName: String) -> ArgumentHelp {
+        ArgumentHelp("\(SettingsReference.help(key))", valueName: valueName)
+    }
+}
+
+/// Where configurations start from.
+struct StartOptions: ParsableArguments {
     @Option(help: ArgumentHelp("Starting point: \(Preset.all.map(\.name).joined(separator: ", ")).", valueName: "name"))
     var preset: String?
+    @Option(help: ArgumentHelp("Of the method: paper, or published (its code). (default: paper)", valueName: "name"))
+    var reading: String?
+
+    /// The builder of configurations.
+    func builder(
+        file: ConfigurationFile? = nil, _ settings: [Setting] = [], stages: [String: [Setting]] = [:]
+    ) throws -> ConfigurationBuilder {
+        if let reading, Reading(rawValue: reading) == nil {
+            throw ConfigurationError("--reading \(reading): choose paper or published")
+        }
+        return ConfigurationBuilder(
+            preset: try preset.map { try Preset.named($0) }, reading: reading.flatMap(Reading.init), file: file,
+            settings: settings, stageSettings: stages)
+    }
+}
+
+/// What the commands that train have in common.
+struct RunOptions: ParsableArguments {
+    @OptionGroup var start: StartOptions
+    @Option(help: ArgumentHelp("Settings in YAML, or a run's config.json.", valueName: "file"))
+    var config: String?
     @Option(help: ArgumentHelp("Folder of the run; the same command continues it.", valueName: "path"))
     var out: String?
-    @Option(help: ArgumentHelp("Of the method: paper, or published (its code).", valueName: "name"))
-    var reading: String = "paper"
     @Flag(help: "Print configuration, parameters, FLOPs and memory, and stop.")
     var dryRun = false
 
     /// The builder of configurations, with the settings of single stages besides.
     func builder(_ settings: [Setting], stages: [String: [Setting]] = [:]) throws -> ConfigurationBuilder {
-        guard let reading = Reading(rawValue: reading) else {
-            throw ConfigurationError("--reading \(reading): choose paper or published")
-        }
-        return ConfigurationBuilder(
-            preset: try preset.map(Preset.named), reading: reading, settings: settings, stageSettings: stages)
+        try start.builder(file: config.map(ConfigurationFile.init), settings, stages: stages)
     }
 
     /// The run's folder.

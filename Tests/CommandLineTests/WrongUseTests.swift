@@ -6,23 +6,36 @@ import Testing
     /// Arguments, exit status, and what the one line must contain.
     @Test(arguments: [
         (["fly"], 2, "Unexpected argument 'fly'"),
-        (["train"], 2, "Missing expected argument '--stage <stage>'"),
+        (["train"], 2, "--stage: choose from plain, align, selfguided"),
         (["train", "--stage", "aling", "--out", "run"], 2, "did you mean align?"),
         (["train", "--stage", "plain"], 2, "--out: give the folder of the run"),
         (["train", "--stage", "plain", "--stepps", "3", "--out", "run"], 2, "Unknown option '--stepps'"),
         (["train", "--stage", "plain", "--steps", "few", "--out", "run"], 2, "'few' is invalid"),
         (
             ["train", "--stage", "plain", "--window", "0.4", "0.7", "--out", "run"], 2,
-            "no setting method.alignment.window"
+            "--window: there is no setting method.alignment.window in plain, but in align and selfguided"
         ),
         (["train", "--stage", "selfguided", "--preset", "demo", "--out", "run"], 2, "give its --teacher CHECKPOINT"),
         (["pipeline", "--preset", "dem", "--out", "run"], 2, "did you mean demo?"),
         (["pipeline", "--preset", "demo", "--reading", "mine", "--out", "run"], 2, "choose paper or published"),
         (["pipeline", "--preset", "demo", "--teacher-depth", "7", "--out", "run"], 2, "selfguided: teacher depth 7"),
-        (["pipeline", "--preset", "demo", "--align.window", "0.7", "0.4", "--out", "run"], 2, "align: the window"),
+        (
+            ["pipeline", "--preset", "demo", "--align.window", "0.7", "0.4", "--out", "run"], 2,
+            "--align.window: give two numbers"
+        ),
         (["pipeline", "--preset", "demo", "--align.stepps", "5", "--out", "run"], 2, "Unknown option '--stepps'"),
         (["pipeline", "--preset", "demo", "--batch", "30", "--accumulation", "4", "--out", "run"], 2, "not divisible"),
         (["pipeline", "--preset", "demo", "--data", "nothing", "--out", "run"], 1, "nothing"),
+        (["pipeline", "--config", "nothing.yaml", "--out", "run"], 1, "nothing.yaml: cannot be opened"),
+        (["pipeline", "--config", ".", "--out", "run"], 1, "is not a regular file"),
+        (
+            ["pipeline", "--preset", "demo", "--align.steps", "0", "--out", "run"], 2,
+            "--align.steps: give a whole number"
+        ),
+        (["inspect", "--config", "--stage", "aling"], 2, "did you mean align?"),
+        (["inspect", "--config", "nothing.yaml"], 1, "nothing.yaml: cannot be opened"),
+        (["inspect"], 2, "Missing expected argument '<path>'"),
+        (["inspect", "run", "--preset", "demo"], 2, "--preset explains settings: give --config too"),
         (["pipeline", "--preset", "demo", "--device", "cuda:7", "--out", "run"], 2, "the device cuda:7 is not there"),
         (["sample", "--checkpoint", "nothing", "--out", "a.png"], 1, "holds no checkpoint"),
         (
@@ -47,7 +60,7 @@ import Testing
         (["pipeline", "--preset", "demo", "--set", "method.name=plain", "--out", "run"], 2, "method.name"),
         (
             ["train", "--stage", "align", "--preset", "demo", "--batch", "9223372036854775807", "--dry-run"], 2,
-            "the batch"
+            "--batch: give a whole number, 1 to 1048576"
         ),
         (["train", "--stage", "align", "--preset", "demo", "--steps", "9223372036854775807", "--dry-run"], 2, "steps"),
         (["train", "--stage", "align", "--preset", "demo", "--set", "network.mlpRatio=0.001", "--dry-run"], 2, "MLP"),

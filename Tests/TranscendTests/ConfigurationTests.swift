@@ -62,9 +62,9 @@ import Transcend
 
     /// Settings that cannot be, and what is said about them.
     @Test(arguments: [
-        ("stps", "8", "stps: there is no setting stps here; did you mean steps?"),
-        ("steps", "\"many\"", "steps: a value of type Int is needed"),
-        ("steps", "0", "the number of steps 0 must be 1 to 4294967295"),
+        ("stps", "8", "stps: there is no such setting; did you mean steps?"),
+        ("steps", "\"many\"", "steps: give a whole number, 1 to 4294967295, not \"many\""),
+        ("steps", "0", "steps: give a whole number, 1 to 4294967295, not 0"),
         ("batch", "30", "the batch 30 is not divisible into 4 micro-batches; choose a divisor"),
         ("network.heads", "5", "5 heads do not divide the hidden size 384; choose a divisor"),
         ("network.patchSize", "3", "patches of 3 do not divide inputs of 32; choose a divisor"),
@@ -72,11 +72,13 @@ import Transcend
             "method.teacherDepth", "13",
             "teacher depth 13 is no block of a network of 12; choose 1 to 12"
         ),
-        ("method.alignment.window", "[0.7, 0.4]", "the window [0.7, 0.4] must satisfy 0 <= low <= high <= 1"),
-        ("method.alignment.window", "[0.7]", "method.alignment.window: a window is two numbers, [low, high]"),
+        (
+            "method.alignment.window", "[0.7, 0.4]",
+            "method.alignment.window: give two numbers [low, high], 0 <= low <= high <= 1, not [0.7, 0.4]"
+        ),
         ("device", "\"tpu\"", "the device tpu is unknown; choose auto, cpu, cuda or cuda:N"),
-        ("precision", "\"fp8\"", "precision: fp8 is not one of its values"),
-        ("optimizer.emaDecay", "1", "the decay 1.0 of the average must be 0 or more and below 1"),
+        ("precision", "\"fp8\"", "precision: give f32 or bf16, not \"fp8\""),
+        ("optimizer.emaDecay", "1", "optimizer.emaDecay: give a number, 0 or more and below 1, not 1"),
     ])
     func impossibleSettingsAreOneSentence(key: String, value: String, message: String) throws {
         let settings = try [Setting("accumulation", 4), Setting(key, .init(parsing: value))]

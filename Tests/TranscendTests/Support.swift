@@ -1,4 +1,5 @@
 import Data
+import Formats
 import Foundation
 import Testing
 import Transcend
@@ -43,4 +44,18 @@ func contents(of folder: String) throws -> [String: Data] {
         if let data = FileManager.default.contents(atPath: folder + "/" + path) { files[path] = data }
     }
     return files
+}
+
+/// Every setting of a configuration under its dotted key, as it is stored.
+func leaves(of configuration: TrainingConfiguration) throws -> [String: JSONValue] {
+    var all: [String: JSONValue] = [:]
+    func visit(_ value: JSONValue, _ key: String) {
+        guard let members = value.members else {
+            all[key] = value
+            return
+        }
+        for member in members { visit(member.value, key.isEmpty ? member.key : key + "." + member.key) }
+    }
+    visit(try JSONValue(parsing: String(decoding: JSONEncoder().encode(configuration), as: UTF8.self)), "")
+    return all
 }

@@ -2,90 +2,123 @@ import Diffusion
 import Formats
 import Models
 
-/// Builds the configuration of a stage: defaults, then the preset, then what the user says.
+/// Builds the configuration of a stage: defaults, then the preset, then a file, then what the user says.
 public struct ConfigurationBuilder: Sendable {
+    /// nil: that of the file, if it names one.
     public var preset: Preset?
-    public var reading: Reading
+    /// nil: that of the file, else the paper's.
+    public var reading: Reading?
+    public var file: ConfigurationFile?
     /// What the user says for every stage, and for single ones.
     public var settings: [Setting]
     public var stageSettings: [String: [Setting]]
 
     public init(
-        preset: Preset? = nil, reading: Reading = .paper, settings: [Setting] = [],
+        preset: Preset? = nil, reading: Reading? = nil, file: ConfigurationFile? = nil, settings: [Setting] = [],
         stageSettings: [String: [Setting]] = [:]
     ) {
-        self.preset = preset
-        self.reading = reading
+        self.preset = preset ?? file?.preset
+        self.reading = reading ?? file?.reading
+        self.file = file
         self.settings = settings
         self.stageSettings = stageSettings
     }
 
-    /// The configuration of one stage, complete and checked.
-    public func configuration(stage: String) throws -> TrainingConfiguration {
-        let configuration = try assembled(stage: stage, tolerating: [])
+    /// The configuration of one stage, complete and checked. nil: the stage that the file names.
+    public func configuration(stage: String?) throws -> TrainingConfiguration {
+        if let stage, let named = file?.stage, named.name != stage {
+            throw ConfigurationError("\(named.origin): it is \(named.name), and --stage says \(stage); leave one out")
+        }
+        guard let name = stage ?? file?.stage?.name else {
+            throw ConfigurationError("--stage: choose from \(Methods.all.map { $0.name }.joined(separator: ", "))")
+        }
+        let method = try Self.method(name)
+        if let foreign = settings.first(where: { isForeign($0, to: method) }) {
+            throw ConfigurationTree.unknown(foreign, of: [method])
+        }
+        let configuration = try assembled(method)
         try configuration.validate()
         return configuration
     }
 
     /// The configurations of a pipeline. A setting of a method that only one of the stages has is given to that one.
     public func pipeline(stages: [String]) throws -> [TrainingConfiguration] {
-        let methodSettings = settings.filter { $0.key.hasPrefix("method.") }
-        for setting in methodSettings {
-            let known = try stages.contains { ConfigurationTree.has(setting.key, in: try methodTree(stage: $0)) }
-            if !known { _ = try configuration(stage: stages[stages.count - 1]) }
+        let methods = try stages.map(Self.method)
+        if let named = file?.stage ?? file?.sections.first(where: { !stages.contains($0.name) }) {
+            throw ConfigurationError(
+                "\(named.origin): a pipeline has the stages \(stages.joined(separator: " and ")); name each above its "
+                    + "settings, or use `train`")
         }
-        let configurations = try stages.map { stage in
-            let tree = try methodTree(stage: stage)
-            let foreign = methodSettings.map(\.key).filter { !ConfigurationTree.has($0, in: tree) }
-            return try assembled(stage: stage, tolerating: Set(foreign))
+        if let lost = settings.first(where: { setting in methods.allSatisfy { isForeign(setting, to: $0) } }) {
+            throw ConfigurationTree.unknown(lost, of: methods)
         }
+        let configurations = try methods.map(assembled)
         for (stage, configuration) in zip(stages, configurations) { try configuration.validate(prefix: stage + ": ") }
         return configurations
     }
 
-    private func assembled(stage: String, tolerating foreign: Set<String>) throws -> TrainingConfiguration {
-        let all =
-            (preset?.settings(stage: stage) ?? []).filter { !isForeign($0, stage: stage) }
-            + settings.filter { !foreign.contains($0.key) } + (stageSettings[stage] ?? [])
-        var tree = try methodTree(stage: stage)
-        for setting in all { tree = try ConfigurationTree.setting(setting, in: tree) }
-        do {
-            let configuration = try ConfigurationTree.decode(TrainingConfiguration.self, from: tree)
-            guard configuration.method.name == stage else {
-                throw ConfigurationError("method.name: give --stage \(configuration.method.name) instead")
-            }
-            return configuration
-        } catch let error as ConfigurationError {
-            // Decoding names the key; the user knows it by the flag.
-            guard let said = all.last(where: { error.description.hasPrefix($0.key) && $0.origin != $0.key }) else {
-                throw error
-            }
-            throw ConfigurationError(said.origin + error.description.dropFirst(said.key.count))
-        }
+    /// The configuration of one stage where nothing is said but preset, reading and the shape of the network.
+    public func defaults(stage: String) throws -> TrainingConfiguration {
+        let method = try Self.method(stage)
+        return TrainingConfiguration(
+            defaultsOf: method, for: try network(method, layers(method)), reading: reading ?? .paper)
     }
 
-    /// A preset's settings of methods reach only the methods that have them.
-    private func isForeign(_ setting: Setting, stage: String) -> Bool {
-        guard setting.key.hasPrefix("method."), let tree = try? methodTree(stage: stage) else { return false }
-        return !ConfigurationTree.has(setting.key, in: tree)
+    private func assembled(_ method: any Method.Type) throws -> TrainingConfiguration {
+        var layers = layers(method)
+        if let classes = try Self.classes(of: layers.dropFirst()) { layers.append([classes]) }
+        let network = try network(method, layers)
+        let defaults = TrainingConfiguration(defaultsOf: method, for: network, reading: reading ?? .paper)
+        var tree = try ConfigurationTree.tree(of: defaults)
+        for setting in layers.joined() {
+            tree = try ConfigurationTree.setting(setting, in: tree, of: method)
+            if setting.key == "method.name", let name = setting.value.string, name != method.name {
+                throw ConfigurationError("\(setting.origin): method.name: give --stage \(name) instead")
+            }
+        }
+        return try ConfigurationTree.decode(TrainingConfiguration.self, from: tree)
     }
 
-    /// The defaults of everything, with those of the method for the network that preset and user describe.
-    private func methodTree(stage: String) throws -> JSONValue {
-        guard let type = Methods.named(stage) else {
-            let names = Methods.all.map { $0.name }
-            let nearest = nearestName(to: stage, among: names).map { "; did you mean \($0)?" } ?? ""
-            throw ConfigurationError(
-                "--stage \(stage): there is no such stage\(nearest); choose from \(names.joined(separator: ", "))")
+    /// What is said for a stage; the last word counts. The first layer is the preset.
+    private func layers(_ method: any Method.Type) -> [[Setting]] {
+        let shared = [preset?.settings(stage: method.name) ?? [], file?.settings ?? [], settings]
+        let own = [[], file?.stageSettings[method.name] ?? [], stageSettings[method.name] ?? []]
+        return zip(shared, own).map { $0.filter { !isForeign($0, to: method) } + $1 }
+    }
+
+    /// Whether a setting is one of other methods.
+    private func isForeign(_ setting: Setting, to method: any Method.Type) -> Bool {
+        setting.key.hasPrefix("method.") && SettingsTable.setting(setting.key, of: method) == nil
+    }
+
+    /// The network that the layers describe, by which the method chooses its defaults.
+    private func network(_ method: any Method.Type, _ layers: [[Setting]]) throws -> SiTConfiguration {
+        var tree = try ConfigurationTree.tree(of: TrainingConfiguration(defaultsOf: method, for: SiTConfiguration()))
+        for setting in layers.joined() where setting.key.hasPrefix("network.") {
+            tree = try ConfigurationTree.setting(setting, in: tree, of: method)
         }
-        let plain = MethodConfiguration(Plain(defaultsFor: SiTConfiguration(), reading: reading))
-        var tree = try ConfigurationTree.tree(of: TrainingConfiguration(method: plain))
-        let network = (preset?.settings(stage: stage) ?? []) + settings + (stageSettings[stage] ?? [])
-        for setting in network where setting.key.hasPrefix("network.") {
-            tree = try ConfigurationTree.setting(setting, in: tree)
+        return try ConfigurationTree.decode(TrainingConfiguration.self, from: tree).network
+    }
+
+    /// The number of classes of the data that the last layer names that names any, unless it or a later one says it.
+    private static func classes(of layers: ArraySlice<[Setting]>) throws -> Setting? {
+        for layer in layers.reversed() {
+            if layer.contains(where: { $0.key == "network.classes" }) { return nil }
+            if let source = layer.last(where: { $0.key == "data.source" }), let path = source.value.string,
+                !path.isEmpty
+            {
+                let count = try TrainingData.classCount(of: path)
+                return Setting("network.classes", .int(Int64(count)), origin: source.origin)
+            }
         }
-        var configuration = try ConfigurationTree.decode(TrainingConfiguration.self, from: tree)
-        configuration.method = MethodConfiguration(type.init(defaultsFor: configuration.network, reading: reading))
-        return try ConfigurationTree.tree(of: configuration)
+        return nil
+    }
+
+    private static func method(_ stage: String) throws -> any Method.Type {
+        if let method = Methods.named(stage) { return method }
+        let names = Methods.all.map { $0.name }
+        let nearest = nearestName(to: stage, among: names).map { "; did you mean \($0)?" } ?? ""
+        throw ConfigurationError(
+            "--stage \(stage): there is no such stage\(nearest); choose from \(names.joined(separator: ", "))")
     }
 }

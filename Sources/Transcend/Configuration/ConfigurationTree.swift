@@ -1,3 +1,4 @@
+import Diffusion
 import Formats
 import Foundation
 
@@ -29,7 +30,11 @@ enum ConfigurationTree {
     static func tree(of value: some Encodable) throws -> JSONValue {
         let encoder = JSONEncoder()
         encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes]
-        return try JSONValue(parsing: String(decoding: encoder.encode(value), as: UTF8.self))
+        do {
+            return try JSONValue(parsing: String(decoding: encoder.encode(value), as: UTF8.self))
+        } catch EncodingError.invalidValue(let value, let context) {
+            throw ConfigurationError("\(key(context.codingPath)): give a number, not \(value)")
+        }
     }
 
     static func decode<Value: Decodable>(_ type: Value.Type, from tree: JSONValue) throws -> Value {
@@ -40,27 +45,45 @@ enum ConfigurationTree {
         }
     }
 
-    /// The tree with one more setting. A key that is not there is an error that names the nearest one that is.
-    static func setting(_ setting: Setting, in tree: JSONValue) throws -> JSONValue {
-        try replace(setting.key.split(separator: ".").map(String.init)[...], in: tree, setting)
+    /// The tree with one more setting of a stage. Throws where there is no such key, with the nearest one, and where the
+    /// value is none of the allowed ones.
+    static func setting(_ setting: Setting, in tree: JSONValue, of method: any Method.Type) throws -> JSONValue {
+        guard let description = SettingsTable.setting(setting.key, of: method) else {
+            throw unknown(setting, of: [method])
+        }
+        let value = try description.checked(setting.value, origin: setting.origin)
+        return replacing(setting.key, by: value, in: tree)
     }
 
-    static func has(_ key: String, in tree: JSONValue) -> Bool { flattened(tree).contains { $0.key == key } }
+    /// The error about a key that none of the methods has.
+    static func unknown(_ setting: Setting, of methods: [any Method.Type]) -> ConfigurationError {
+        let keys = methods.flatMap(SettingsTable.settings).map(\.key)
+        let name = setting.origin.hasSuffix(setting.key) ? "such setting" : "setting \(setting.key)"
+        if keys.contains(where: { $0.hasPrefix(setting.key + ".") }) {
+            return ConfigurationError("\(setting.origin): this holds settings; give one of them")
+        }
+        let others = Methods.all.filter { SettingsTable.setting(setting.key, of: $0) != nil }.map { $0.name }
+        if !others.isEmpty {
+            let stages = methods.map { $0.name }.joined(separator: " or ")
+            return ConfigurationError(
+                "\(setting.origin): there is no \(name) in \(stages), but in " + others.joined(separator: " and "))
+        }
+        let nearest = nearestKey(to: setting.key, among: keys).map { "; did you mean \($0)?" } ?? ""
+        return ConfigurationError("\(setting.origin): there is no \(name)\(nearest)")
+    }
 
-    private static func replace(_ path: ArraySlice<String>, in tree: JSONValue, _ setting: Setting) throws -> JSONValue
-    {
-        guard let head = path.first else {
-            if tree.members == nil { return setting.value }
-            throw ConfigurationError("\(setting.origin): \(setting.key) holds settings; give one of them")
-        }
-        guard let members = tree.members, let index = members.firstIndex(where: { $0.key == head }) else {
-            let names = tree.members?.map(\.key) ?? []
-            let nearest = nearestName(to: head, among: names).map { "; did you mean \($0)?" } ?? ""
-            throw ConfigurationError("\(setting.origin): there is no setting \(setting.key) here\(nearest)")
-        }
-        var changed = members
-        changed[index].value = try replace(path.dropFirst(), in: members[index].value, setting)
-        return .object(changed)
+    /// The tree with another value at a key that it has.
+    static func replacing(_ key: String, by value: JSONValue, in tree: JSONValue) -> JSONValue {
+        replacing(key.split(separator: ".")[...], by: value, in: tree)
+    }
+
+    private static func replacing(_ path: ArraySlice<Substring>, by value: JSONValue, in tree: JSONValue) -> JSONValue {
+        guard let head = path.first else { return value }
+        return .object(
+            (tree.members ?? []).map { member in
+                guard member.key == head else { return member }
+                return .init(member.key, replacing(path.dropFirst(), by: value, in: member.value))
+            })
     }
 
     /// All leaves with their dotted keys, in order.
@@ -69,45 +92,19 @@ enum ConfigurationTree {
         return members.flatMap { flattened($0.value, prefix: prefix.isEmpty ? $0.key : prefix + "." + $0.key) }
     }
 
+    private static func key(_ path: [any CodingKey]) -> String {
+        path.map { $0.intValue.map { "[\($0)]" } ?? $0.stringValue }.joined(separator: ".")
+    }
+
     private static func sentence(_ error: DecodingError) -> String {
-        func key(_ path: [any CodingKey]) -> String {
-            path.map { $0.intValue.map { "[\($0)]" } ?? $0.stringValue }.joined(separator: ".")
-        }
         switch error {
         case .typeMismatch(let type, let context):
             return "\(key(context.codingPath)): a value of type \(type) is needed"
         case .valueNotFound(let type, let context):
             return "\(key(context.codingPath)): a value of type \(type) is needed"
         case .keyNotFound(let missing, let context): return "\(key(context.codingPath + [missing])): a value is needed"
-        case .dataCorrupted(let context):
-            // Foundation's sentence for an enumeration: "Cannot initialize Mode from invalid String value rk4".
-            let words = context.debugDescription.split(separator: " ")
-            let reason =
-                words.first == "Cannot" ? "\(words.last ?? "") is not one of its values" : context.debugDescription
-            return "\(key(context.codingPath)): \(reason)"
+        case .dataCorrupted(let context): return "\(key(context.codingPath)): \(context.debugDescription)"
         @unknown default: return "\(error)"
         }
     }
-}
-
-/// The name that a misspelled one most likely means: within a third of its length in edits; nil if none is that near.
-func nearestName(to word: String, among names: [String]) -> String? {
-    let best = names.map { ($0, editDistance(word.lowercased(), $0.lowercased())) }.min { $0.1 < $1.1 }
-    return best.flatMap { $0.1 <= max(2, word.count / 3) ? $0.0 : nil }
-}
-
-/// The least number of characters to insert, delete or replace (Levenshtein 1966).
-private func editDistance(_ a: String, _ b: String) -> Int {
-    let b = Array(b)
-    var row = Array(0...b.count)
-    for (i, x) in a.enumerated() {
-        var diagonal = row[0]
-        row[0] = i + 1
-        for (j, y) in b.enumerated() {
-            let next = min(row[j] + 1, row[j + 1] + 1, diagonal + (x == y ? 0 : 1))
-            diagonal = row[j + 1]
-            row[j + 1] = next
-        }
-    }
-    return row[b.count]
 }

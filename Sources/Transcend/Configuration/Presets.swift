@@ -8,12 +8,14 @@ public struct Preset: Sendable {
     var align: [Setting] = []
     var selfguided: [Setting] = []
 
-    public static func named(_ name: String) throws -> Preset {
+    /// The preset of that name. Throws a sentence that begins with `origin`: how the user said it.
+    public static func named(_ name: String, origin: String? = nil) throws -> Preset {
         if let preset = all.first(where: { $0.name == name }) { return preset }
         let names = all.map(\.name)
         let nearest = nearestName(to: name, among: names).map { "; did you mean \($0)?" } ?? ""
         throw ConfigurationError(
-            "--preset \(name): there is no such preset\(nearest); choose from \(names.joined(separator: ", "))")
+            "\(origin ?? "--preset \(name)"): there is no such preset\(nearest); choose from \(names.joined(separator: ", "))"
+        )
     }
 
     /// The settings of one stage, in the order in which they apply.

@@ -1,4 +1,5 @@
 import Diffusion
+import Formats
 import Foundation
 import Models
 import Torch
@@ -41,6 +42,40 @@ public struct TrainingConfiguration: Codable, Sendable, Equatable {
     /// Defaults around a method.
     public init(method: MethodConfiguration) {
         self.method = method
+    }
+
+    /// The defaults of a stage, those of its method for a network.
+    init(defaultsOf method: any Method.Type, for network: SiTConfiguration, reading: Reading = .paper) {
+        self.init(method: MethodConfiguration(method.init(defaultsFor: network, reading: reading)))
+    }
+
+    /// From what a run or checkpoint stored. A setting that it lacks, since it was written before there was such a one, has
+    /// its default; one that this program does not know is an error.
+    init(stored: JSONValue) throws {
+        guard let name = stored["method"]?["name"]?.string, let method = Methods.named(name) else {
+            throw ConfigurationError("method.name: it has no method that this program knows")
+        }
+        let leaves = ConfigurationTree.flattened(stored)
+        if let (key, _) = leaves.first(where: { SettingsTable.setting($0.key, of: method) == nil }) {
+            throw ConfigurationError("it holds the setting \(key), so it was written by a newer version")
+        }
+        func completed(_ defaults: TrainingConfiguration) throws -> TrainingConfiguration {
+            var tree = try ConfigurationTree.tree(of: defaults)
+            for (key, value) in leaves { tree = ConfigurationTree.replacing(key, by: value, in: tree) }
+            return try ConfigurationTree.decode(TrainingConfiguration.self, from: tree)
+        }
+        let network = try completed(TrainingConfiguration(defaultsOf: method, for: SiTConfiguration())).network
+        if let problem = network.problem { throw ConfigurationError(problem) }
+        self = try completed(TrainingConfiguration(defaultsOf: method, for: network))
+    }
+
+    /// From a run's `config.json`.
+    init(storedAt path: String) throws {
+        do {
+            try self.init(stored: JSONValue.read(path: path))
+        } catch let error as ConfigurationError {
+            throw FileError(path, "cannot be understood (\(error))")
+        }
     }
 }
 

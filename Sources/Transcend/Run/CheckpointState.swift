@@ -54,7 +54,11 @@ extension Checkpoint {
                     path, "is damaged (its checksum is wrong)", remedy: Checkpoint.damageRemedy)
             }
             do {
-                let state = try ConfigurationTree.decode(State.self, from: rest)
+                // Settings that did not exist when the checkpoint was written take their defaults.
+                let configuration = try TrainingConfiguration(stored: rest["configuration"] ?? .null)
+                let completed = ConfigurationTree.replacing(
+                    "configuration", by: try ConfigurationTree.tree(of: configuration), in: rest)
+                let state = try ConfigurationTree.decode(State.self, from: completed)
                 if let problem = state.problem { throw ConfigurationError(problem) }
                 return state
             } catch {

@@ -13,10 +13,10 @@ public enum Inspection {
             throw FileError(path, "does not exist", remedy: "give a checkpoint, a run, images or a .safetensors file")
         }
         if path.hasSuffix(".safetensors") { return try describe(SafetensorsFile(path: path)) }
-        if path.hasSuffix(".json") { return try configuration(path).text }
+        if path.hasSuffix(".json") { return try TrainingConfiguration(storedAt: path).text }
         let names = (try? FileManager.default.contentsOfDirectory(atPath: path)) ?? []
         if names.contains("config.json"), RunDirectory.newestCheckpoint(in: path) == nil {
-            return "no checkpoint yet\n" + (try configuration(path + "/config.json").text)
+            return "no checkpoint yet\n" + (try TrainingConfiguration(storedAt: path + "/config.json").text)
         }
         if !Set(names).isDisjoint(with: ["state.json", "config.json"] + Pipeline.stages) {
             return describe(try Checkpoint(path))
@@ -37,10 +37,6 @@ public enum Inspection {
         }
         text += "\(check.bad.count) of \(source.entries.count) images cannot be read"
         return text + check.bad.map { "\n\($0.name): \($0.reason)" }.joined()
-    }
-
-    private static func configuration(_ path: String) throws -> TrainingConfiguration {
-        try ConfigurationTree.decode(TrainingConfiguration.self, from: JSONValue.read(path: path))
     }
 
     private static func describe(_ checkpoint: Checkpoint) -> String {

@@ -64,7 +64,8 @@ public final class RunDirectory: Sendable {
     static func check(_ configuration: TrainingConfiguration, continues path: String) throws {
         let stored = path + "/config.json"
         guard FileManager.default.fileExists(atPath: stored) else { return }
-        let before = ConfigurationTree.flattened(try JSONValue.read(path: stored))
+        let past = try ConfigurationTree.tree(of: TrainingConfiguration(storedAt: stored))
+        let before = ConfigurationTree.flattened(past)
         let new = ConfigurationTree.flattened(try ConfigurationTree.tree(of: configuration))
         for (key, value) in new where !isChangeable(key) {
             guard let old = before.first(where: { $0.key == key })?.value, old != value else { continue }

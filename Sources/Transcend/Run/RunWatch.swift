@@ -99,7 +99,7 @@ public struct RunWatch {
         let checkpoint = RunDirectory.checkpointSteps(in: folder).last
         // A row tells of the step that it was measured in, a checkpoint of the steps that are done.
         snapshot.step = max(checkpoint ?? 0, snapshot.rows.last.map { $0.step + 1 } ?? 0)
-        snapshot.checkpoint = checkpoint.flatMap { relative(folder + "/checkpoints/" + RunDirectory.stepName($0)) }
+        snapshot.checkpoint = checkpoint.flatMap { relative(folder + "/checkpoints/" + CheckpointName.of(step: $0)) }
         let grids = (try? FileManager.default.contentsOfDirectory(atPath: folder + "/samples")) ?? []
         snapshot.samples = grids.filter { $0.hasPrefix("step-") && $0.hasSuffix(".png") }.max().flatMap {
             relative(folder + "/samples/" + $0)

@@ -33,7 +33,8 @@ public final class Trainer {
         progress = ProgressLine(
             stage: configuration.method.name, total: configuration.steps, imagesPerStep: configuration.batch)
         curves = CurveWriter(
-            path: run.curvesPath, metrics: run.metricsPath, title: configuration.method.name, steps: configuration.steps)
+            path: run.curvesPath, metrics: run.metricsPath, title: configuration.method.name, steps: configuration.steps
+        )
         if let newest = try RunDirectory.newestCheckpoint(in: run.path).map(Checkpoint.init) {
             try Self.checkContinuity(of: newest, configuration, dataset)
             try newest.restore(state)

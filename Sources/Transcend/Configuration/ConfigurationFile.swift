@@ -1,0 +1,120 @@
+import Diffusion
+import Formats
+import Foundation
+
+/// Settings from a YAML or JSON file: for all stages, and under the name of a stage for that one alone.
+///
+///     preset: cifar10
+///     schedule: {learningRate: 1e-3}
+///     selfguided:
+///       steps: 9000
+///
+/// The `config.json` of a run is one too. `preset` and `reading` count where the command line does not name them. Relative
+/// paths are relative to the file's folder, as those in a run's `config.json` are.
+public struct ConfigurationFile: Sendable {
+    /// A stage that the file names, and where.
+    public struct Stage: Sendable {
+        public let name: String
+        let origin: String
+    }
+
+    public private(set) var preset: Preset?
+    public private(set) var reading: Reading?
+    /// That of `method.name`: whose configuration the whole file is.
+    public private(set) var stage: Stage?
+    /// Those with settings of their own.
+    private(set) var sections: [Stage] = []
+    private(set) var settings: [Setting] = []
+    private(set) var stageSettings: [String: [Setting]] = [:]
+
+    /// Throws where the file cannot be read, is not YAML, or holds a key or value that no stage of it knows.
+    public init(path: String) throws {
+        let document = try YAMLDocument(path: path)
+        let folder = URL(fileURLWithPath: path).deletingLastPathComponent()
+        for leaf in document.leaves {
+            let origin = "\(path):\(leaf.line):\(leaf.column): \(leaf.key)"
+            let parts = leaf.key.split(separator: ".", maxSplits: 1, omittingEmptySubsequences: false).map(String.init)
+            if let method = Methods.named(parts[0]) {
+                if parts.count > 1 {
+                    try add(Setting(parts[1], leaf.value, origin: origin), to: method, in: folder)
+                } else if leaf.value != .null {
+                    throw ConfigurationError("\(origin): this holds the settings of a stage; give one of them")
+                }
+            } else if try !addStart(leaf.key, leaf.value, origin) {
+                try add(Setting(leaf.key, leaf.value, origin: origin), in: folder)
+            }
+        }
+        try refuseOthers()
+    }
+
+    /// Takes the keys that are no settings but choose where these start from.
+    private mutating func addStart(_ key: String, _ value: JSONValue, _ origin: String) throws -> Bool {
+        switch key {
+        case "preset":
+            let name = value.string ?? value.text()
+            preset = try Preset.named(name, origin: "\(origin) \(name)")
+        case "reading":
+            guard let known = value.string.flatMap(Reading.init) else {
+                throw ConfigurationError("\(origin): give paper or published, not \(value.text())")
+            }
+            reading = known
+        default: return false
+        }
+        return true
+    }
+
+    private mutating func add(_ setting: Setting, to method: any Method.Type, in folder: URL) throws {
+        guard let checked = try Self.checked(setting, by: [method], in: folder) else { return }
+        if !sections.contains(where: { $0.name == method.name }) {
+            sections.append(Stage(name: method.name, origin: setting.origin))
+        }
+        stageSettings[method.name, default: []].append(checked)
+    }
+
+    private mutating func add(_ setting: Setting, in folder: URL) throws {
+        guard let checked = try Self.checked(setting, by: Methods.all, in: folder) else { return }
+        if checked.key == "method.name" { stage = Stage(name: checked.value.string ?? "", origin: checked.origin) }
+        settings.append(checked)
+    }
+
+    /// The setting with its value as configurations store it; nil for a group without settings.
+    private static func checked(
+        _ setting: Setting, by methods: [any Method.Type], in folder: URL
+    ) throws -> Setting? {
+        let candidates = methods.compactMap { SettingsTable.setting(setting.key, of: $0) }
+        guard let last = candidates.last else {
+            let group = setting.key + "."
+            let isGroup = methods.contains { SettingsTable.settings(of: $0).contains { $0.key.hasPrefix(group) } }
+            if isGroup, setting.value == .null { return nil }
+            throw ConfigurationTree.unknown(setting, of: methods)
+        }
+        let fitting = candidates.first { (try? $0.checked(setting.value, origin: "")) != nil } ?? last
+        var value = try fitting.checked(setting.value, origin: setting.origin)
+        if let words = fitting.allowed.wordsBesidePaths, let path = value.string, !path.isEmpty, !words.contains(path) {
+            value = .string(URL(fileURLWithPath: path, relativeTo: folder).standardizedFileURL.path)
+        }
+        return Setting(setting.key, value, origin: setting.origin)
+    }
+
+    /// A file for one stage may not hold what only others know.
+    private func refuseOthers() throws {
+        guard let stage, let method = Methods.named(stage.name) else { return }
+        if let other = sections.first {
+            throw ConfigurationError("\(other.origin): this file is of \(stage.name) alone")
+        }
+        for setting in settings where SettingsTable.setting(setting.key, of: method) == nil {
+            throw ConfigurationTree.unknown(setting, of: [method])
+        }
+    }
+}
+
+extension AllowedValues {
+    /// Of a path: the words that are none; nil for other values.
+    fileprivate var wordsBesidePaths: [String]? {
+        switch self {
+        case .path(let words): words
+        case .optional(let values): values.wordsBesidePaths
+        default: nil
+        }
+    }
+}

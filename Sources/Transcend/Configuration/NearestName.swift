@@ -1,0 +1,33 @@
+/// The name that a misspelled one most likely means: within a third of its length in edits; nil if none is that near.
+func nearestName(to word: String, among names: [String]) -> String? {
+    guard word.count <= 100 else { return nil }
+    let best = names.map { ($0, editDistance(word.lowercased(), $0.lowercased())) }.min { $0.1 < $1.1 }
+    return best.flatMap { $0.1 <= max(2, word.count / 3) ? $0.0 : nil }
+}
+
+/// The same for dotted keys: also one with nearly this last part in another group.
+func nearestKey(to key: String, among keys: [String]) -> String? {
+    guard key.count <= 100 else { return nil }
+    func leaf(_ key: String) -> String { String(key.split(separator: ".").last ?? "") }
+    if let nearest = nearestName(to: key, among: keys), editDistance(key, nearest) <= 2 { return nearest }
+    if let nearest = nearestName(to: leaf(key), among: keys.map(leaf)) {
+        return nearestName(to: key, among: keys.filter { leaf($0) == nearest }) ?? keys.first { leaf($0) == nearest }
+    }
+    return nearestName(to: key, among: keys)
+}
+
+/// The least number of characters to insert, delete or replace (Levenshtein 1966).
+private func editDistance(_ a: String, _ b: String) -> Int {
+    let b = Array(b)
+    var row = Array(0...b.count)
+    for (i, x) in a.enumerated() {
+        var diagonal = row[0]
+        row[0] = i + 1
+        for (j, y) in b.enumerated() {
+            let next = min(row[j] + 1, row[j + 1] + 1, diagonal + (x == y ? 0 : 1))
+            diagonal = row[j + 1]
+            row[j + 1] = next
+        }
+    }
+    return row[b.count]
+}
