@@ -53,7 +53,11 @@ import Testing
             busy.executableURL = URL(fileURLWithPath: "/bin/sh")
             busy.arguments = ["-c", "while :; do :; done"]
             try busy.run()
-            defer { busy.terminate() }
+            defer {
+                // Not by SIGTERM, which it may have been started with blocked.
+                kill(busy.processIdentifier, SIGKILL)
+                busy.waitUntilExit()
+            }
             let flags = ["--steps", "12", "--checkpoint-every", "3", "--data", "../pictures.zip"]
             let places = try ["a", "b"].map { name in
                 try FileManager.default.createDirectory(atPath: folder + "/" + name, withIntermediateDirectories: true)
