@@ -23,10 +23,9 @@ public final class PyTorchFile: Sendable {
         var crc: UInt32?
     }
 
-    /// Whether a file begins like one of `torch.save`, old or new; false if it cannot be read.
-    public static func isOne(_ path: String) -> Bool {
-        guard let mapping = try? MappedFile(path: path) else { return false }
-        return mapping.withBytes { isZip($0) || PyTorchOldFormat.begins($0) }
+    /// Whether a file begins like one of `torch.save`, old or new; throws a `FileError` if it cannot be read.
+    public static func isOne(path: String) throws -> Bool {
+        try MappedFile(path: path).withBytes { isZip($0) || PyTorchOldFormat.begins($0) }
     }
 
     private static func isZip(_ bytes: UnsafeRawBufferPointer) -> Bool { bytes.starts(with: [0x50, 0x4B, 3, 4]) }

@@ -138,4 +138,14 @@ enum PyTorchPickle {
         "torch.uint16": .U16, "torch.uint32": .U32, "torch.uint64": .U64, "torch.float8_e5m2": .F8_E5M2,
         "torch.float8_e4m3fn": .F8_E4M3,
     ]
+
+    /// The class of storages of a type; nil for types that have none.
+    static func storageName(of type: ElementType) -> String? {
+        type == .U8 ? "ByteStorage" : storageTypes.first { $0.value == type }?.key
+    }
+
+    /// PyTorch's name of a type that has no storage of its own.
+    static func typeName(of type: ElementType) -> String {
+        String((types.first { $0.value == type }?.key ?? "").dropFirst("torch.".count))
+    }
 }

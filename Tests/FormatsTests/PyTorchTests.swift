@@ -142,3 +142,35 @@ private func tensor(
         }
     }
 }
+
+@Suite struct PyTorchWriterTests {
+    @Test func writtenFilesAreReadBackEqual() throws {
+        let source = try SafetensorsFile(path: fixture("pytorch.safetensors"))
+        let folder = try TemporaryFolder()
+        let layouts = source.names.compactMap { source.layout(of: $0) }
+        let value = PyTorchValue.named([
+            ("tensors", .named(source.names.enumerated().map { ($0.element, .tensor($0.offset)) })),
+            ("steps", .int(1 << 40)), ("rate", .double(1e-4)), ("nothing", .none),
+            ("pair", .tuple([.bool(true), .int(-7)])), ("list", .list([.string("größe")])),
+        ])
+        var written: [[UInt8]] = []
+        for name in ["one.pt", "two.pt"] {
+            try PyTorchFile.write(value, tensors: layouts, to: folder.path + "/" + name) { index, append in
+                try source.withBytes(of: source.names[index], append)
+            }
+            written.append(try contents(folder.path + "/" + name))
+        }
+        #expect(written[0] == written[1])
+
+        let file = try PyTorchFile(path: folder.path + "/one.pt")
+        #expect(file.root["steps"]?.int == 1 << 40 && file.root["rate"]?.double == 1e-4)
+        #expect(file.root["pair"]?.elements?.last?.int == -7 && file.root["list"]?.elements?.first?.string == "größe")
+        let tensors = try PyTorchTensors(file, below: file.root["tensors"])
+        #expect(tensors.names == source.names)
+        for name in tensors.names {
+            #expect(tensors.layout(of: name) == source.layout(of: name))
+            let bytes = try tensors.withBytes(of: name) { [UInt8]($0) }
+            #expect(try bytes == source.withBytes(of: name) { [UInt8]($0) }, "\(name)")
+        }
+    }
+}
