@@ -51,7 +51,7 @@ struct Root: ParsableCommand {
         version: Version.current,
         subcommands: [
             PipelineCommand.self, TrainCommand.self, SampleCommand.self, WatchCommand.self, InspectCommand.self,
-            VerifyCommand.self, BenchCommand.self, DoctorCommand.self,
+            ImportCommand.self, ExportCommand.self, VerifyCommand.self, BenchCommand.self, DoctorCommand.self,
         ])
 }
 

@@ -57,6 +57,10 @@ struct TrainingOptions: ParsableArguments {
         name: .customLong("init"),
         help: .setting("initialWeights", "path"))
     var initialWeights: String?
+    @Option(
+        name: .customLong("resume"),
+        help: ArgumentHelp("Checkpoint or run whose weights, optimizer and step to start from.", valueName: "path"))
+    var initialState: String?
     @Option(help: ArgumentHelp("Any other setting of config.json.", valueName: "key=value"))
     var set: [String] = []
 
@@ -93,6 +97,7 @@ struct TrainingOptions: ParsableArguments {
         add("method.alignment.headWidth", headWidth.map(integer), "--head-width")
         add("teacher", try teacher.map(path), "--teacher")
         add("initialWeights", try initialWeights.map(path), "--init")
+        add("initialState", try initialState.map(path), "--resume")
         return try all + set.map(Self.assignment)
     }
 

@@ -74,6 +74,9 @@ import Testing
         ),
         (["sample", "--checkpoint", "x", "--out", ""], 1, "holds no checkpoint"),
         (["bench", "--heads", "7"], 2, "7 heads do not divide"),
+        (["import", "nothing", "--out", "x"], 1, "nothing: cannot be opened"),
+        (["export", "--checkpoint", "nothing", "--out", "x.pt"], 1, "holds no checkpoint"),
+        (["export", "--checkpoint", "nothing", "--out", "x.pt", "--weights", "best"], 2, "choose ema or raw"),
     ])
     func oneLineAndAStatus(arguments: [String], status: Int32, message: String) throws {
         try withTemporaryFolder { folder in
@@ -89,7 +92,10 @@ import Testing
         }
     }
 
-    @Test(arguments: ["train", "pipeline", "sample", "watch", "verify", "inspect", "doctor", "bench"])
+    @Test(
+        arguments: [
+            "train", "pipeline", "sample", "watch", "verify", "inspect", "import", "export", "doctor", "bench",
+        ])
     func helpFitsAScreen(command: String) throws {
         try withTemporaryFolder { folder in
             let ended = try transcend([command, "--help"], in: folder)

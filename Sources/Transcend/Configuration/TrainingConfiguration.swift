@@ -34,6 +34,8 @@ public struct TrainingConfiguration: Codable, Sendable, Equatable {
     @Nullable public var teacher: String?
     /// The checkpoint whose weights the network starts from.
     @Nullable public var initialWeights: String?
+    /// The checkpoint whose whole state the run starts from: weights, head, averages, moments and step.
+    @Nullable public var initialState: String?
     /// What is written, and how often.
     public var output = OutputConfiguration()
     /// The sample grids that are drawn as training goes.

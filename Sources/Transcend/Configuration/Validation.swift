@@ -50,6 +50,10 @@ extension TrainingConfiguration {
         }
         resolved.teacher = try find(teacher, "--teacher")
         resolved.initialWeights = try find(initialWeights, "--init")
+        resolved.initialState = try find(initialState, "--resume")
+        if initialWeights != nil, initialState != nil {
+            throw ConfigurationError("--init and --resume: a run starts from one of them; leave the other out")
+        }
         return resolved
     }
 }

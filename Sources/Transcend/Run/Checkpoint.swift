@@ -32,7 +32,7 @@ public struct Checkpoint: Sendable {
     static let damageRemedy = "copy the checkpoint again, or remove its folder to use the one before it"
 
     /// One of the folder's safetensors files; throws if it is not as it was written.
-    private func file(_ name: String) throws -> SafetensorsFile {
+    func file(_ name: String) throws -> SafetensorsFile {
         let path = path + "/" + name
         guard try MappedFile(path: path).withBytes(Checksum.init).text == state.checksums[name] else {
             throw FileError(
@@ -43,6 +43,9 @@ public struct Checkpoint: Sendable {
 
     /// Overwrites everything that training changes with what the checkpoint holds.
     func restore(_ training: TrainingState) throws {
+        guard state.checksums[TrainingState.momentsFile] != nil else {
+            throw FileError(path, "holds no state of the optimizer", remedy: "use its weights alone with --init")
+        }
         try withErrors {
             for (name, tensors) in training.files { try file(name).load(tensors) }
         }
@@ -63,6 +66,7 @@ public struct Checkpoint: Sendable {
 extension TrainingState {
     static let modelFile = "model.safetensors"
     static let averageFile = "ema.safetensors"
+    static let momentsFile = "optimizer.safetensors"
 
     /// The files of a checkpoint with the tensors in them.
     var files: [(name: String, tensors: [(name: String, tensor: Tensor)])] {
@@ -74,7 +78,7 @@ extension TrainingState {
         return [
             (Self.modelFile, parameters.tensors),
             (Self.averageFile, Array(zip(names, average.averages))),
-            ("optimizer.safetensors", moments),
+            (Self.momentsFile, moments),
         ]
     }
 }

@@ -17,6 +17,11 @@ struct CheckpointSnapshot: Sendable {
         }
     }
 
+    /// A checkpoint of tensors that do not change while it is written, such as those of a file.
+    init(_ files: [(name: String, tensors: [(name: String, tensor: Tensor)])], state: Checkpoint.State) {
+        (self.files, self.state) = (files, state)
+    }
+
     /// Writes a checkpoint beside its final place and renames it when it is complete and on the disk.
     func write(to path: String) throws {
         let url = URL(fileURLWithPath: path)

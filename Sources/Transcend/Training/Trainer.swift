@@ -41,8 +41,14 @@ public final class Trainer {
             (lossTrends, storedStep) = (newest.state.lossTrends, newest.state.step)
         } else if let path = configuration.initialWeights {
             try Self.load(Checkpoint(path), into: state, on: device)
+        } else if let path = configuration.initialState {
+            try Checkpoint(path).restore(state)
+            guard state.step <= configuration.steps else {
+                throw ConfigurationError(
+                    "--steps \(configuration.steps): --resume begins at step \(state.step) already")
+            }
         }
-        try run.store(skipped: dataset.skipped, isContinued: state.step > 0)
+        try run.store(skipped: dataset.skipped, isContinued: storedStep != nil)
         try run.store(configuration)
         try MetricsLog.cutBack(path: run.metricsPath, toStep: state.step - 1)
         metrics = try MetricsLog(path: run.metricsPath)

@@ -1,0 +1,92 @@
+import Formats
+import Foundation
+
+/// A checkpoint as the training code of SiT, REPA and Self-Transcendence saves it: {"model", "ema": state dicts, "opt":
+/// AdamW's state dict, "args": argparse.Namespace, "steps"}; or a file of weights alone.
+public struct PublishedCheckpoint: Sendable {
+    public let path: String
+    /// Network and head as the optimiser left them; the average where the file has nothing else.
+    public let model: TensorSection
+    /// Their average; the same as `model` where the file has one set of weights.
+    public let average: TensorSection
+    /// AdamW's moments: "exp_avg." and "exp_avg_sq." before the names of parameters; nil where they are missing or fit no
+    /// parameters.
+    public let moments: TensorSection?
+    /// Updates made; 0 if the file does not say.
+    public let step: Int
+    /// The settings of the optimiser (lr, betas, eps, weight_decay); nil if there are none.
+    let optimizerSettings: PickleValue?
+    /// The command line of the training; nil if there is none.
+    let arguments: PickleValue?
+    /// What was left out, a sentence each.
+    let warnings: [String]
+
+    /// The file in a folder of weights as diffusers writes it.
+    static let folderFile = "diffusion_pytorch_model.safetensors"
+
+    /// Opens a `.pt`, `.pth`, `.bin` or `.safetensors` file, or a folder with `diffusion_pytorch_model.safetensors`; throws
+    /// a `FileError`.
+    public init(path: String) throws {
+        self.path = path
+        let inFolder = path + "/" + Self.folderFile
+        let file = FileManager.default.fileExists(atPath: inFolder) ? inFolder : path
+        guard try PyTorchFile.isOne(path: file) else {
+            let weights = try SafetensorsFile(path: file)
+            model = Self.section(weights)
+            (average, moments, step, optimizerSettings, arguments, warnings) = (model, nil, 0, nil, nil, [])
+            return
+        }
+        let document = try PyTorchFile(path: file)
+        let root = document.root
+        let saved = ["model", "ema", "state_dict"].compactMap { root[$0] }.filter { $0.members != nil }
+        let sections = try (saved.isEmpty ? [root] : saved).map { try PyTorchTensors(document, below: $0) }
+        model = Self.section(sections[0])
+        average = Self.section(root["model"] != nil && root["ema"] != nil ? sections[1] : sections[0])
+        arguments = root["args"]
+        let found = try Moments(document, names: model.names)
+        (moments, optimizerSettings) = (found.section, found.settings)
+        warnings = found.warning.map { [$0] } ?? []
+        step = ["steps", "step", "train_steps"].compactMap { root[$0]?.int }.first ?? 0
+    }
+
+    /// The tensors under the names of a network that is trained on one device and not compiled. REPA's first version
+    /// called the later blocks `decoder_blocks`.
+    private static func section(_ tensors: some NamedTensors) -> TensorSection {
+        let plain = tensors.names.map { name in
+            ["module.", "_orig_mod."].reduce(name) { $0.hasPrefix($1) ? String($0.dropFirst($1.count)) : $0 }
+        }
+        let encoderDepth = Set(plain.filter { $0.hasPrefix("blocks.") }.map { $0.split(separator: ".")[1] }).count
+        let names = plain.map { name in
+            let parts = name.split(separator: ".", omittingEmptySubsequences: false)
+            guard parts.count > 2, parts[0] == "decoder_blocks", let index = Int(parts[1]) else { return name }
+            return (["blocks", "\(index + encoderDepth)"] + parts[2...].map(String.init)).joined(separator: ".")
+        }
+        return TensorSection(tensors, Array(zip(names, tensors.names)).map { (name: $0.0, source: $0.1) })
+    }
+}
+
+/// AdamW's state in a file, by the names of parameters.
+private struct Moments {
+    private(set) var section: TensorSection?
+    private(set) var settings: PickleValue?
+    private(set) var warning: String?
+
+    /// `names` are those of all parameters in PyTorch's order, which the optimiser's numbers count.
+    init(_ file: PyTorchFile, names: [String]) throws {
+        guard let optimizer = file.root["opt"] ?? file.root["optimizer"], let state = optimizer["state"] else { return }
+        let groups = optimizer["param_groups"]?.elements ?? []
+        let parameters = groups.first?["params"]?.elements?.compactMap(\.int) ?? []
+        guard groups.count == 1, parameters == Array(names.indices) else {
+            warning = "the optimizer's state does not count the model's \(names.count) parameters and is left out"
+            return
+        }
+        let tensors = try PyTorchTensors(file, below: state)
+        let all = ["exp_avg", "exp_avg_sq"].flatMap { slot in
+            names.enumerated().map { (name: "\(slot).\($0.element)", source: "\($0.offset).\(slot)") }
+        }
+        let present = all.filter { tensors.layout(of: $0.source) != nil }
+        guard !present.isEmpty else { return }
+        section = TensorSection(tensors, present)
+        settings = groups[0]
+    }
+}

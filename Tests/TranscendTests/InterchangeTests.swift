@@ -1,0 +1,163 @@
+import Diffusion
+import Formats
+import Foundation
+import TestSupport
+import Testing
+import Torch
+import Transcend
+
+/// What `reference/make_golden.py` saved as the published training does, with `args` that contradict the weights.
+private let golden = repository.path + "/Tests/Golden/checkpoint.pt"
+
+/// Bytes and layouts of all tensors by name.
+private func all(_ tensors: some NamedTensors) throws -> [String: [UInt8]] {
+    try Dictionary(
+        uniqueKeysWithValues: tensors.names.map { name in
+            let layout = Array("\(tensors.layout(of: name)!)".utf8)
+            return (name, try tensors.withBytes(of: name) { layout + [UInt8]($0) })
+        })
+}
+
+extension TrainingTests {
+    @Suite struct Interchange {
+        @Test func aPublishedCheckpointSaysWhatItIs() throws {
+            let imported = try CheckpointImport(PublishedCheckpoint(path: golden), heads: 2)
+            let (state, c) = (imported.state, imported.state.configuration)
+            #expect(state.step == 123 && c.method.name == "selfguided")
+            #expect((c.network.inputSize, c.network.patchSize, c.network.channels) == (8, 2, 4))
+            #expect(c.network.depth == 3 && c.network.hidden == 32 && !c.network.qkNorm)
+            #expect(state.classNames.count == c.network.classes)
+            #expect(c.schedule.learningRate == 1e-4 && c.diffusion.labelDrop == 0.1)
+            #expect(
+                imported.warnings.first
+                    == "args say model = SiT-S/2, the weights have depth 3, hidden size 32, patch 2; the weights win")
+        }
+
+        @Test func importAndExportGiveBackEveryBit() throws {
+            let source = try PublishedCheckpoint(path: golden)
+            try withTemporaryFolder { folder in
+                try CheckpointImport(source, heads: 2).write(to: folder + "/ours")
+                try CheckpointExport(Checkpoint(folder + "/ours")).write(.ema, to: folder + "/back.pt")
+                let back = try PublishedCheckpoint(path: folder + "/back.pt")
+                #expect(back.step == source.step)
+                #expect(try all(back.model) == all(source.model))
+                #expect(try all(back.average) == all(source.average))
+                #expect(try all(#require(back.moments)) == all(#require(source.moments)))
+            }
+        }
+
+        /// REPA's projectors belong to a method that is not known here.
+        @Test func foreignHeadsAreKept() throws {
+            let source = try PublishedCheckpoint(path: golden)
+            try withTemporaryFolder { folder in
+                let names = source.model.names.map { $0.replacingOccurrences(of: "projectors.", with: "projectors.0.") }
+                let tensors = PyTorchValue.named(names.enumerated().map { ($0.element, .tensor($0.offset)) })
+                try PyTorchFile.write(
+                    .named([("model", tensors), ("ema", tensors), ("steps", .int(7))]),
+                    tensors: source.model.names.map { source.model.layout(of: $0)! }, to: folder + "/repa.pt"
+                ) { try source.model.withBytes(of: source.model.names[$0], $1) }
+                let repa = try PublishedCheckpoint(path: folder + "/repa.pt")
+                let imported = try CheckpointImport(repa, heads: 2)
+                #expect(imported.state.configuration.method.name == "plain")
+                try imported.write(to: folder + "/ours")
+                try CheckpointExport(Checkpoint(folder + "/ours")).write(.ema, to: folder + "/back.pt")
+                let back = try PublishedCheckpoint(path: folder + "/back.pt")
+                #expect(back.model.names.contains("projectors.0.4.bias"))
+                #expect(try all(back.model) == all(repa.model) && all(back.average) == all(repa.average))
+            }
+        }
+
+        @Test func weightsAloneAreThoseOfTheNetwork() throws {
+            try withTemporaryFolder { folder in
+                let source = try PublishedCheckpoint(path: golden)
+                try CheckpointImport(source, heads: 2).write(to: folder + "/ours")
+                let export = try CheckpointExport(Checkpoint(folder + "/ours"))
+                try export.write(.raw, to: folder + "/weights.safetensors")
+                try export.write(.ema, to: folder + "/folder")
+                let weights = try SafetensorsFile(path: folder + "/weights.safetensors")
+                let expected = try all(source.model).filter { !$0.key.hasPrefix("projectors") }
+                #expect(try all(weights) == expected)
+                let again = try PublishedCheckpoint(path: folder + "/folder")
+                #expect(try all(again.model) == all(source.average).filter { !$0.key.hasPrefix("projectors") })
+                let network = try CheckpointImport(again, heads: 2).state.configuration.network
+                #expect(try network == Checkpoint(folder + "/ours").state.configuration.network)
+            }
+        }
+
+        /// SiT's own code: time runs the other way, the velocity has the other sign, and half of the outputs is not used.
+        @Test func originalWeightsComputeTheSameTheOtherWayAround() throws {
+            let source = try PublishedCheckpoint(path: golden)
+            try withTemporaryFolder { folder in
+                let tensors = try source.model.names.filter { !$0.hasPrefix("projectors") }.map { name in
+                    let tensor = try source.model.tensor(name)
+                    guard name.hasPrefix("final_layer.linear.") else { return (name: name, tensor: tensor) }
+                    let used = tensor.reshaped([4, 4, -1])
+                    let all = Tensor.concatenate([used, .full(used.shape, 7)], axis: 1)
+                    return (name: name, tensor: all.reshaped([32] + tensor.shape.dropFirst()))
+                }
+                try SafetensorsFile.write(tensors, to: folder + "/original.safetensors")
+                try CheckpointImport(PublishedCheckpoint(path: folder + "/original.safetensors"), heads: 2)
+                    .write(to: folder + "/turned")
+                try CheckpointImport(source, heads: 2).write(to: folder + "/plain")
+                let turned = try Checkpoint(folder + "/turned").network(.raw, on: .cpu)
+                let plain = try Checkpoint(folder + "/plain").network(.raw, on: .cpu)
+                let x = Tensor((0..<512).map { Float(sin(Double($0))) }, shape: [2, 4, 8, 8])
+                let labels = Tensor([0, 1])
+                let expected = plain(x, Tensor([0.75, 0.1] as [Float]), labels).velocity!
+                let velocity = turned(x, Tensor([0.25, 0.9] as [Float]), labels).velocity!
+                // Rounding of float32: sums of 256 cosines and sines in another order. A wrong sign or time gives about 1.
+                expectClose(velocity.doubles, expected.doubles.map { -$0 }, 1e-4)
+            }
+        }
+
+        @Test func headsThatNothingTellsAreAskedFor() throws {
+            let source = try PublishedCheckpoint(path: golden)
+            let error = #expect(throws: ConfigurationError.self) { try CheckpointImport(source) }
+            #expect(error?.description.hasSuffix("give it with --heads") == true)
+            let wrong = #expect(throws: ConfigurationError.self) { try CheckpointImport(source, heads: 5) }
+            #expect(wrong?.description == "--heads 5: does not divide the hidden size 32; give a divisor")
+        }
+
+        /// Three steps, out to PyTorch's format, back, and three more: the bytes of six steps in one run.
+        @Test func trainingContinuesFromAnImportedState() throws {
+            try withTemporaryFolder { folder in
+                try train(tinyConfiguration("align"), in: folder + "/whole")
+                let half = folder + "/whole/checkpoints/step-0000003"
+                try CheckpointExport(Checkpoint(half)).write(.ema, to: folder + "/half.pt")
+                try CheckpointImport(PublishedCheckpoint(path: folder + "/half.pt")).write(to: folder + "/half")
+                let state = Setting("initialState", .string(folder + "/half"))
+                try train(tinyConfiguration("align", [state]), in: folder + "/rest")
+                let metrics = try MetricsLog.read(path: folder + "/rest/metrics.jsonl")
+                #expect(metrics.map(\.step) == [3, 4, 5])
+                for file in ["model", "ema", "optimizer"] {
+                    let path = "/checkpoints/step-0000006/\(file).safetensors"
+                    let expected = try #require(FileManager.default.contents(atPath: folder + "/whole" + path))
+                    #expect(FileManager.default.contents(atPath: folder + "/rest" + path) == expected, "\(file)")
+                }
+            }
+        }
+
+        @Test func anImportedNetworkTeachesAndStarts() throws {
+            try withTemporaryFolder { folder in
+                try train(tinyConfiguration("align"), in: folder + "/first")
+                let export = try CheckpointExport(Checkpoint(folder + "/first"))
+                try export.write(.raw, to: folder + "/weights.safetensors")
+                try CheckpointImport(PublishedCheckpoint(path: folder + "/weights.safetensors"), heads: 2)
+                    .write(to: folder + "/imported")
+                let imported = JSONValue.string(folder + "/imported")
+                for (run, source) in [("a", imported), ("b", .string(folder + "/first"))] {
+                    let settings = [Setting("teacher", source), Setting("initialWeights", source)]
+                    try train(tinyConfiguration("selfguided", settings).resolvingCheckpoints(), in: folder + "/" + run)
+                }
+                let model = "/checkpoints/step-0000006/model.safetensors"
+                let expected = try #require(FileManager.default.contents(atPath: folder + "/b" + model))
+                #expect(FileManager.default.contents(atPath: folder + "/a" + model) == expected)
+                let lacking = [Setting("initialState", imported)]
+                let error = #expect(throws: FileError.self) {
+                    try train(tinyConfiguration("plain", lacking), in: folder + "/c")
+                }
+                #expect(error?.problem == "holds no state of the optimizer")
+            }
+        }
+    }
+}
