@@ -14,6 +14,7 @@ build: setup  ## Build the program .build/release/transcend (the default)
 
 tests: build  # the program too: the tests of the command line run it
 	@swift build -c release --product transcendPackageTests $(log)
+	@swift build -c release --product Fuzz $(log)
 
 # `swift test` without --skip-build, and `swift build --build-tests`, would compile everything with other settings, or
 # the tools of dependencies as well.

@@ -49,6 +49,7 @@ let package = Package(
             dependencies: ["Transcend", .product(name: "ArgumentParser", package: "swift-argument-parser")]),
 
         .target(name: "TestSupport", dependencies: ["Torch"], path: "Tests/Support"),
+        .executableTarget(name: "Fuzz", dependencies: ["Data", "Formats", "CZlib"], path: "Tests/Long/Fuzz"),
         .testTarget(name: "FormatsTests", dependencies: ["Formats", "TestSupport"], exclude: ["Fixtures"]),
         .testTarget(name: "TorchTests", dependencies: ["Torch", "Formats", "TestSupport"]),
         .testTarget(name: "DataTests", dependencies: ["Data", "TestSupport"], exclude: ["Fixtures"]),
