@@ -44,7 +44,8 @@ struct PublishedArguments {
         }
         if let epsilon = optimizer?["eps"]?.double { adamW.epsilon = epsilon }
         if let decay = optimizer?["weight_decay"]?.double { adamW.weightDecay = decay }
-        if adamW.problem == nil { c.optimizer.adamW = adamW }
         configuration = c
+        c.optimizer.adamW = adamW
+        if (try? c.validate()) != nil { configuration = c }
     }
 }
