@@ -41,6 +41,8 @@ public enum SettingsTable {
         SettingDescription("teacher", .optional(.path(or: [])), "Checkpoint or run that selfguided follows."),
         SettingDescription(
             "initialWeights", .optional(.path(or: [])), "Checkpoint or run whose weights to start from."),
+        SettingDescription(
+            "initialState", .optional(.path(or: [])), "Checkpoint or run whose whole state to start from."),
     ]
 
     private static let data = [
