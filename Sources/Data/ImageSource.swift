@@ -7,6 +7,11 @@ public struct ImageEntry: Equatable, Sendable {
     public var name: String
     /// The class, counted from 0.
     public var label: Int
+
+    public init(name: String, label: Int) {
+        self.name = name
+        self.label = label
+    }
 }
 
 /// Encoded images with their labels: a folder or an archive.
@@ -28,7 +33,7 @@ extension ImageSource {
     public func fullName(_ index: Int) -> String { "\(location): \(entries[index].name)" }
 }
 
-/// Opens a folder or a ZIP archive of images; throws a `FileError` if it is neither or holds no images.
+/// Opens a folder, a ZIP or a tar archive of images; throws a `FileError` if it is neither or holds no images.
 ///
 /// Classes are, in this order: the labels of a `dataset.json`; the folders that hold the images, sorted by name, maybe below
 /// one common folder; or one class for all.
@@ -36,11 +41,11 @@ public func openSource(path: String) throws -> any ImageSource {
     var status = stat()
     guard stat(path, &status) == 0 else { throw FileError.system(path, "cannot be opened", code: errno) }
     if status.st_mode & S_IFMT == S_IFDIR { return try FolderSource(path: path) }
-    let isArchive = try MappedFile(path: path).withBytes { $0.starts(with: "PK".utf8) }
-    guard isArchive else {
-        throw FileError(path, "is neither a folder nor a ZIP archive", remedy: "give the path of a folder of images")
-    }
-    return try ZipSource(path: path)
+    let file = try MappedFile(path: path)
+    if file.withBytes({ $0.starts(with: "PK".utf8) }) { return try ZipSource(path: path) }
+    if file.withBytes(TarArchive.isTar) { return try TarSource(path: path) }
+    let remedy = "give a folder of images, or unpack a compressed archive (.tar.gz) first"
+    throw FileError(path, "is neither a folder nor a ZIP or tar archive", remedy: remedy)
 }
 
 /// The images of a folder and its subfolders.

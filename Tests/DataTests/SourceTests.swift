@@ -115,7 +115,8 @@ import Testing
             ("\(folder.path)/none", "cannot be opened: no such file or directory; check the spelling of the path"),
             (
                 "\(folder.path)/a.tar",
-                "is neither a folder nor a ZIP archive; give the path of a folder of images"
+                "is neither a folder nor a ZIP or tar archive; "
+                    + "give a folder of images, or unpack a compressed archive (.tar.gz) first"
             ),
         ] {
             let error = #expect(throws: FileError.self) { try openSource(path: path) }

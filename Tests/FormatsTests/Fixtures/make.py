@@ -1,5 +1,7 @@
-"""Makes the fixtures beside this file with the formats' own libraries (safetensors, NumPy, zipfile)."""
+"""Makes the fixtures beside this file with the formats' own libraries (safetensors, NumPy, zipfile, tarfile)."""
 
+import io
+import tarfile
 import zipfile
 from pathlib import Path
 
@@ -38,3 +40,31 @@ with zipfile.ZipFile(here / "python.zip", "w") as archive:
 with zipfile.ZipFile(here / "zip64.zip", "w") as archive:
     with archive.open(zipfile.ZipInfo("long.txt", (2020, 1, 1, 0, 0, 0)), "w", force_zip64=True) as entry:
         entry.write(b"long sizes")
+
+
+# Archives as tar's three formats write them, ended by two blocks and not filled up to 10,240 bytes.
+tarfile.RECORDSIZE = 1024
+
+
+def tar(format: int, files: list[tuple[str, bytes]]) -> bytes:
+    stream = io.BytesIO()
+    with tarfile.open(fileobj=stream, mode="w", format=format) as archive:
+        for name, content in files:
+            info = tarfile.TarInfo(name)
+            if name.endswith("/"):
+                info.type = tarfile.DIRTYPE
+            info.size = len(content)
+            archive.addfile(info, io.BytesIO(content))
+        link = tarfile.TarInfo("link.txt")
+        link.type, link.linkname = tarfile.SYMTYPE, "a.txt"
+        archive.addfile(link)
+    return stream.getvalue()
+
+
+long_name = "folder/" + "x" * 120 + "-ü.txt"
+files = [("folder/", b""), ("./a.txt", b"first"), (long_name, b"long"), ("a.txt", b"second"), ("empty.txt", b"")]
+(here / "gnu.tar").write_bytes(tar(tarfile.GNU_FORMAT, files))
+(here / "pax.tar").write_bytes(tar(tarfile.PAX_FORMAT, files))
+deep = "d" * 90 + "/" + "e" * 60 + ".txt"
+classes = [(f"n0{i}.tar", tar(tarfile.USTAR_FORMAT, [(f"n0{i}_7.JPEG", b"%d" % i), (deep, b"deep")])) for i in range(2)]
+(here / "ustar.tar").write_bytes(tar(tarfile.USTAR_FORMAT, classes))
