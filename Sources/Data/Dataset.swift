@@ -1,4 +1,4 @@
-/// Square pictures with labels, at random access.
+/// Square pictures or latents with labels, at random access.
 public protocol Dataset: Sendable {
     /// The number of pictures.
     var count: Int { get }
@@ -6,20 +6,24 @@ public protocol Dataset: Sendable {
     var classNames: [String] { get }
     /// The number of channels C.
     var channels: Int { get }
-    /// The side R in pixels.
+    /// The side R in pixels, or in numbers of a latent.
     var side: Int { get }
     /// Images of the source that cannot be used and are not counted; empty unless skipping was asked for.
     var skipped: [BadImage] { get }
+    /// Whether pictures can be had mirrored left to right.
+    var canMirror: Bool { get }
     /// The class of a picture, counted from 0.
     func label(_ index: Int) -> Int
     /// Writes a picture as [C, R, R] in [-1, 1] (a byte b becomes b / 127.5 - 1), mirrored left to right if asked for.
     ///
-    /// Safe to call from several threads. Throws what keeps the picture from being read.
-    func copyImage(_ index: Int, into image: UnsafeMutableBufferPointer<Float>, mirrored: Bool) throws
+    /// A latent is drawn from its distribution, anew in each epoch, counted from 0. Safe to call from several threads.
+    /// Throws what keeps the picture from being read.
+    func copyImage(_ index: Int, epoch: Int, into image: UnsafeMutableBufferPointer<Float>, mirrored: Bool) throws
 }
 
 extension Dataset {
     public var skipped: [BadImage] { [] }
+    public var canMirror: Bool { true }
 }
 
 /// Writes rows of bytes as numbers in [-1, 1], byte / 127.5 - 1.
@@ -33,12 +37,12 @@ func copyRows(
 ) {
     precondition(bytes.count == image.count && bytes.count % side == 0)
     if !mirrored {
-        for index in bytes.indices { image[index] = Float(bytes[index]) / 127.5 - 1 }
+        for index in bytes.indices { image[index] = PixelRange.signed.number(bytes[index]) }
         return
     }
     for start in stride(from: 0, to: bytes.count, by: side) {
         for column in 0..<side {
-            image[start + column] = Float(bytes[start + side - 1 - column]) / 127.5 - 1
+            image[start + column] = PixelRange.signed.number(bytes[start + side - 1 - column])
         }
     }
 }

@@ -10,14 +10,26 @@ struct LabelledImages {
 
     private static let listName = "dataset.json"
 
-    /// Finds the images among `names` (folders end with "/"); `read` gives a file's bytes; throws a `FileError`.
-    init(names: [String], location: String, read: (String) throws -> [UInt8]) throws {
+    /// The extensions of images.
+    static let imageExtensions: Set = ["jpg", "jpeg", "png"]
+
+    /// Finds the files of these extensions among `names` (folders end with "/"); `read` gives a file's bytes; throws a
+    /// `FileError`.
+    init(
+        names: [String], location: String, extensions: Set<String> = imageExtensions,
+        read: (String) throws -> [UInt8]
+    ) throws {
         let visible = names.filter { name in
             !name.split(separator: "/").contains { $0.hasPrefix(".") || $0 == "__MACOSX" }
         }
-        let images = visible.filter(Self.isImage).sorted { $0.utf8.lexicographicallyPrecedes($1.utf8) }
+        let images = visible.filter { Self.hasExtension(of: extensions, $0) }.sorted {
+            $0.utf8.lexicographicallyPrecedes($1.utf8)
+        }
         guard !images.isEmpty else {
-            throw FileError(location, "holds no images", remedy: "JPEG and PNG files are read (.jpg, .jpeg, .png)")
+            let isOfImages = extensions == Self.imageExtensions
+            let remedy = "JPEG and PNG files are read (.jpg, .jpeg, .png)"
+            throw FileError(
+                location, "holds no \(isOfImages ? "images" : "files of latents")", remedy: isOfImages ? remedy : "")
         }
         let top = Self.commonFolder(images)
         if let list = visible.first(where: { $0 == Self.listName || $0 == top + Self.listName }) {
@@ -28,9 +40,9 @@ struct LabelledImages {
         }
     }
 
-    private static func isImage(_ name: String) -> Bool {
+    private static func hasExtension(of extensions: Set<String>, _ name: String) -> Bool {
         guard let dot = name.utf8.lastIndex(of: UInt8(ascii: ".")) else { return false }
-        return ["jpg", "jpeg", "png"].contains(name[name.index(after: dot)...].lowercased())
+        return extensions.contains(name[name.index(after: dot)...].lowercased())
     }
 
     /// The first folder of the paths, with "/", if all images lie in folders of that one folder; else nothing.

@@ -86,7 +86,7 @@ public final class Loader<BatchDraws: Sendable>: Sendable {
                 let mirrored =
                     flips.map { $0.uniforms(.flip, step: sample.epoch, item: sample.index, count: 1)[0] < 0.5 } ?? false
                 let image = UnsafeMutableBufferPointer(rebasing: images[place * size..<(place + 1) * size])
-                try dataset.copyImage(sample.index, into: image, mirrored: mirrored)
+                try dataset.copyImage(sample.index, epoch: sample.epoch, into: image, mirrored: mirrored)
             }
             filled = samples.count * size
         }

@@ -29,7 +29,9 @@ public struct Pictures: Dataset {
 
     public func label(_ index: Int) -> Int { index % PictureClass.allCases.count }
 
-    public func copyImage(_ index: Int, into image: UnsafeMutableBufferPointer<Float>, mirrored: Bool) {
+    public func copyImage(
+        _ index: Int, epoch: Int, into image: UnsafeMutableBufferPointer<Float>, mirrored: Bool
+    ) {
         withUnsafeTemporaryAllocation(of: UInt8.self, capacity: 3 * side * side) { bytes in
             draw(index, into: bytes)
             copyRows(UnsafeBufferPointer(bytes), into: image, side: side, mirrored: mirrored)

@@ -74,7 +74,9 @@ public struct PixelDataset: Dataset {
 
     public func label(_ index: Int) -> Int { labels[index] }
 
-    public func copyImage(_ index: Int, into image: UnsafeMutableBufferPointer<Float>, mirrored: Bool) {
+    public func copyImage(
+        _ index: Int, epoch: Int, into image: UnsafeMutableBufferPointer<Float>, mirrored: Bool
+    ) {
         let size = 3 * side * side
         precondition(labels.indices.contains(index))
         bytes.withUnsafeBufferPointer { bytes in
@@ -130,7 +132,7 @@ extension PixelDataset {
         guard width == side, height == side else {
             throw FileError(
                 name, "has \(width)x\(height) pixels where \(side)x\(side) are expected",
-                remedy: "resize the pictures first (resizing comes with the latent pipeline)")
+                remedy: "crop them first: transcend prepare --mode pixels --resolution \(side)")
         }
         let image = try ImageFile.decode(bytes, name: name)
         let plane = side * side

@@ -1,7 +1,7 @@
 /// The type of an array's elements, by its name in safetensors files; all are little-endian in files.
 ///
 /// The cases stand in the order in which the format's own library sorts them.
-public enum ElementType: String, Sendable, CaseIterable {
+public enum ElementType: String, Codable, Sendable, CaseIterable {
     // swift-format-ignore: AlwaysUseLowerCamelCase
     case BOOL, U8, I8, F8_E5M2, F8_E4M3, I16, U16, F16, BF16, I32, U32, F32, C64, F64, I64, U64
 

@@ -50,8 +50,9 @@ struct Root: ParsableCommand {
             """,
         version: Version.current,
         subcommands: [
-            PipelineCommand.self, TrainCommand.self, SampleCommand.self, WatchCommand.self, InspectCommand.self,
-            ImportCommand.self, ExportCommand.self, VerifyCommand.self, BenchCommand.self, DoctorCommand.self,
+            PrepareCommand.self, PipelineCommand.self, TrainCommand.self, SampleCommand.self, WatchCommand.self,
+            InspectCommand.self, ImportCommand.self, ExportCommand.self, VerifyCommand.self, BenchCommand.self,
+            DoctorCommand.self,
         ])
 }
 

@@ -8,7 +8,7 @@ import Testing
         let count = dataset.channels * dataset.side * dataset.side
         return try [Float](unsafeUninitializedCapacity: count) { image, filled in
             try dataset.copyImage(
-                index, into: UnsafeMutableBufferPointer(rebasing: image[..<count]), mirrored: mirrored)
+                index, epoch: 0, into: UnsafeMutableBufferPointer(rebasing: image[..<count]), mirrored: mirrored)
             filled = count
         }
     }
@@ -43,7 +43,7 @@ import Testing
         }
         #expect(error?.path == folder.path + "/a/244.png")
         #expect(error?.problem == "has 3x3 pixels where 2x2 are expected")
-        #expect(error?.remedy.contains("latent") == true)
+        #expect(error?.remedy.contains("transcend prepare --mode pixels --resolution 2") == true)
     }
 
     @Test func skippedPicturesLeaveTheOthersAsIfTheyHadNeverBeenThere() throws {

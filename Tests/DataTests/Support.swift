@@ -25,7 +25,9 @@ struct NumberedDataset: Dataset {
 
     func label(_ index: Int) -> Int { index }
 
-    func copyImage(_ index: Int, into image: UnsafeMutableBufferPointer<Float>, mirrored: Bool) {
+    func copyImage(
+        _ index: Int, epoch: Int, into image: UnsafeMutableBufferPointer<Float>, mirrored: Bool
+    ) {
         let row = mirrored ? [Float(index), -1] : [-1, Float(index)]
         _ = image.update(fromContentsOf: row + row)
     }

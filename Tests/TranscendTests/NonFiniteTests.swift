@@ -80,8 +80,8 @@ private struct FaultyPictures: Dataset {
 
     func label(_ index: Int) -> Int { pictures.label(index) }
 
-    func copyImage(_ index: Int, into image: UnsafeMutableBufferPointer<Float>, mirrored: Bool) {
-        pictures.copyImage(index, into: image, mirrored: mirrored)
+    func copyImage(_ index: Int, epoch: Int, into image: UnsafeMutableBufferPointer<Float>, mirrored: Bool) {
+        pictures.copyImage(index, epoch: epoch, into: image, mirrored: mirrored)
         if bad ?? index == index { image.update(repeating: .infinity) }
     }
 }

@@ -15,8 +15,9 @@ extension TrainingTests {
             for row in rows where row.outcome != .passed {
                 Issue.record("\(row.file) \(row.values): \(row.worstError) at \(row.worstName), \(row.outcome)")
             }
-            // 1 of draws, 1 of paths, 5 forward passes, 4 samplers, 7 objectives, 2 trainings, 1 published checkpoint.
-            #expect(Set(rows.map(\.file)).count == 21)
+            // 1 of draws, 1 of paths, 5 forward passes, 4 samplers, 7 objectives, 2 trainings, 1 published checkpoint, crops,
+            // pixels, latents.
+            #expect(Set(rows.map(\.file)).count == 24)
         }
 
         /// The bound of bf16 is 3,000 times that of float32; an f32 run would lie 1,000 times below it.

@@ -57,6 +57,26 @@ extension Preset {
                 ]),
         ]
         + [
+            ("latents-sd", "Stable Diffusion's autoencoder", 4), ("latents-taef2", "TAEF2", 32),
+        ].map { name, autoencoder, channels in
+            Preset(
+                name: name, summary: "latents of \(autoencoder) at 256 x 256, sized for a CPU; needs --data",
+                common: network(
+                    side: 32, patch: 4, channels: channels, hidden: 256, depth: 8, heads: 4, classes: 1000)
+                    + [
+                        Setting("network.qkNorm", true), Setting("batch", 32),
+                        Setting("schedule.learningRate", 0.001), Setting("schedule.warmupSteps", 200),
+                        Setting("schedule.decay", "cosine"), Setting("optimizer.adamW.beta2", 0.95),
+                        Setting("optimizer.emaDecay", 0.998), Setting("output.checkpointEvery", 500),
+                        Setting("output.sampleEvery", 1000), Setting("data.source", ""),
+                    ],
+                align: [Setting("steps", 2000), Setting("method.alignment.studentDepth", 2)],
+                selfguided: [
+                    Setting("steps", 6000), Setting("method.alignment.studentDepth", 4),
+                    Setting("method.teacherDepth", 5), Setting("method.guidanceScale", 3),
+                ])
+        }
+        + [
             // Size, depth, hidden, heads; settings of both stages as METHOD's table of the published scripts.
             ("s", 12, 384, 6), ("b", 12, 768, 12), ("l", 24, 1024, 16), ("xl", 28, 1152, 16),
         ].map { size, depth, hidden, heads in

@@ -86,7 +86,7 @@ public struct DataConfiguration: Codable, Sendable, Equatable {
     /// The name of the embedded data set.
     public static let embedded = "pictures"
 
-    /// A folder or zip of class folders, or "pictures" for the embedded data set.
+    /// A store, a folder, zip or tar of class folders, latents in a published layout, or "pictures": the embedded data set.
     public var source = Self.embedded
     /// Leaves out images that cannot be used and lists them, instead of stopping at the first.
     public var skipBadImages = false

@@ -62,7 +62,7 @@ extension Canvas {
             for index in 0..<plane {
                 for channel in 0..<3 {
                     let value = values[(channels == 1 ? 0 : channel) * plane + index]
-                    bytes[3 * index + channel] = UInt8(min(255, max(0, 255 * ((value + 1) / 2))))
+                    bytes[3 * index + channel] = PixelRange.signed.byte(value)
                 }
             }
             count = 3 * plane

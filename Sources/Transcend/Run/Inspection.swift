@@ -21,6 +21,11 @@ public enum Inspection {
         if !Set(names).isDisjoint(with: ["state.json", "config.json"] + Pipeline.stages) {
             return describe(try Checkpoint(path))
         }
+        if StoreManifest.exists(in: path) { return try PackedStore(path: path).text }
+        if let latents = try openLatents(path: path) {
+            return describe(
+                latents.location, labels: latents.entries.map(\.label), classNames: latents.classNames, of: "latents")
+        }
         return try describe(openSource(path: path))
     }
 
@@ -76,12 +81,14 @@ public enum Inspection {
             "the embedded pictures", labels: (0..<pictures.count).map(pictures.label), classNames: pictures.classNames)
     }
 
-    private static func describe(_ place: String, labels: [Int], classNames: [String]) -> String {
+    private static func describe(
+        _ place: String, labels: [Int], classNames: [String], of what: String = "images"
+    ) -> String {
         var counts = [Int](repeating: 0, count: classNames.count)
         for label in labels { counts[label] += 1 }
-        var table = Table(.text("class"), .number("label"), .number("images"))
+        var table = Table(.text("class"), .number("label"), .number(what))
         for (label, name) in classNames.enumerated() { table.append(name, "\(label)", "\(counts[label])") }
-        return "\(place): \(labels.count) images in \(classNames.count) classes\n\(table)"
+        return "\(place): \(labels.count) \(what) in \(classNames.count) classes\n\(table)"
     }
 
     /// The first names and how many there are.

@@ -45,6 +45,9 @@ public struct SampleGenerator: Sendable {
         labels: [Int], progress: (_ step: Int) throws -> Void = { _ in }, receive: (_ images: [Canvas]) throws -> Void
     ) throws {
         let c = network.configuration
+        guard c.channels == 1 || c.channels == 3 else {
+            throw ConfigurationError("the network draws latents of \(c.channels) channels, which are not decoded yet")
+        }
         let size = c.channels * c.inputSize * c.inputSize
         for start in stride(from: 0, to: labels.count, by: Self.batch) {
             let part = Array(labels[start..<min(start + Self.batch, labels.count)])

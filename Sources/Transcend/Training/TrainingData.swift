@@ -2,20 +2,31 @@ import Data
 import Formats
 import Foundation
 import Models
+import Torch
 
 /// Opens the data that a configuration names.
 public enum TrainingData {
-    /// A folder or zip of images, or the embedded pictures; read whole, so that a bad file stops a run before it starts,
-    /// or which are skipped is settled. Throws too if the images do not fit the network.
+    /// A store, a folder or archive of images, published latents, or the embedded pictures. Images are read whole, so that
+    /// a bad file stops a run before it starts, or which are skipped is settled. Throws too if the data do not fit the
+    /// network.
     public static func open(_ c: TrainingConfiguration) throws -> any Dataset {
         if c.data.source.isEmpty { throw ConfigurationError("--data: give a folder or zip of images to train on") }
-        let dataset: any Dataset =
-            c.data.source == DataConfiguration.embedded
-            ? try pictures(c)
-            : try PixelDataset(
-                source: openSource(path: c.data.source), side: c.network.inputSize, skippingBad: c.data.skipBadImages)
+        let dataset = try dataset(c)
         try check(dataset, fits: c.network)
+        if c.data.flips, !dataset.canMirror {
+            throw ConfigurationError(
+                "data.flips: \(c.data.source) holds no latents of mirror images; set data.flips=false")
+        }
         return dataset
+    }
+
+    private static func dataset(_ c: TrainingConfiguration) throws -> any Dataset {
+        let (source, draws) = (c.data.source, Draws(seed: c.seed))
+        if source == DataConfiguration.embedded { return try pictures(c) }
+        if StoreManifest.exists(in: source) { return StoredDataset(try PackedStore(path: source), draws: draws) }
+        if let latents = try openLatents(path: source) { return try LatentDataset(latents, draws: draws) }
+        return try PixelDataset(
+            source: openSource(path: source), side: c.network.inputSize, skippingBad: c.data.skipBadImages)
     }
 
     /// Whether two configurations train on the same images.
@@ -33,17 +44,37 @@ public enum TrainingData {
         return Pictures(side: c.network.inputSize, seed: c.seed)
     }
 
-    /// The number of classes of a source, without decoding its images.
-    public static func classCount(of source: String) throws -> Int {
-        try source == DataConfiguration.embedded
-            ? Pictures().classNames.count : openSource(path: source).classNames.count
+    /// What a network has to be for the data of a source, without reading its images: the classes, and for a store or
+    /// latents the channels and the side.
+    public static func settings(for source: String) throws -> [Setting] {
+        func setting(_ key: String, _ value: Int) -> Setting {
+            Setting("network." + key, .int(Int64(value)), origin: "--data")
+        }
+        func settings(_ classNames: [String], _ layout: RecordLayout) -> [Setting] {
+            [
+                setting("classes", classNames.count), setting("channels", layout.channels),
+                setting("inputSize", layout.side),
+            ]
+        }
+        if source == DataConfiguration.embedded { return [setting("classes", Pictures().classNames.count)] }
+        if StoreManifest.exists(in: source) {
+            let store = try PackedStore(path: source)
+            return settings(store.classNames, store.layout)
+        }
+        if let latents = try openLatents(path: source) { return settings(latents.classNames, latents.layout) }
+        return [setting("classes", try openSource(path: source).classNames.count)]
     }
 
     private static func check(_ dataset: any Dataset, fits network: SiTConfiguration) throws {
         if dataset.channels != network.channels {
             throw ConfigurationError(
-                "the images have \(dataset.channels) channels, the network \(network.channels); "
-                    + "networks of latents come with the latent store")
+                "the data have \(dataset.channels) channels, the network \(network.channels); "
+                    + "give --set network.channels=\(dataset.channels)")
+        }
+        if dataset.side != network.inputSize {
+            throw ConfigurationError(
+                "the data have a side of \(dataset.side), the network's input \(network.inputSize); "
+                    + "give --resolution \(dataset.side)")
         }
         if dataset.classNames.count != network.classes {
             throw ConfigurationError(

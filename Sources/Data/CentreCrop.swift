@@ -1,0 +1,50 @@
+extension RGBImage {
+    /// The middle square of the picture at a side of `resolution` pixels, as ADM's and REPA's preprocessing makes it, to
+    /// the byte.
+    ///
+    /// While the shorter side is at least twice the resolution, both sides are halved (box filter, odd sides cut); then
+    /// the shorter side becomes the resolution (bicubic, also when it is smaller), and the middle is cut out
+    /// (reference/images.py). Only what the cut shows is calculated, so that a narrow strip takes no memory.
+    public func centreCropped(to resolution: Int) -> RGBImage {
+        precondition(resolution > 0)
+        var image = self
+        while min(image.width, image.height) >= 2 * resolution {
+            let (width, height) = (image.width / 2, image.height / 2)
+            image = image.resized(to: width, height, .box, columns: 0..<width, rows: 0..<height)
+        }
+        let scale = Double(resolution) / Double(min(image.width, image.height))
+        // Rounded and not cut: the product may miss a whole number by the last bit.
+        func scaled(_ side: Int) -> Int { Int((Double(side) * scale).rounded(.toNearestOrEven)) }
+        func middle(_ side: Int) -> Range<Int> {
+            let start = (side - resolution) / 2
+            return start..<start + resolution
+        }
+        let (width, height) = (scaled(image.width), scaled(image.height))
+        return image.resized(to: width, height, .bicubic, columns: middle(width), rows: middle(height))
+    }
+
+    /// The picture seen in a mirror, left and right exchanged.
+    public var mirrored: RGBImage {
+        var result = self
+        for row in 0..<height {
+            for column in 0..<width {
+                for channel in 0..<3 {
+                    result.pixels[3 * (row * width + column) + channel] =
+                        pixels[3 * (row * width + width - 1 - column) + channel]
+                }
+            }
+        }
+        return result
+    }
+
+    /// The bytes of the picture as [3, height, width].
+    public var planes: [UInt8] {
+        let plane = width * height
+        return [UInt8](unsafeUninitializedCapacity: 3 * plane) { target, filled in
+            for place in 0..<plane {
+                for channel in 0..<3 { target[channel * plane + place] = pixels[3 * place + channel] }
+            }
+            filled = 3 * plane
+        }
+    }
+}

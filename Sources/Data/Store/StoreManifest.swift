@@ -1,0 +1,136 @@
+import Formats
+import Foundation
+
+/// What a packed store holds, as its `manifest.json` says.
+///
+/// It is written anew after every shard, so that it names exactly the shards that are whole.
+public struct StoreManifest: Codable, Equatable, Sendable {
+    /// The name of the file in a store's folder.
+    public static let fileName = "manifest.json"
+    /// The version of the format that is written and read.
+    public static let currentVersion = 1
+
+    /// One file of records.
+    public struct Shard: Codable, Equatable, Sendable {
+        /// Its number, which says which images of the source it holds.
+        public var index: Int
+        /// The path of the file, relative to the store.
+        public var file: String
+        public var records: Int
+        /// The length and the CRC-32 of the file.
+        public var byteCount: Int
+        public var checksum: UInt32
+        public var sums: ChannelSums
+        /// The images that could not be read and were left out.
+        public var skipped: [String]
+    }
+
+    public private(set) var format = "transcend-store"
+    public private(set) var version = Self.currentVersion
+    public var layout: RecordLayout
+    /// Nil for pixels.
+    public var encoding: LatentEncoding?
+    /// The side of the pictures in pixels; 0 where it is not known.
+    public var resolution: Int
+    /// The number of images of the source, and a checksum of their names and labels.
+    public var sourceCount: Int
+    public var sourceChecksum: UInt32
+    public var classNames: [String]
+    /// How many images of the source each shard stands for, save the last.
+    public var imagesPerShard: Int
+    /// In the order of their numbers.
+    public var shards: [Shard] = []
+    /// Of all records; nil until all shards are there.
+    public var statistics: ChannelStatistics?
+
+    /// The manifest of a store without any shard.
+    public init(
+        layout: RecordLayout, encoding: LatentEncoding?, resolution: Int, source: SourceList, imagesPerShard: Int? = nil
+    ) {
+        self.layout = layout
+        self.encoding = encoding
+        self.resolution = resolution
+        sourceCount = source.entries.count
+        sourceChecksum = source.checksum
+        classNames = source.classNames
+        let size = layout.byteCount * (layout.hasMirrored ? 2 : 1)
+        // A shard is put together in memory, and what is lost when a preparation is killed is at most one of them.
+        self.imagesPerShard = imagesPerShard ?? min(1024, max(1, (256 << 20) / size))
+    }
+
+    public var shardCount: Int { (sourceCount + imagesPerShard - 1) / imagesPerShard }
+
+    /// The images of the source that a shard stands for.
+    public func images(ofShard index: Int) -> Range<Int> {
+        index * imagesPerShard..<min(sourceCount, (index + 1) * imagesPerShard)
+    }
+
+    /// The pictures that were left out, over all shards.
+    public var skipped: [String] { shards.flatMap(\.skipped) }
+
+    /// Whether a folder is a store, complete or not.
+    public static func exists(in folder: String) -> Bool {
+        FileManager.default.fileExists(atPath: folder + "/" + fileName)
+    }
+
+    /// Reads the manifest of the store in a folder; throws a `FileError`.
+    public static func read(from folder: String) throws -> StoreManifest {
+        let path = folder + "/" + fileName
+        let file = try MappedFile(path: path)
+        let document = try file.withBytes { try JSONValue.read($0, name: path) }
+        guard document["format"]?.string == "transcend-store", let version = document["version"]?.int else {
+            throw FileError(path, "is not the manifest of a store", remedy: "give a folder that `prepare` has made")
+        }
+        guard version == currentVersion else {
+            let remedy = "use the release that wrote it, or prepare the images again"
+            throw FileError(
+                path, "has version \(version) of the store's format, where \(currentVersion) is known", remedy: remedy)
+        }
+        do {
+            let manifest = try file.withBytes { try JSONDecoder().decode(StoreManifest.self, from: Data($0)) }
+            guard manifest.isConsistent else { throw CocoaError(.coderReadCorrupt) }
+            return manifest
+        } catch {
+            throw FileError(path, "is damaged", remedy: "copy the store again")
+        }
+    }
+
+    /// Writes the manifest into a folder, whole or not at all.
+    func write(to folder: String) throws {
+        let encoder = JSONEncoder()
+        encoder.outputFormatting = [.sortedKeys, .prettyPrinted, .withoutEscapingSlashes]
+        let bytes = try [UInt8](encoder.encode(self))
+        try AtomicFile.write(to: folder + "/" + Self.fileName) { try $0.write(bytes) }
+    }
+
+    private var isConsistent: Bool {
+        guard layout.isPossible, !classNames.isEmpty, sourceCount > 0, imagesPerShard > 0 else { return false }
+        let channels = encoding.map { [$0.shift.count, $0.scale.count] } ?? []
+        return channels.allSatisfy { $0 == layout.channels || $0 == 0 && statistics == nil }
+            && (layout.content == .pixels) == (encoding == nil)
+            && zip(shards, shards.dropFirst()).allSatisfy { $0.index < $1.index }
+            && shards.allSatisfy { shard in
+                (0..<shardCount).contains(shard.index) && shard.byteCount > 0
+                    && shard.records + shard.skipped.count == images(ofShard: shard.index).count && shard.records >= 0
+            }
+    }
+}
+
+/// The names and labels of the pictures that a store is made of.
+public struct SourceList: Sendable {
+    public var entries: [ImageEntry]
+    public var classNames: [String]
+
+    public init(entries: [ImageEntry], classNames: [String]) {
+        self.entries = entries
+        self.classNames = classNames
+    }
+
+    /// A checksum that changes with any name, label or class.
+    var checksum: UInt32 {
+        var checksum = Checksum()
+        for entry in entries { Array("\(entry.name)\n\(entry.label)\n".utf8).withUnsafeBytes { checksum.add($0) } }
+        for name in classNames { Array("\(name)\n".utf8).withUnsafeBytes { checksum.add($0) } }
+        return checksum.value
+    }
+}

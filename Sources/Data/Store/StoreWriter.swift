@@ -1,0 +1,124 @@
+import Formats
+import Foundation
+
+/// Writes a store shard by shard; one that was killed is continued, and the finished files are the same.
+///
+/// A shard appears whole or not at all, then the manifest that names it. Two writers of one store exclude each other.
+public final class StoreWriter {
+    /// The folder of the store.
+    public let path: String
+    /// What is there so far.
+    public private(set) var manifest: StoreManifest
+
+    /// Open as long as this writer lives, for the lock on it.
+    private let folder: Int32
+
+    /// Begins the store that `plan` describes, or continues one that was begun by the same plan.
+    ///
+    /// Throws a `FileError` if the folder holds something else, another store, or is in use.
+    public init(path: String, plan: StoreManifest) throws {
+        try FileManager.default.createDirectory(atPath: path, withIntermediateDirectories: true)
+        let folder = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC)
+        guard folder >= 0 else { throw FileError.system(path, "cannot be opened", code: errno) }
+        guard flock(folder, LOCK_EX | LOCK_NB) == 0 else {
+            close(folder)
+            throw FileError(path, "is being prepared by another process", remedy: "wait for it or give another --out")
+        }
+        self.folder = folder
+        self.path = path
+        manifest = plan
+        if StoreManifest.exists(in: path) {
+            manifest = try StoreManifest.read(from: path)
+            try check(plan)
+        } else {
+            try checkEmpty()
+            try manifest.write(to: path)
+        }
+        try removeRemains()
+    }
+
+    deinit { close(folder) }
+
+    /// The shards that are not there yet, or not in their full length.
+    public var missingShards: [Int] {
+        let present = manifest.shards.filter { shard in
+            (try? PackedStore.checkLength(of: path + "/" + shard.file, shard)) != nil
+        }
+        return Set(0..<manifest.shardCount).subtracting(present.map(\.index)).sorted()
+    }
+
+    /// Writes a shard and enters it in the manifest.
+    public func write(_ content: ShardContent, shard index: Int) throws {
+        precondition(content.layout == manifest.layout)
+        precondition(content.entries.count + content.skipped.count == manifest.images(ofShard: index).count)
+        let name = StoreShard.fileName(index)
+        try content.write(to: path + "/" + name)
+        let file = try MappedFile(path: path + "/" + name)
+        let shard = StoreManifest.Shard(
+            index: index, file: name, records: content.entries.count, byteCount: file.count,
+            checksum: file.withBytes(Checksum.init(of:)).value,
+            sums: content.sums, skipped: content.skipped)
+        manifest.shards = (manifest.shards.filter { $0.index != index } + [shard]).sorted { $0.index < $1.index }
+        manifest.statistics = nil
+        try manifest.write(to: path)
+    }
+
+    /// Completes the manifest with the statistics of all records, after the last shard, and opens the store.
+    public func finish() throws -> PackedStore {
+        if manifest.statistics == nil {
+            var sums = ChannelSums(channels: manifest.layout.channels)
+            for shard in manifest.shards { sums.add(shard.sums) }
+            let statistics = sums.statistics
+            manifest.statistics = statistics
+            if let encoding = manifest.encoding, encoding.scale.isEmpty {
+                manifest.encoding?.shift = statistics.mean
+                manifest.encoding?.scale = statistics.deviation.map { 1 / max($0, 1e-6) }
+            }
+            try manifest.write(to: path)
+        }
+        return try PackedStore(path: path)
+    }
+
+    /// What was begun goes on with the same images, the same layout and the same autoencoder.
+    private func check(_ plan: StoreManifest) throws {
+        func differs<Value: Equatable>(_ what: String, _ key: KeyPath<StoreManifest, Value>) throws {
+            let (old, new) = (manifest[keyPath: key], plan[keyPath: key])
+            guard old != new else { return }
+            throw FileError(
+                path, "is a store with \(what) \(old), not \(new)", remedy: "give another --out, or the same settings")
+        }
+        try differs("content", \.layout.content.rawValue)
+        try differs("a resolution of", \.resolution)
+        try differs("the autoencoder", \.autoencoderName)
+        try differs("records of type", \.layout.type.rawValue)
+        try differs("mirrored images:", \.layout.hasMirrored)
+        try differs("channels:", \.layout.channels)
+        try differs("a side of", \.layout.side)
+        try differs("shards of images:", \.imagesPerShard)
+        guard manifest.sourceCount == plan.sourceCount, manifest.sourceChecksum == plan.sourceChecksum else {
+            throw FileError(
+                path, "was begun with other images (\(manifest.sourceCount), now \(plan.sourceCount))",
+                remedy: "give the same --data or another --out")
+        }
+    }
+
+    private func checkEmpty() throws {
+        let names = try FileManager.default.contentsOfDirectory(atPath: path)
+        guard names.allSatisfy(Self.isRemains) else {
+            throw FileError(path, "is neither empty nor a store", remedy: "give another --out")
+        }
+    }
+
+    /// Removes files that a killed process was writing.
+    private func removeRemains() throws {
+        for name in try FileManager.default.contentsOfDirectory(atPath: path) where Self.isRemains(name) {
+            unlink(path + "/" + name)
+        }
+    }
+
+    private static func isRemains(_ name: String) -> Bool { name.hasPrefix(".") && name.contains(".partial-") }
+}
+
+extension StoreManifest {
+    fileprivate var autoencoderName: String { encoding?.autoencoder ?? "none" }
+}

@@ -1,0 +1,82 @@
+import Formats
+import Torch
+
+/// The pictures or latents of a store for training.
+///
+/// A latent is drawn anew in each epoch, by the draws of purpose "posterior", and normalised as the manifest says.
+public struct StoredDataset: Dataset {
+    private let store: PackedStore
+    private let draws: Draws
+    private let sampler: PosteriorSampler?
+
+    public var count: Int { store.count }
+    public var classNames: [String] { store.classNames }
+    public var channels: Int { store.layout.channels }
+    public var side: Int { store.layout.side }
+    public var canMirror: Bool { store.layout.content == .pixels || store.layout.hasMirrored }
+
+    public init(_ store: PackedStore, draws: Draws) {
+        self.store = store
+        self.draws = draws
+        sampler = store.manifest.encoding.map(PosteriorSampler.init)
+    }
+
+    public func label(_ index: Int) -> Int { store.label(index) }
+
+    public func copyImage(
+        _ index: Int, epoch: Int, into image: UnsafeMutableBufferPointer<Float>, mirrored: Bool
+    ) {
+        let layout = store.layout
+        guard let sampler else {
+            store.withRecord(index) {
+                copyRows($0.bindMemory(to: UInt8.self), into: image, side: layout.side, mirrored: mirrored)
+            }
+            return
+        }
+        if layout.content == .meanAndDeviation { draws.fillNormals(.posterior, step: epoch, item: index, into: image) }
+        withUnsafeTemporaryAllocation(of: Float.self, capacity: layout.elementCount) { record in
+            store.withRecord(index, mirrored: mirrored) { copyNumbers($0, of: layout.type, into: record) }
+            sampler.draw(from: UnsafeBufferPointer(record), layout: layout, into: image)
+        }
+    }
+}
+
+/// Latents in files of others, read directly for training, as `StoredDataset` does with a store.
+public struct LatentDataset: Dataset {
+    private let source: any LatentSource
+    private let entries: [ImageEntry]
+    private let draws: Draws
+    private let sampler: PosteriorSampler
+
+    public let classNames: [String]
+    public var count: Int { entries.count }
+    public var channels: Int { source.layout.channels }
+    public var side: Int { source.layout.side }
+    public var canMirror: Bool { source.layout.hasMirrored }
+
+    /// Throws a `FileError` if the source needs statistics that only a store has.
+    public init(_ source: any LatentSource, draws: Draws) throws {
+        guard !source.encoding.scale.isEmpty else {
+            throw FileError(
+                source.location, "holds latents whose statistics are not known",
+                remedy: "import them: transcend prepare --data \(source.location) --out STORE")
+        }
+        self.source = source
+        self.draws = draws
+        (entries, classNames) = (source.entries, source.classNames)
+        sampler = PosteriorSampler(source.encoding)
+    }
+
+    public func label(_ index: Int) -> Int { entries[index].label }
+
+    public func copyImage(
+        _ index: Int, epoch: Int, into image: UnsafeMutableBufferPointer<Float>, mirrored: Bool
+    ) throws {
+        let layout = source.layout
+        if layout.content == .meanAndDeviation { draws.fillNormals(.posterior, step: epoch, item: index, into: image) }
+        try withUnsafeTemporaryAllocation(of: Float.self, capacity: layout.elementCount) { record in
+            try source.copyRecord(index, mirrored: mirrored, into: record)
+            sampler.draw(from: UnsafeBufferPointer(record), layout: layout, into: image)
+        }
+    }
+}

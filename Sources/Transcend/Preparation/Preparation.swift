@@ -1,0 +1,135 @@
+import Data
+import Formats
+import Foundation
+
+/// Crops the images of a source, encodes them and packs them into a store.
+///
+/// The network's work goes on in the calling thread while other threads read, decode and crop. What is killed goes on
+/// where it was, with the shard that was not whole; the finished store has the same bytes.
+public struct Preparation {
+    /// What is decided beside source and encoder.
+    public struct Settings: Sendable {
+        /// The side of the squares that are cut out, in pixels.
+        public var resolution: Int
+        /// Images that are encoded together.
+        public var batch = 16
+        /// Threads that decode.
+        public var threads = ProcessInfo.processInfo.activeProcessorCount
+        /// Passes over images that cannot be read instead of stopping at the first.
+        public var skipsBadImages = false
+        /// Images of the source in one file; nil: what 256 MB hold, at most 1024.
+        public var imagesPerShard: Int?
+
+        public init(resolution: Int) {
+            self.resolution = resolution
+        }
+    }
+
+    private let source: any ImageSource
+    private let encoder: any PictureEncoder
+    private let settings: Settings
+
+    public init(_ source: any ImageSource, _ encoder: any PictureEncoder, _ settings: Settings) {
+        self.source = source
+        self.encoder = encoder
+        self.settings = settings
+    }
+
+    /// Makes or continues the store in a folder; `progress` hears how many images are done, and of those left out.
+    ///
+    /// Throws a `FileError` that names an image that cannot be read, or what is wrong with the folder or its disk.
+    public func run(
+        to path: String, progress: (Int) -> Void = { _ in }, skipped: (FileError) -> Void = { _ in }
+    ) throws -> PackedStore {
+        let plan = StoreManifest(
+            layout: encoder.layout, encoding: encoder.encoding, resolution: settings.resolution,
+            source: SourceList(entries: source.entries, classNames: source.classNames),
+            imagesPerShard: settings.imagesPerShard)
+        let writer = try StoreWriter(path: path, plan: plan)
+        let shards = writer.missingShards.map { ($0, batches(of: plan.images(ofShard: $0))) }
+        let images = CroppedImages(
+            source: source, resolution: settings.resolution, batches: shards.flatMap(\.1), threads: settings.threads)
+        defer { images.stop() }
+        var done = plan.sourceCount - shards.flatMap(\.1).map(\.count).reduce(0, +)
+        for (shard, batches) in shards {
+            var content = ShardContent(layout: encoder.layout)
+            for batch in batches {
+                try append(images.next(), to: &content, skipped: skipped)
+                done += batch.count
+                progress(done)
+            }
+            try writer.write(content, shard: shard)
+        }
+        return try writer.finish()
+    }
+
+    /// A shard's images in parts that are encoded together; they do not depend on where a killed preparation stopped.
+    private func batches(of images: Range<Int>) -> [Range<Int>] {
+        stride(from: images.lowerBound, to: images.upperBound, by: settings.batch).map {
+            $0..<min($0 + settings.batch, images.upperBound)
+        }
+    }
+
+    private func append(
+        _ batch: CroppedImages.Batch, to content: inout ShardContent, skipped: (FileError) -> Void
+    ) throws {
+        for (index, error) in batch.failures {
+            guard settings.skipsBadImages else {
+                throw FileError(
+                    error.path, error.problem, remedy: "remove it, or pass over bad images with --skip-bad-images")
+            }
+            content.skip(source.entries[index].name)
+            skipped(error)
+        }
+        guard !batch.images.isEmpty else { return }
+        let pictures = batch.images.map(\.image)
+        content.append(
+            batch.images.map { source.entries[$0.index] }, records: try encoder.encode(pictures),
+            mirrored: encoder.layout.hasMirrored ? try encoder.encode(pictures.map(\.mirrored)) : [])
+    }
+}
+
+/// Packs latents that others have made into a store.
+public struct LatentImport {
+    private let source: any LatentSource
+    private let layout: RecordLayout
+    private let imagesPerShard: Int?
+
+    /// `type` is that of the store's records, F16 or F32.
+    public init(_ source: any LatentSource, type: ElementType, imagesPerShard: Int? = nil) {
+        self.source = source
+        self.imagesPerShard = imagesPerShard
+        var layout = source.layout
+        layout.type = type
+        self.layout = layout
+    }
+
+    /// Makes or continues the store in a folder; `progress` hears how many latents are done. Throws a `FileError`.
+    public func run(to path: String, progress: (Int) -> Void = { _ in }) throws -> PackedStore {
+        let entries = source.entries
+        let plan = StoreManifest(
+            layout: layout, encoding: source.encoding, resolution: 0,
+            source: SourceList(entries: entries, classNames: source.classNames), imagesPerShard: imagesPerShard)
+        let writer = try StoreWriter(path: path, plan: plan)
+        for shard in writer.missingShards {
+            var content = ShardContent(layout: layout)
+            for index in plan.images(ofShard: shard) {
+                content.append(
+                    [entries[index]], records: try record(index, entries, mirrored: false),
+                    mirrored: layout.hasMirrored ? try record(index, entries, mirrored: true) : [])
+                progress(index + 1)
+            }
+            try writer.write(content, shard: shard)
+        }
+        return try writer.finish()
+    }
+
+    private func record(_ index: Int, _ entries: [ImageEntry], mirrored: Bool) throws -> [UInt8] {
+        let numbers = try [Float](unsafeUninitializedCapacity: layout.elementCount) { buffer, filled in
+            try source.copyRecord(
+                index, mirrored: mirrored, into: UnsafeMutableBufferPointer(rebasing: buffer[..<layout.elementCount]))
+            filled = layout.elementCount
+        }
+        return try recordBytes(numbers, as: layout.type, name: "\(source.location): \(entries[index].name)")
+    }
+}
