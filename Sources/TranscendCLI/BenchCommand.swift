@@ -1,4 +1,5 @@
 import ArgumentParser
+import Data
 import Diffusion
 import Formats
 import Foundation
@@ -9,7 +10,7 @@ import Transcend
 struct BenchCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "bench",
-        abstract: "Time whole training steps, or sampling, on a synthetic batch.",
+        abstract: "Time whole training steps, or sampling, on a synthetic batch; or the loader on a store.",
         usage: "transcend bench [--model <name>] [--batch <n>] [--stage <stage>] [<options>]")
 
     @Option(help: ArgumentHelp("Network of a published size.", valueName: "name")) var model = "SiT-S/2"
@@ -28,6 +29,9 @@ struct BenchCommand: ParsableCommand {
     @Option(help: ArgumentHelp("Block of the teacher. (default: 8)", valueName: "n")) var teacherDepth: Int?
     @Option(parsing: .upToNextOption, help: ArgumentHelp("Times at which alignment counts.", valueName: "low high"))
     var window = [0.4, 0.7]
+    @Option(
+        help: ArgumentHelp("Time the loader on this store instead, with a thread for each core.", valueName: "path"))
+    var data: String?
     @Option(help: ArgumentHelp("Steps that are timed.", valueName: "n")) var steps = 10
     @Option(help: ArgumentHelp("Steps before those.", valueName: "n")) var warmup = 3
     @Option(help: ArgumentHelp("auto, cpu, cuda or cuda:N.", valueName: "name")) var device = "cpu"
@@ -41,6 +45,7 @@ struct BenchCommand: ParsableCommand {
         guard (1...1_000_000).contains(steps), (0...1_000_000).contains(warmup) else {
             throw ConfigurationError("--steps and --warmup: give 1 to 1000000 and 0 to 1000000")
         }
+        if let data { return try timeLoader(PackedStore(path: absolute(data))) }
         let configuration = try trainingConfiguration()
         let progress = ProgressLine(stage: "bench", total: steps + warmup, imagesPerStep: batch)
         let result = try kernelOptions.run {
@@ -58,6 +63,13 @@ struct BenchCommand: ParsableCommand {
             for (key, value) in row { table.append(key, value.string ?? value.text()) }
             print(table)
         }
+    }
+
+    private func timeLoader(_ store: PackedStore) throws {
+        let threads = ProcessInfo.processInfo.activeProcessorCount
+        let benchmark = LoaderBenchmark(StoredDataset(store, draws: Draws(seed: 0)), batch: batch, threads: threads)
+        let samples = try benchmark.run(steps: steps, warmup: warmup)
+        print(String(format: "%.0f samples a second, %d threads", samples, threads))
     }
 
     private func trainingConfiguration() throws -> TrainingConfiguration {

@@ -1,0 +1,26 @@
+import Data
+import Torch
+
+/// How many samples of a data set a loader hands out: batches in shuffled order, as in training, without a network.
+public struct LoaderBenchmark {
+    private let dataset: any Dataset
+    private let settings: LoaderSettings
+
+    public init(_ dataset: any Dataset, batch: Int, threads: Int) {
+        self.dataset = dataset
+        var settings = LoaderSettings(batchSize: batch)
+        settings.threads = threads
+        settings.ahead = 2 * threads
+        self.settings = settings
+    }
+
+    /// Samples per second over `steps` batches, after `warmup` others; throws what keeps a sample from being read.
+    public func run(steps: Int, warmup: Int) throws -> Double {
+        let loader = Loader(dataset: dataset, draws: Draws(seed: 0), settings: settings) { _ in }
+        defer { loader.stop() }
+        for _ in 0..<warmup { _ = try loader.next() }
+        let start = ProgressLine.monotonicSeconds()
+        for _ in 0..<steps { _ = try loader.next() }
+        return Double(steps * settings.batchSize) / (ProgressLine.monotonicSeconds() - start)
+    }
+}
