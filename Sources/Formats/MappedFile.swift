@@ -44,6 +44,23 @@ public final class MappedFile: @unchecked Sendable {
     /// The bytes, valid as long as this object is alive (hold it with `withExtendedLifetime` where in doubt).
     public var bytes: UnsafeRawBufferPointer { UnsafeRawBufferPointer(start: start, count: count) }
 
+    /// Tells the system that the file is read at random places: it then reads no more than what is touched. Where it reads
+    /// megabytes ahead, mapping many files and reading their headers would read most of them.
+    public func expectRandomAccess() {
+        if let start { madvise(start, count, MADV_RANDOM) }
+    }
+
+    /// Tells the system that these bytes are read next, so that they come from the disk in one piece.
+    public func willRead(_ range: Range<Int>) {
+        guard let start, !range.isEmpty else { return }
+        precondition(range.lowerBound >= 0 && range.upperBound <= count)
+        // A page begins at a multiple of its size.
+        let first = range.lowerBound / Self.pageSize * Self.pageSize
+        madvise(start + first, range.upperBound - first, MADV_WILLNEED)
+    }
+
+    private static let pageSize = sysconf(Int32(_SC_PAGESIZE))
+
     /// Calls `body` with the bytes, which are valid until it returns.
     public func withBytes<Result>(_ body: (UnsafeRawBufferPointer) throws -> Result) rethrows -> Result {
         try withExtendedLifetime(self) { try body(bytes) }

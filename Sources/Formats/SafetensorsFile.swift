@@ -27,8 +27,11 @@ public struct SafetensorsFile: Sendable {
     public let mapping: MappedFile
 
     /// Maps the file and reads its header; throws a `FileError` where it does not follow the format exactly.
-    public init(path: String) throws {
+    ///
+    /// With `randomAccess` the system is told to read only what is touched.
+    public init(path: String, randomAccess: Bool = false) throws {
         let mapping = try MappedFile(path: path)
+        if randomAccess { mapping.expectRandomAccess() }
         let header = try mapping.withBytes { try SafetensorsHeader(bytes: $0, path: path) }
         self.mapping = mapping
         metadata = header.metadata

@@ -18,7 +18,7 @@ struct StoreShard: Sendable {
 
     /// Maps the file at `path`, which has to be the one that the manifest describes; throws a `FileError`.
     init(path: String, _ shard: StoreManifest.Shard, layout: RecordLayout) throws {
-        let file = try SafetensorsFile(path: path)
+        let file = try SafetensorsFile(path: path, randomAccess: true)
         func range(_ name: String, _ type: ElementType, _ shape: [Int]?) throws -> Range<Int> {
             guard let entry = file.entries[name], entry.type == type, shape == nil || entry.shape == shape else {
                 throw FileError(
@@ -53,6 +53,7 @@ struct StoreShard: Sendable {
         guard let range = mirrored ? self.mirrored : records else { preconditionFailure("no mirrored records") }
         let start = range.lowerBound + index * recordSize
         precondition(index >= 0 && start + recordSize <= range.upperBound)
+        file.mapping.willRead(start..<start + recordSize)
         return try file.mapping.withBytes {
             try body(UnsafeRawBufferPointer(rebasing: $0[start..<start + recordSize]))
         }
