@@ -66,7 +66,7 @@ public struct ConfigurationBuilder: Sendable {
 
     private func assembled(_ method: any Method.Type) throws -> TrainingConfiguration {
         var layers = layers(method)
-        if let classes = try Self.classes(of: layers.dropFirst()) { layers.append([classes]) }
+        layers.append(try Self.networkOfData(in: layers.dropFirst()))
         let network = try network(method, layers)
         let defaults = TrainingConfiguration(defaultsOf: method, for: network, reading: reading ?? .paper)
         var tree = try ConfigurationTree.tree(of: defaults)
@@ -100,18 +100,20 @@ public struct ConfigurationBuilder: Sendable {
         return try ConfigurationTree.decode(TrainingConfiguration.self, from: tree).network
     }
 
-    /// The number of classes of the data that the last layer names that names any, unless it or a later one says it.
-    private static func classes(of layers: ArraySlice<[Setting]>) throws -> Setting? {
+    /// What the data of the last layer that names any decide about the network, but for what it or a later one says.
+    private static func networkOfData(in layers: ArraySlice<[Setting]>) throws -> [Setting] {
+        var said: Set<String> = []
         for layer in layers.reversed() {
-            if layer.contains(where: { $0.key == "network.classes" }) { return nil }
+            said.formUnion(layer.map(\.key))
             if let source = layer.last(where: { $0.key == "data.source" }), let path = source.value.string,
                 !path.isEmpty
             {
-                let count = try TrainingData.classCount(of: path)
-                return Setting("network.classes", .int(Int64(count)), origin: source.origin)
+                return try TrainingData.settings(for: path).filter { !said.contains($0.key) }.map {
+                    Setting($0.key, $0.value, origin: source.origin)
+                }
             }
         }
-        return nil
+        return []
     }
 
     private static func method(_ stage: String) throws -> any Method.Type {
