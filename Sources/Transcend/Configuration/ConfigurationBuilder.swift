@@ -100,13 +100,14 @@ public struct ConfigurationBuilder: Sendable {
         return try ConfigurationTree.decode(TrainingConfiguration.self, from: tree).network
     }
 
-    /// What the data of the last layer that names any decide about the network, but for what it or a later one says.
+    /// What the data of the last layer that names any decide about the network, but for what it or a later one says. Data
+    /// whose number of classes is said there are not opened.
     private static func networkOfData(in layers: ArraySlice<[Setting]>) throws -> [Setting] {
         var said: Set<String> = []
         for layer in layers.reversed() {
             said.formUnion(layer.map(\.key))
             if let source = layer.last(where: { $0.key == "data.source" }), let path = source.value.string,
-                !path.isEmpty
+                !path.isEmpty, !said.contains("network.classes")
             {
                 return try TrainingData.settings(for: path).filter { !said.contains($0.key) }.map {
                     Setting($0.key, $0.value, origin: source.origin)

@@ -48,7 +48,7 @@ public enum SettingsTable {
     private static let data = [
         SettingDescription(
             "data.source", .path(or: [DataConfiguration.embedded]),
-            "Folder or zip of class folders, or '\(DataConfiguration.embedded)'."),
+            "Store, folder, zip or tar of class folders, or '\(DataConfiguration.embedded)'."),
         SettingDescription(
             "data.flips", .truth, "Mirrors each image with probability 1/2, drawn anew in every epoch."),
         SettingDescription(
