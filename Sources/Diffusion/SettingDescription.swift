@@ -30,6 +30,8 @@ public indirect enum AllowedValues: Sendable, Equatable, CustomStringConvertible
     case whole(ClosedRange<Int>)
     /// A finite number.
     case number(NumberRange)
+    /// 0, which switches something off, or a finite number.
+    case zero(or: NumberRange)
     /// [low, high] with 0 <= low <= high <= 1.
     case interval
     /// One of some words.
@@ -54,6 +56,7 @@ public indirect enum AllowedValues: Sendable, Equatable, CustomStringConvertible
             range.upperBound == .max
                 ? "\(range.lowerBound) or more" : "\(range.lowerBound) to \(range.upperBound)"
         case .number(let range): range.description
+        case .zero(let range): "0, or \(range)"
         case .interval: "[low, high], 0 <= low <= high <= 1"
         case .name(let names): Self.choice(of: names)
         case .path(let words): Self.choice(of: ["a path"] + words)

@@ -69,6 +69,9 @@ import Transcend
             let edges = finite.filter(\.1).map { JSONValue.number($0.0) }
             let beyond = finite.map { JSONValue.number($0.1 ? $0.0 + $0.2 * 1e-9 : $0.0) }
             return (edges, beyond + [.number(.nan), .number(.infinity), "1", nil])
+        case .zero(let range):
+            let (inside, outside) = samples(of: .number(range))
+            return (inside + [0], outside + [-1])
         case .interval:
             return ([[0, 1], [0.5, 0.5]], [[0.7, 0.4], [-0.1, 1], [0, 1.1], [0.4], [0, 0.5, 1], 0.4, nil])
         case .name(let names): return (names.map { .string($0) }, ["other", 1, nil])

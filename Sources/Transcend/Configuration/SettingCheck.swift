@@ -25,6 +25,7 @@ extension AllowedValues {
         case .truth: value.bool != nil
         case .whole(let range): value.int.map(range.contains) ?? false
         case .number(let range): value.double.map(range.contains) ?? false
+        case .zero(let range): value.double.map { $0 == 0 || range.contains($0) } ?? false
         case .interval:
             value.elements.map { bounds in
                 let numbers = bounds.compactMap(\.double).filter { 0 <= $0 && $0 <= 1 }
@@ -49,6 +50,7 @@ extension AllowedValues {
         switch self {
         case .whole: "a whole number, \(self)"
         case .number(let range): range == .any ? "a number" : "a number, \(range)"
+        case .zero: "a number, \(self)"
         case .interval: "two numbers \(self)"
         case .optional(let values): values.need + ", or null"
         case .truth, .name, .path, .text: description

@@ -119,8 +119,8 @@ public enum SettingsTable {
         SettingDescription("output.sampleEvery", stepsOrNone, unit: "steps", "Steps between sample grids, 0: none."),
         SettingDescription("output.logEvery", steps, unit: "steps", "Steps between lines of `metrics.jsonl`."),
         SettingDescription(
-            "output.lossRiseFactor", .number(NumberRange(0...)),
-            "A smoothed loss above its minimum by this factor gives a warning; above 1, or 0 for none."),
+            "output.lossRiseFactor", .zero(or: .above(1)),
+            "A smoothed loss above its minimum by this factor gives a warning; 0: none."),
     ]
 
     private static let preview = [

@@ -22,9 +22,6 @@ extension TrainingConfiguration {
             return "the batch \(batch) is not divisible into \(accumulation) micro-batches; choose a divisor"
         }
         if let problem = preview.sampler.problem { return "the preview: " + problem }
-        if output.lossRiseFactor != 0, output.lossRiseFactor <= 1 {
-            return "the factor \(output.lossRiseFactor) of a rising loss must be above 1, or 0 for no warning"
-        }
         return deviceProblem(device)
     }
 
