@@ -33,6 +33,7 @@ let package = Package(
     ],
     targets: [
         // Each target imports only those above it (ARCHITECTURE.md).
+        .target(name: "CStart"),
         .target(name: "CZlib", linkerSettings: [.linkedLibrary("z")]),
         .target(name: "CImage", linkerSettings: [.linkedLibrary("turbojpeg"), .linkedLibrary("png16")]),
         .target(name: "CTorch", cxxSettings: [.unsafeFlags(torchHeaders)], linkerSettings: torchLibraries),
@@ -46,7 +47,9 @@ let package = Package(
             dependencies: ["Diffusion", "Models", "Data", "Torch", "Formats", .product(name: "Yams", package: "Yams")]),
         .executableTarget(
             name: "TranscendCLI",
-            dependencies: ["Transcend", .product(name: "ArgumentParser", package: "swift-argument-parser")]),
+            dependencies: [
+                "Transcend", "CStart", .product(name: "ArgumentParser", package: "swift-argument-parser"),
+            ]),
 
         .target(name: "TestSupport", dependencies: ["Torch"], path: "Tests/Support"),
         .executableTarget(name: "Fuzz", dependencies: ["Data", "Formats", "CZlib"], path: "Tests/Long/Fuzz"),

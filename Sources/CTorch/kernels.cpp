@@ -12,8 +12,8 @@
 // - Threads come from GOMP_parallel, which is the pool that libtorch's own operators use: two pools would spin against
 //   each other. at::parallel_for cannot do it, since compiled by a clang without OpenMP it is serial without a word.
 // - The loops (loops.h) neither allocate nor throw: every array is made before they start, and inputs stay as they are.
-// - A loop is compiled for three instruction sets and one is chosen when the program runs. Between processors the last
-//   bits of a result differ, as those of libtorch do.
+// - A loop is compiled for three instruction sets and one is chosen when the program runs, the one that libtorch has
+//   chosen for its own. Between processors the last bits of a result differ, as those of libtorch do.
 // - What the backward pass reads (x, scale, mean and 1 / deviation) is saved through libtorch, which notices when
 //   somebody has written to it since. Without gradients nothing is saved. A second derivative is refused, not wrong.
 #include "border.h"
@@ -21,6 +21,7 @@
 #include <ATen/Parallel.h>
 #include <ATen/ops/empty.h>
 #include <ATen/ops/empty_like.h>
+#include <string_view>
 #include <torch/csrc/autograd/custom_function.h>
 using namespace border;
 using namespace loops;
@@ -46,11 +47,11 @@ template <class Work> struct Variants {
     static void avx2(const Work &work, int64_t first, int64_t end) { work(first, end); }
     static void baseline(const Work &work, int64_t first, int64_t end) { work(first, end); }
 
+    /// What libtorch's own kernels use, so that ATEN_CPU_CAPABILITY (avx2, default) holds for all of them.
     static auto best() {
-        if (__builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512vl") &&
-            __builtin_cpu_supports("avx512dq"))
-            return avx512;
-        return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") ? avx2 : baseline;
+        std::string_view capability = ct_cpu_capability();
+        if (capability.starts_with("AVX512")) return avx512;
+        return capability.starts_with("AVX2") ? avx2 : baseline;
     }
 };
 

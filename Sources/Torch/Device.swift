@@ -79,12 +79,23 @@ public enum Library {
         URL(fileURLWithPath: String(cString: ct_library_path())).deletingLastPathComponent().path
     }
 
-    /// CUDA devices that can be used; opens libtorch's CUDA part at the first call, where a driver and that part exist.
-    public static let cudaDevices: Int = {
-        guard FileManager.default.fileExists(atPath: "/dev/nvidiactl"), let library = cudaLibrary,
-            ct_open_cuda(library) == 0
-        else { return 0 }
-        return Int(ct_cuda_devices())
+    /// CUDA devices that can be used; the first call opens libtorch's CUDA part, where a driver and that part exist.
+    public static var cudaDevices: Int { cuda.devices }
+
+    /// Why there are none, as a part of a sentence; nil where there are some.
+    public static var cudaProblem: String? { cuda.problem }
+
+    /// Whether an NVIDIA driver is loaded.
+    public static var hasCUDADriver: Bool { FileManager.default.fileExists(atPath: "/dev/nvidiactl") }
+
+    private static let cuda: (devices: Int, problem: String?) = {
+        guard hasCUDADriver else { return (0, "there is no NVIDIA driver (/dev/nvidiactl)") }
+        guard let library = cudaLibrary else {
+            return (0, "\(folder) has no CUDA part; set LIBTORCH to the folder torch of a PyTorch \(version) with CUDA")
+        }
+        guard ct_open_cuda(library) == 0 else { return (0, "\(library) cannot be opened: \(Failure.lastMessage)") }
+        let count = Int(ct_cuda_devices())
+        return (count, count > 0 ? nil : "libtorch finds no device; nvidia-smi tells whether the driver fits CUDA 13")
     }()
 
     /// The path of libtorch's CUDA part, if the installation has it.

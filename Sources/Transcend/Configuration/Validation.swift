@@ -60,7 +60,8 @@ public func deviceProblem(_ name: String) -> String? {
     if name == "auto" { return nil }
     guard let device = Device(name) else { return "the device \(name) is unknown; choose auto, cpu, cuda or cuda:N" }
     if device.kind == .cuda, device.index >= Library.cudaDevices {
-        return "the device \(name) is not there (\(Library.cudaDevices) CUDA devices); `transcend doctor` says why"
+        let reason = Library.cudaProblem ?? "there are \(Library.cudaDevices) CUDA devices"
+        return "the device \(name) is not there: \(reason)"
     }
     return nil
 }

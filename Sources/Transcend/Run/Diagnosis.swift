@@ -11,16 +11,16 @@ public enum Version {
 public enum Diagnosis {
     /// Names and values, in the order in which they are shown.
     public static var facts: [(name: String, value: String)] {
-        let cuda = Library.cudaDevices
-        return [
+        [
             ("transcend", Version.current),
             ("libtorch", "\(Library.version) in \(Library.folder)"),
             ("vector instructions of libtorch", Library.cpuCapability),
             ("CPU", cpuName),
             ("CPU features", cpuFeatures.joined(separator: " ")),
             ("threads", "\(Library.threads) of \(ProcessInfo.processInfo.activeProcessorCount) cores"),
+            ("waiting of threads", waiting),
             ("memory", readableBytes(Int(ProcessInfo.processInfo.physicalMemory))),
-            ("CUDA devices", cuda == 0 ? "none" : "\(cuda)"),
+            ("CUDA devices", Library.cudaProblem.map { "none: \($0)" } ?? "\(Library.cudaDevices)"),
             ("libtorch's CUDA part", Library.cudaLibrary ?? "not in this installation"),
             ("loaded libraries", loadedLibraries.joined(separator: " ")),
             ("system", systemName),
@@ -30,18 +30,36 @@ public enum Diagnosis {
     /// What keeps something from working, one sentence each.
     public static var problems: [String] {
         var all: [String] = []
-        let hasDriver = FileManager.default.fileExists(atPath: "/dev/nvidiactl")
-        if hasDriver && Library.cudaLibrary == nil {
-            all.append(
-                "this machine has an NVIDIA driver, but libtorch here has no CUDA part; build with LIBTORCH set to the "
-                    + "folder torch of a PyTorch 2.11.0 with CUDA")
-        } else if !hasDriver && Library.cudaLibrary != nil {
-            all.append("an NVIDIA driver (/dev/nvidiactl); training runs on the CPU")
-        } else if hasDriver && Library.cudaDevices == 0 {
-            all.append("a CUDA device that libtorch can use; check that the driver fits CUDA 13")
+        if let problem = Library.cudaProblem, Library.hasCUDADriver { all.append("no CUDA device: \(problem)") }
+        if let found = installedVersion, !found.hasPrefix(Library.version) {
+            all.append("libtorch is \(found), not \(Library.version); set LIBTORCH to the folder torch of one that is")
         }
-        if !cpuFeatures.contains("avx2") { all.append("AVX2 on this CPU; libtorch falls back to slow kernels") }
+        if Library.threads > ProcessInfo.processInfo.activeProcessorCount {
+            all.append("more threads than cores; unset OMP_NUM_THREADS or lower it")
+        }
+        if openFilesLimit < 256 { all.append("only \(openFilesLimit) files may be open; raise it with ulimit -n 1024") }
+        if !Library.cpuCapability.hasPrefix("AVX") {
+            all.append("libtorch computes without AVX2, slowly: this CPU lacks it, or ATEN_CPU_CAPABILITY forbids it")
+        }
         return all
+    }
+
+    /// The version of the libtorch that was loaded, as its installation says.
+    private static var installedVersion: String? {
+        let line = lines(of: Library.folder + "/../version.py").first { $0.hasPrefix("__version__") }
+        return line?.split(separator: "'").last.map(String.init)
+    }
+
+    private static var openFilesLimit: UInt64 {
+        var limit = rlimit()
+        return getrlimit(__rlimit_resource_t(RLIMIT_NOFILE.rawValue), &limit) == 0 ? UInt64(limit.rlim_cur) : .max
+    }
+
+    /// How long threads of libgomp spin before they sleep (Sources/CStart sets it).
+    private static var waiting: String {
+        let environment = ProcessInfo.processInfo.environment
+        return ["OMP_WAIT_POLICY", "GOMP_SPINCOUNT"].compactMap { name in environment[name].map { "\(name)=\($0)" } }
+            .joined(separator: " ")
     }
 
     private static func lines(of path: String) -> [Substring] {
