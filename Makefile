@@ -3,7 +3,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 MAKEFLAGS += --no-print-directory
-.PHONY: build tests test lint demo setup clean help
+.PHONY: build tests test lint demo bundle setup clean help
 
 transcend := .build/release/transcend
 # The output of builds is kept for Scripts/lint.sh, which looks for warnings in it.
@@ -27,6 +27,9 @@ lint: setup  ## Check the format, and that a release build gives no warnings
 demo: build  ## Train both stages on the embedded pictures, then draw samples: runs/demo
 	@$(transcend) pipeline --preset demo --out runs/demo
 	@$(transcend) sample --checkpoint runs/demo --out runs/demo/samples.png
+
+bundle: build  ## Make a directory for other machines: .build/transcend-VERSION-linux-x86_64
+	@Scripts/bundle.sh
 
 setup:  ## Install what is missing: Debian packages, libtorch, Swift packages
 	@Scripts/setup.sh

@@ -12,12 +12,12 @@ let torchHeaders = [
     "-isystem", "\(torch)/include", "-isystem", "\(torch)/include/torch/csrc/api/include",
     "-O2", "-fno-math-errno", "-fno-trapping-math",
 ]
-// Only libtorch's CPU part is linked; CUDA's is opened at run time where there is one (Sources/CTorch/device.cpp).
+// Only libtorch's CPU part is linked; CUDA's is opened at run time where there is one (Sources/CTorch/device.cpp). What
+// Scripts/bundle.sh builds names no folder of this machine: its launcher says where libtorch is.
+let runPath = environment["TRANSCEND_BUNDLE"] == nil ? ["-Xlinker", "-rpath", "-Xlinker", "\(torch)/lib"] : []
 let torchLibraries: [LinkerSetting] = [
-    .unsafeFlags([
-        "-L\(torch)/lib", "-Xlinker", "-rpath", "-Xlinker", "\(torch)/lib",
-        "-Xlinker", "-rpath-link", "-Xlinker", "\(torch)/../nvidia/cu13/lib",
-    ]),
+    .unsafeFlags(
+        ["-L\(torch)/lib", "-Xlinker", "-rpath-link", "-Xlinker", "\(torch)/../nvidia/cu13/lib"] + runPath),
     .linkedLibrary("c10"), .linkedLibrary("torch_cpu"), .linkedLibrary(":libgomp.so.1"),
 ]
 
