@@ -22,7 +22,9 @@ public protocol Dataset: Sendable {
 }
 
 extension Dataset {
+    /// Nothing was left out.
     public var skipped: [BadImage] { [] }
+    /// As for pictures, whose rows are read backwards.
     public var canMirror: Bool { true }
 }
 

@@ -8,6 +8,7 @@ public struct ImageEntry: Equatable, Sendable {
     /// The class, counted from 0.
     public var label: Int
 
+    /// An image by its path in the source and its class, counted from 0.
     public init(name: String, label: Int) {
         self.name = name
         self.label = label

@@ -9,6 +9,7 @@ public struct PixelDataset: Dataset {
     public let classNames: [String]
     public let channels = 3
     public let side: Int
+    /// The images that could not be used, in the order of the source; empty without `skippingBad`.
     public let skipped: [BadImage]
 
     private let labels: [Int]

@@ -6,6 +6,7 @@ import Torch
 /// loss = denoising + weight * mean((head(f_k(x_t)) - target)^2) over t in a window (arXiv 2601.07773).
 public struct AlignLatent: Method {
     public static let name = "align"
+    /// Those below `method.` of a configuration.
     public static let settings =
         AlignmentSettings.settings.map { $0.below("alignment") } + [
             SettingDescription("target", .name(of: Target.self), "What the head of stage 1 predicts.")
@@ -19,7 +20,9 @@ public struct AlignLatent: Method {
         case velocity
     }
 
+    /// Which block, when, and how strongly.
     public var alignment: AlignmentSettings
+    /// What the head predicts; the clean latent in the reading of the paper.
     public var target: Target
 
     public init(defaultsFor network: SiTConfiguration, reading: Reading) {

@@ -6,8 +6,9 @@ public struct AlignmentSettings: Codable, Sendable, Equatable {
     public var studentDepth: Int
     /// Of the term beside the denoising loss (lambda).
     public var weight = 0.5
-    /// The times at which the term counts, and what that means for samples at others.
+    /// The times at which the term counts.
     public var window = TimeWindow(0.4, 0.7)
+    /// What the window means for a sample outside it; this differs between the readings.
     public var semantics: TimeWindow.Semantics
     /// From this step on (steps count from 0) the term is left out; nil: never.
     @Nullable public var stopStep: Int?

@@ -7,11 +7,14 @@ public struct Guidance: Codable, Sendable, Equatable {
 
     /// s; 1 switches guidance off.
     public var scale = 1.0
+    /// The least noisy time at which guidance acts, in [0, 1].
     public var low = 0.0
+    /// The noisiest time at which guidance acts, in [low, 1].
     public var high = 1.0
     /// Only the first n channels are guided (DiT guides 3 of 4); nil: all.
     @Nullable public var channels: Int?
 
+    /// Values are taken as they are; `Sampler.problem` says what is impossible.
     public init(scale: Double = 1, low: Double = 0, high: Double = 1, channels: Int? = nil) {
         self.scale = scale
         self.low = low
@@ -19,6 +22,7 @@ public struct Guidance: Codable, Sendable, Equatable {
         self.channels = channels
     }
 
+    /// Whether a step at time t needs the network without a label too. Both bounds belong to the interval.
     public func isActive(at t: Double) -> Bool { scale > 1 && t >= low && t <= high }
 
     /// [B, C, R, R] each.

@@ -42,16 +42,20 @@ public enum NetworkWeights: String, Codable, Sendable, CaseIterable {
 
 /// The methods that `--stage` knows.
 public enum Methods {
+    /// In the order in which messages and documents list them.
     public static let all: [any Method.Type] = [Plain.self, AlignLatent.self, SelfGuided.self]
 
+    /// The method that `--stage` calls so; nil if there is none.
     public static func named(_ name: String) -> (any Method.Type)? { all.first { $0.name == name } }
 }
 
 /// A setting that may be absent and is then written as null, so that a stored configuration shows every key.
 @propertyWrapper
 public struct Nullable<Value: Codable & Sendable & Equatable>: Codable, Sendable, Equatable {
+    /// The value; nil is written as null.
     public var wrappedValue: Value?
 
+    /// A value, or nil.
     public init(wrappedValue: Value?) {
         self.wrappedValue = wrappedValue
     }

@@ -4,6 +4,7 @@ import Torch
 /// Plain flow matching: nothing is aligned.
 public struct Plain: Method {
     public static let name = "plain"
+    /// None: all that it has is common to every method.
     public static let settings: [SettingDescription] = []
 
     public init(defaultsFor network: SiTConfiguration, reading: Reading) {}

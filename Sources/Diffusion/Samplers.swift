@@ -3,6 +3,7 @@ import Torch
 
 /// How a sample is made from noise, from t = 1 to t = 0. The state is float64; the network runs in its own type.
 public struct Sampler: Codable, Sendable, Equatable {
+    /// The solvers.
     public enum Mode: String, Codable, Sendable, CaseIterable {
         /// Euler on equal steps of the probability-flow ODE.
         case ode
@@ -17,10 +18,14 @@ public struct Sampler: Codable, Sendable, Equatable {
     /// Where the noisy steps of the SDE end.
     static let lastNoisyTime = 0.04
 
+    /// How the steps are made.
     public var mode = Mode.ode
+    /// Steps of the solver, in `stepRange`; each evaluates the network once, `heun` twice but for the last.
     public var steps = 50
+    /// Classifier-free guidance; it doubles the evaluations at which it acts.
     public var guidance = Guidance()
 
+    /// Values are taken as they are; `problem` says what is impossible.
     public init(mode: Mode = .ode, steps: Int = 50, guidance: Guidance = Guidance()) {
         self.mode = mode
         self.steps = steps

@@ -8,6 +8,7 @@ import Torch
 /// step (arXiv 2601.07773). The teacher sees the same x_t and t, the true label and the null label.
 public struct SelfGuided: Method {
     public static let name = "selfguided"
+    /// Those below `method.` of a configuration.
     public static let settings =
         AlignmentSettings.settings.map { $0.below("alignment") } + [
             SettingDescription(
@@ -18,11 +19,13 @@ public struct SelfGuided: Method {
                 "Weights of the teacher: as the optimiser left them, or averaged."),
         ]
 
+    /// Which of the student's blocks, when, and how strongly.
     public var alignment: AlignmentSettings
     /// The teacher's block that is followed, counted from 1.
     public var teacherDepth: Int
     /// w, the amplification of the class's direction in feature space.
     public var guidanceScale = 30.0
+    /// The weights of the teacher: as the optimiser left them (as published), or averaged.
     public var teacherWeights = NetworkWeights.raw
 
     public var followedWeights: NetworkWeights? { teacherWeights }

@@ -1,8 +1,11 @@
 /// Type and shape of a tensor in a file.
 public struct TensorLayout: Equatable, Sendable {
+    /// Of each element.
     public var type: ElementType
+    /// The sides, outermost first; empty for a scalar.
     public var shape: [Int]
 
+    /// A tensor of this type and shape, contiguous in C order.
     public init(_ type: ElementType, _ shape: [Int]) {
         self.type = type
         self.shape = shape
@@ -28,5 +31,6 @@ extension NamedTensors {
 }
 
 extension SafetensorsFile: NamedTensors {
+    /// What the header says of a tensor; nil if the file has none of that name.
     public func layout(of name: String) -> TensorLayout? { entries[name].map { TensorLayout($0.type, $0.shape) } }
 }

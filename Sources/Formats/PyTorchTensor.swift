@@ -1,6 +1,8 @@
 /// A tensor of a PyTorch file: a view of one of the file's storages, checked to lie within it.
 public struct PyTorchTensor: Equatable, Sendable {
+    /// Of each element.
     public let type: ElementType
+    /// The sides, outermost first; empty for a scalar.
     public let shape: [Int]
     /// Steps between elements of each axis in the storage, in elements.
     public let strides: [Int]

@@ -1,6 +1,8 @@
 /// The tensors of a PyTorch file, or of a part of it such as one of its state dicts, by their names.
 public struct PyTorchTensors: NamedTensors {
+    /// Where the bytes are.
     public let file: PyTorchFile
+    /// In the order of the file.
     public let names: [String]
     private let tensors: [String: PyTorchTensor]
 
@@ -23,10 +25,14 @@ public struct PyTorchTensors: NamedTensors {
         (names, tensors) = (walk.names, walk.tensors)
     }
 
+    /// The mapped file, whose path names it in messages.
     public var mapping: MappedFile { file.mapping }
 
+    /// Type and shape of a tensor; nil if there is none of that name.
     public func layout(of name: String) -> TensorLayout? { tensors[name].map { TensorLayout($0.type, $0.shape) } }
 
+    /// Calls `body` with the bytes of a tensor as if it were contiguous; throws a `FileError` where they cannot be
+    /// read.
     public func withBytes<Result>(of name: String, _ body: (UnsafeRawBufferPointer) throws -> Result) throws -> Result {
         guard let tensor = tensors[name] else { throw FileError(path, "has no tensor \"\(name)\"") }
         return try file.withBytes(of: tensor, body)

@@ -6,10 +6,13 @@ public struct SiTConfiguration: Codable, Sendable, Equatable {
     public var inputSize = 32
     /// P, a divisor of R.
     public var patchSize = 2
+    /// C of the inputs: 3 for pixels, 4 for latents of Stable Diffusion.
     public var channels = 4
     /// D, a multiple of 4 and of the heads.
     public var hidden = 384
+    /// Transformer blocks, which are counted from 1.
     public var depth = 12
+    /// H, a divisor of D.
     public var heads = 6
     /// Labels 0 ..< classes; number `classes` stands for "no label".
     public var classes = 1000
@@ -23,6 +26,7 @@ public struct SiTConfiguration: Codable, Sendable, Equatable {
     /// Above 0 and up to this the MLP's width may be.
     public static let largestMLPRatio = 64.0
 
+    /// SiT-S/2 for latents of 256 x 256 pixels and the classes of ImageNet.
     public init() {}
 
     /// G^2 with G = R / P.

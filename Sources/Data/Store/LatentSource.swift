@@ -27,6 +27,7 @@ public struct PosteriorSampler: Sendable {
     private let shift: [Float]
     private let scale: [Float]
 
+    /// For latents of one autoencoder; `encoding` has a shift and a scale for each channel.
     public init(_ encoding: LatentEncoding) {
         shift = encoding.shift.map { Float($0) }
         scale = encoding.scale.map { Float($0) }

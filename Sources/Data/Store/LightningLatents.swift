@@ -7,8 +7,10 @@ public struct LightningLatents: LatentSource {
     public let location: String
     public let entries: [ImageEntry]
     public let classNames: [String]
+    /// Of all files: `mean`, [C, R, R], in float32 whatever the files hold; mirrored where they have `latents_flip`.
     public let layout: RecordLayout
 
+    /// Without numbers: the layout's own statistics are computed when a store is made.
     public var encoding: LatentEncoding {
         LatentEncoding(autoencoder: "of LightningDiT's latents in the folder", shift: [], scale: [])
     }
@@ -60,6 +62,7 @@ public struct LightningLatents: LatentSource {
         (self.files, self.places, self.entries, self.layout) = (files, places, entries, layout)
     }
 
+    /// Writes the mean of a latent, [C, R, R], widened to float32.
     public func copyRecord(_ index: Int, mirrored: Bool, into record: UnsafeMutableBufferPointer<Float>) throws {
         let (file, place) = places[index]
         let tensors = files[Int(file)].tensors

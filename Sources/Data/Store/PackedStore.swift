@@ -7,6 +7,7 @@ import Foundation
 public struct PackedStore: Sendable {
     /// The folder of the store.
     public let location: String
+    /// What the store says of itself; complete, with statistics.
     public let manifest: StoreManifest
     /// The number of pictures.
     public let count: Int
@@ -15,7 +16,9 @@ public struct PackedStore: Sendable {
     /// Behind each shard, the number of pictures up to it.
     private let ends: [Int]
 
+    /// The type and shape of one record.
     public var layout: RecordLayout { manifest.layout }
+    /// The classes, indexed by label.
     public var classNames: [String] { manifest.classNames }
 
     /// Opens the store in a folder; throws a `FileError` if it is not finished, or if a file of it is missing or was cut.

@@ -13,10 +13,12 @@ public struct PublishedLatents: LatentSource {
     public let location: String
     public let entries: [ImageEntry]
     public let classNames: [String]
+    /// That of the first file: `meanAndDeviation`, [2 C, R, R] in float32. All others must have it too.
     public let layout: RecordLayout
     /// Whether the second half of each file holds log-variances instead of standard deviations.
     public let holdsLogVariances: Bool
 
+    /// Shift 0 and scale 0.18215 in every channel.
     public var encoding: LatentEncoding {
         LatentEncoding(
             autoencoder: "Stable Diffusion's, as published", shift: [Double](repeating: 0, count: layout.channels),
@@ -58,6 +60,8 @@ public struct PublishedLatents: LatentSource {
         if FileManager.default.fileExists(atPath: images) { try checkPairs(with: openSource(path: images)) }
     }
 
+    /// Writes mean and standard deviation of a latent, [2 C, R, R]; log-variances become deviations. Throws a
+    /// `FileError` for a file of another shape and for a negative deviation.
     public func copyRecord(_ index: Int, mirrored: Bool, into record: UnsafeMutableBufferPointer<Float>) throws {
         let path = location + "/" + entries[index].name
         let array = try Self.read(path, shape: layout.shape)

@@ -12,6 +12,7 @@ public struct RecordLayout: Codable, Equatable, Sendable {
         case meanAndDeviation
     }
 
+    /// What the record's numbers are, which decides the first side of its shape.
     public var content: Content
     /// U8 for pixels, F16 or F32 for latents.
     public var type: ElementType
@@ -22,6 +23,7 @@ public struct RecordLayout: Codable, Equatable, Sendable {
     /// Whether there is a second record of each picture, of its mirror image.
     public var hasMirrored: Bool
 
+    /// A record of C channels and side R.
     public init(content: Content, type: ElementType, channels: Int, side: Int, hasMirrored: Bool = false) {
         self.content = content
         self.type = type
@@ -56,6 +58,7 @@ public struct LatentEncoding: Codable, Equatable, Sendable {
     /// By channel.
     public var scale: [Double]
 
+    /// An autoencoder by name, with a number for each channel or none.
     public init(autoencoder: String, shift: [Double], scale: [Double]) {
         self.autoencoder = autoencoder
         self.shift = shift
@@ -70,6 +73,7 @@ public struct ChannelSums: Codable, Equatable, Sendable {
     private var sums: [Double]
     private var squares: [Double]
 
+    /// Nothing added yet.
     public init(channels: Int) {
         sums = [Double](repeating: 0, count: channels)
         squares = sums
@@ -114,6 +118,8 @@ public struct ChannelSums: Codable, Equatable, Sendable {
 /// Mean and standard deviation of each channel over a data set: of latents as they are drawn, before `LatentEncoding`'s
 /// shift and scale, or of pixels in [-1, 1].
 public struct ChannelStatistics: Codable, Equatable, Sendable {
+    /// By channel.
     public var mean: [Double]
+    /// By channel, 0 or more.
     public var deviation: [Double]
 }

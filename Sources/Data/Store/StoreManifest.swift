@@ -16,25 +16,33 @@ public struct StoreManifest: Codable, Equatable, Sendable {
         public var index: Int
         /// The path of the file, relative to the store.
         public var file: String
+        /// Pictures in it; those that were left out are not counted.
         public var records: Int
-        /// The length and the CRC-32 of the file.
+        /// The length of the file.
         public var byteCount: Int
+        /// The CRC-32 of the file.
         public var checksum: UInt32
+        /// Over the shard's numbers, so that statistics need no second pass.
         public var sums: ChannelSums
         /// The images that could not be read and were left out.
         public var skipped: [String]
     }
 
+    /// What tells a manifest from other JSON.
     public private(set) var format = "transcend-store"
+    /// Of the format; another one than `currentVersion` is not read.
     public private(set) var version = Self.currentVersion
+    /// The type and shape of every record.
     public var layout: RecordLayout
     /// Nil for pixels.
     public var encoding: LatentEncoding?
     /// The side of the pictures in pixels; 0 where it is not known.
     public var resolution: Int
-    /// The number of images of the source, and a checksum of their names and labels.
+    /// The number of images of the source.
     public var sourceCount: Int
+    /// A CRC-32 of the names, labels and classes of the source, so that a store is continued only with the same images.
     public var sourceChecksum: UInt32
+    /// The classes, indexed by label.
     public var classNames: [String]
     /// How many images of the source each shard stands for, save the last.
     public var imagesPerShard: Int
@@ -58,6 +66,7 @@ public struct StoreManifest: Codable, Equatable, Sendable {
         self.imagesPerShard = imagesPerShard ?? min(1024, max(1, (256 << 20) / size))
     }
 
+    /// Of the complete store.
     public var shardCount: Int { (sourceCount + imagesPerShard - 1) / imagesPerShard }
 
     /// The images of the source that a shard stands for.
@@ -118,9 +127,11 @@ public struct StoreManifest: Codable, Equatable, Sendable {
 
 /// The names and labels of the pictures that a store is made of.
 public struct SourceList: Sendable {
+    /// Every image, in the order in which it is stored.
     public var entries: [ImageEntry]
     public var classNames: [String]
 
+    /// Labels index `classNames`.
     public init(entries: [ImageEntry], classNames: [String]) {
         self.entries = entries
         self.classNames = classNames

@@ -74,6 +74,7 @@ public struct ShardContent: Sendable {
     private var records: [UInt8] = []
     private var mirrored: [UInt8] = []
 
+    /// An empty shard of records of this layout.
     public init(layout: RecordLayout) {
         self.layout = layout
         sums = ChannelSums(channels: layout.channels)

@@ -11,10 +11,14 @@ public struct StoredDataset: Dataset {
 
     public var count: Int { store.count }
     public var classNames: [String] { store.classNames }
+    /// C, 3 for pictures.
     public var channels: Int { store.layout.channels }
+    /// R in pixels, or in numbers of a latent.
     public var side: Int { store.layout.side }
+    /// Latents only where the store has records of the mirror images.
     public var canMirror: Bool { store.layout.content == .pixels || store.layout.hasMirrored }
 
+    /// `draws` are those of the training run: its seed decides which latents are drawn.
     public init(_ store: PackedStore, draws: Draws) {
         self.store = store
         self.draws = draws
@@ -50,8 +54,11 @@ public struct LatentDataset: Dataset {
 
     public let classNames: [String]
     public var count: Int { entries.count }
+    /// C of the latents.
     public var channels: Int { source.layout.channels }
+    /// R in numbers of a latent.
     public var side: Int { source.layout.side }
+    /// Whether the files hold latents of the mirror images.
     public var canMirror: Bool { source.layout.hasMirrored }
 
     /// Throws a `FileError` if the source needs statistics that only a store has.

@@ -6,6 +6,7 @@ public struct LoaderBenchmark {
     private let dataset: any Dataset
     private let settings: LoaderSettings
 
+    /// `batch` samples are handed out together; `threads` read and decode, at most two batches each ahead.
     public init(_ dataset: any Dataset, batch: Int, threads: Int) {
         self.dataset = dataset
         var settings = LoaderSettings(batchSize: batch)

@@ -8,11 +8,14 @@ public struct ConfigurationBuilder: Sendable {
     public var preset: Preset?
     /// nil: that of the file, else the paper's.
     public var reading: Reading?
+    /// nil: the user gave none.
     public var file: ConfigurationFile?
     /// What the user says for every stage, and for single ones.
     public var settings: [Setting]
+    /// What the user says for single stages, by their names.
     public var stageSettings: [String: [Setting]]
 
+    /// What is nil or empty was not said.
     public init(
         preset: Preset? = nil, reading: Reading? = nil, file: ConfigurationFile? = nil, settings: [Setting] = [],
         stageSettings: [String: [Setting]] = [:]

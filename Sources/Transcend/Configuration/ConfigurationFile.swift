@@ -14,11 +14,14 @@ import Foundation
 public struct ConfigurationFile: Sendable {
     /// A stage that the file names, and where.
     public struct Stage: Sendable {
+        /// That of its method.
         public let name: String
         let origin: String
     }
 
+    /// nil: the file names none.
     public private(set) var preset: Preset?
+    /// nil: the file names none.
     public private(set) var reading: Reading?
     /// That of `method.name`: whose configuration the whole file is.
     public private(set) var stage: Stage?

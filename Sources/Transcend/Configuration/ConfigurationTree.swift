@@ -4,8 +4,10 @@ import Foundation
 
 /// A configuration that cannot be used, in one sentence: which key, what is wrong, what to do.
 public struct ConfigurationError: Error, CustomStringConvertible, Sendable {
+    /// The sentence, on one line.
     public let description: String
 
+    /// A sentence that begins with the key or flag that is wrong and ends with what to do.
     public init(_ description: String) {
         self.description = description
     }
@@ -13,11 +15,14 @@ public struct ConfigurationError: Error, CustomStringConvertible, Sendable {
 
 /// A value for one key of a configuration; the key's parts are joined by dots, as in "schedule.learningRate".
 public struct Setting: Sendable, Equatable {
+    /// As docs/settings.md lists them.
     public let key: String
+    /// Of the type that the key has in `config.json`.
     public let value: JSONValue
     /// How the user said it, for messages: "--steps".
     public let origin: String
 
+    /// A value for a key; without an origin, messages name the key.
     public init(_ key: String, _ value: JSONValue, origin: String? = nil) {
         self.key = key
         self.value = value

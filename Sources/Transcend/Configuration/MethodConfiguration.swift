@@ -2,8 +2,10 @@ import Diffusion
 
 /// A method with its settings, written as its name and the settings beside it.
 public struct MethodConfiguration: Codable, Sendable, Equatable {
+    /// The method with its settings.
     public var method: any Method
 
+    /// Of one of `Methods.all`, so that what is written can be read again.
     public init(_ method: any Method) {
         self.method = method
     }

@@ -2,7 +2,9 @@ import Formats
 
 /// A named starting point: values for keys, for both stages and for each of them.
 public struct Preset: Sendable {
+    /// What `--preset` calls it.
     public let name: String
+    /// For whom and for what, in a phrase for `--help`.
     public let summary: String
     let common: [Setting]
     var align: [Setting] = []
@@ -25,6 +27,7 @@ public struct Preset: Sendable {
 }
 
 extension Preset {
+    /// In the order in which `--help` lists them.
     public static let all: [Preset] =
         [
             Preset(

@@ -8,6 +8,7 @@ import Torch
 public struct CheckpointExport {
     private let checkpoint: Checkpoint
 
+    /// Nothing of the checkpoint is read before `write`.
     public init(_ checkpoint: Checkpoint) { self.checkpoint = checkpoint }
 
     private var network: SiTConfiguration { checkpoint.state.configuration.network }

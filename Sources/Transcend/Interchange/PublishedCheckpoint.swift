@@ -4,6 +4,7 @@ import Foundation
 /// A checkpoint as the training code of SiT, REPA and Self-Transcendence saves it: {"model", "ema": state dicts, "opt":
 /// AdamW's state dict, "args": argparse.Namespace, "steps"}; or a file of weights alone.
 public struct PublishedCheckpoint: Sendable {
+    /// The file or folder, as it was given.
     public let path: String
     /// Network and head as the optimiser left them; the average where the file has nothing else.
     public let model: TensorSection

@@ -14,7 +14,9 @@ public protocol PictureEncoder {
 
 /// Stores the pictures themselves.
 public struct PixelEncoder: PictureEncoder {
+    /// Bytes of [3, R, R].
     public let layout: RecordLayout
+    /// None: pixels are no latents.
     public var encoding: LatentEncoding? { nil }
 
     /// For squares of `resolution` pixels.
@@ -22,5 +24,6 @@ public struct PixelEncoder: PictureEncoder {
         layout = RecordLayout(content: .pixels, type: .U8, channels: 3, side: resolution)
     }
 
+    /// The planes of red, green and blue of each picture.
     public func encode(_ pictures: [RGBImage]) -> [UInt8] { pictures.flatMap(\.planes) }
 }

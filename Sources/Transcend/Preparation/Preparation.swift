@@ -20,6 +20,7 @@ public struct Preparation {
         /// Images of the source in one file; nil: what 256 MB hold, at most 1024.
         public var imagesPerShard: Int?
 
+        /// Squares of `resolution` pixels, 1 or more.
         public init(resolution: Int) {
             self.resolution = resolution
         }
@@ -29,6 +30,7 @@ public struct Preparation {
     private let encoder: any PictureEncoder
     private let settings: Settings
 
+    /// The encoder's records must fit pictures of the settings' resolution.
     public init(_ source: any ImageSource, _ encoder: any PictureEncoder, _ settings: Settings) {
         self.source = source
         self.encoder = encoder

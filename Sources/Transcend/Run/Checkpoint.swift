@@ -10,7 +10,9 @@ import Torch
 /// `state.json`. It holds no times, so that equal runs have equal bytes. `state.json` has the checksums of all four, and
 /// each is checked before it is used.
 public struct Checkpoint: Sendable {
+    /// The checkpoint's own folder, also where that of a run was given.
     public let path: String
+    /// Where training was, and with which settings.
     public let state: State
 
     /// Opens a checkpoint's folder, or the newest checkpoint of a run or of a pipeline's last stage that has one.

@@ -52,6 +52,7 @@ extension RunDirectory {
         checkpointSteps(in: path).last.map { path + "/checkpoints/" + CheckpointName.of(step: $0) }
     }
 
+    /// Where the checkpoint of a step is or would be: `checkpoints/step-0001000`.
     public func checkpointPath(step: Int) -> String { path + "/checkpoints/" + CheckpointName.of(step: step) }
 
     /// Removes all checkpoints but the newest ones, those at set intervals, and those that another run follows.

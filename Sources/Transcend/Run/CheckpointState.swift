@@ -14,9 +14,11 @@ extension Checkpoint {
         public var skips = SkippedSteps()
         /// Of each loss by its name.
         public var lossTrends: [String: LossTrend] = [:]
+        /// The classes of the data, indexed by label; as many as the network has.
         public var classNames: [String]
         /// Images in the data set.
         public var imageCount: Int
+        /// That of the start of training that wrote it.
         public var configuration: TrainingConfiguration
         /// Of each file beside this one, by its name.
         public var checksums: [String: String] = [:]

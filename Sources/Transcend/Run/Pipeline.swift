@@ -8,6 +8,7 @@ public struct Pipeline {
     /// The methods of the stages, which are also the names of their folders.
     public static let stages = [AlignLatent.name, SelfGuided.name]
 
+    /// The folder that holds those of the stages.
     public let path: String
     /// One for each stage, with its teacher.
     public let configurations: [TrainingConfiguration]

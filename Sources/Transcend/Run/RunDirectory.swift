@@ -6,13 +6,18 @@ import Foundation
 /// `config.json`, `metrics.jsonl`, `losses.png`, `samples/`, `checkpoints/step-0001000/`. The same command continues a
 /// run. One process at a time: a lock names the owner.
 public final class RunDirectory: Sendable {
+    /// The folder, as it was given.
     public let path: String
     /// The descriptor of the file `lock`.
     private let lock: Int32
 
+    /// Every setting, resolved; written at each start.
     public var configurationPath: String { path + "/config.json" }
+    /// A line of JSON for each logged step.
     public var metricsPath: String { path + "/metrics.jsonl" }
+    /// The picture of losses, norms and speed.
     public var curvesPath: String { path + "/losses.png" }
+    /// The sample grid that was drawn when so many steps were done.
     public func samplesPath(step: Int) -> String { path + "/samples/" + CheckpointName.of(step: step) + ".png" }
 
     /// Opens the folder or makes it. One that is neither empty nor a run is left alone, and so is one in use.

@@ -15,14 +15,17 @@ public struct RunSnapshot: Sendable {
 
     /// The folder that is watched.
     public var path: String
+    /// Whether it runs, is finished, or stopped.
     public var activity: Activity
     /// The stage that is shown: in a pipeline the last that has begun.
     public var stage: String
-    /// Its number, from 1, and how many there are.
+    /// Its number, from 1.
     public var stageNumber = 1
+    /// How many stages there are; 1 outside a pipeline.
     public var stageCount = 1
-    /// Steps that are done, as far as they are written down, and steps in all; 0 where that is not known.
+    /// Steps that are done, as far as they are written down.
     public var step = 0
+    /// Steps in all; 0 where that is not known.
     public var steps = 0
     /// Images in a step; 0 where that is not known.
     public var batch = 0
@@ -30,8 +33,9 @@ public struct RunSnapshot: Sendable {
     public var rows: [MetricsRow] = []
     /// Seconds since a row was written; nil without rows.
     public var secondsSinceRow: Double?
-    /// The newest checkpoint and the newest sample grid, relative to `path`, and how many seconds they are old.
+    /// The newest checkpoint, relative to `path`, and how many seconds it is old; nil if there is none.
     public var checkpoint: (path: String, seconds: Double)?
+    /// The newest sample grid, likewise; nil if there is none.
     public var samples: (path: String, seconds: Double)?
 
     /// A snapshot of which nothing else is known yet.

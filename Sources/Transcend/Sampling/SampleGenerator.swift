@@ -12,6 +12,7 @@ public struct SampleGenerator: Sendable {
     let sampler: Sampler
     let draws: Draws
 
+    /// `path` is the one that the network was trained on; the samples are on the network's device.
     public init(network: SiT, path: ProbabilityPath, sampler: Sampler, seed: UInt64) {
         (self.network, self.path, self.sampler, draws) = (network, path, sampler, Draws(seed: seed))
     }

@@ -197,6 +197,7 @@ public final class Trainer {
 
 /// Training that cannot go on, since its numbers are not finite; one sentence with step, norms and the last checkpoint.
 public struct DivergenceError: Error, CustomStringConvertible {
+    /// The sentence, on one line.
     public let description: String
 
     init(_ description: String) { self.description = description }

@@ -18,13 +18,19 @@ public struct OptimizerConfiguration: Codable, Sendable, Equatable {
 
 /// Everything that training changes: network, head, their averages, AdamW's moments, the step.
 public final class TrainingState {
+    /// The network that is trained.
     public let network: SiT
+    /// The method with its head; without its alignment term from the stop step on.
     public private(set) var objective: any Objective
     /// The network's parameters, then the head's, under their checkpoint names.
     public let parameters: [NamedParameter]
+    /// The averages of `parameters`, in the same order.
     public let average: ExponentialMovingAverage
+    /// AdamW's moments, of the trained ones of `parameters`.
     public let optimizer: AdamW
+    /// The numbers of a step.
     public let configuration: OptimizerConfiguration
+    /// How data and noise are mixed.
     public let path: ProbabilityPath
     /// Steps done so far.
     public private(set) var step = 0
@@ -94,6 +100,7 @@ public final class TrainingState {
 
 /// The steps of a run that changed nothing, because their numbers were not finite.
 public struct SkippedSteps: Codable, Sendable, Equatable {
+    /// Since the run began.
     public var total = 0
     /// Up to now; the next step that is finite ends the row.
     public var inARow = 0
@@ -126,14 +133,17 @@ private func rootMeanSquare(_ x: Tensor) -> Tensor { x.detached().square().mean(
 public struct StepReport: Sendable {
     /// Counted from 0.
     public let step: Int
+    /// The mean squared error of the velocity.
     public let denoisingLoss: Double
     /// The alignment term before its weight; nil where no sample counted.
     public let alignmentLoss: Double?
-    /// Root mean square of the student's features and of what they follow; nil where no sample counted or none was asked.
+    /// Root mean square of the student's features; nil where no sample counted or none was asked.
     public let featureNorm: Double?
+    /// The same of what the features follow.
     public let targetNorm: Double?
     /// Before clipping.
     public let gradientNorm: Double
+    /// That of this step.
     public let learningRate: Double
 
     fileprivate init(step: Int, parts: [MeasuredLosses], gradientNorm: Tensor, learningRate: Double) {
@@ -164,6 +174,7 @@ public struct StepReport: Sendable {
 
 /// A step whose loss or gradient is not finite; nothing was changed by it.
 public struct NonFiniteError: Error, CustomStringConvertible {
+    /// The numbers of the step, of which at least one is nan or infinite.
     public let report: StepReport
 
     public var description: String {
