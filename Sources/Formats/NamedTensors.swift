@@ -12,25 +12,32 @@ public struct TensorLayout: Equatable, Sendable {
     }
 }
 
-/// Tensors of a file by their names, whatever the file's format.
+/// Tensors by their names: those of a file of whatever format, of several files, or some of them under other names.
 public protocol NamedTensors: Sendable {
-    /// The file's bytes, which stay mapped as long as this object is alive.
-    var mapping: MappedFile { get }
+    /// The path of the file, or of what names the files.
+    var path: String { get }
     /// The names in the order of the file.
     var names: [String] { get }
     /// Type and shape of a tensor; nil if there is none of that name.
     func layout(of name: String) -> TensorLayout?
-    /// Calls `body` with the bytes of a tensor (C order, little-endian), valid until it returns: those of `mapping`
+    /// The file that holds a tensor, whose bytes stay mapped as long as this object is alive; nil if there is none of that
+    /// name.
+    func mapping(of name: String) -> MappedFile?
+    /// Calls `body` with the bytes of a tensor (C order, little-endian), valid until it returns: those of its mapped file
     /// where they lie there in this order, else a copy. Throws a `FileError`.
     func withBytes<Result>(of name: String, _ body: (UnsafeRawBufferPointer) throws -> Result) throws -> Result
 }
 
 extension NamedTensors {
-    /// The file's path.
-    public var path: String { mapping.path }
+    /// The length of each axis of a tensor; nil if there is none of that name.
+    public func shape(_ name: String) -> [Int]? { layout(of: name)?.shape }
 }
 
 extension SafetensorsFile: NamedTensors {
+    /// The file's path.
+    public var path: String { mapping.path }
     /// What the header says of a tensor; nil if the file has none of that name.
     public func layout(of name: String) -> TensorLayout? { entries[name].map { TensorLayout($0.type, $0.shape) } }
+    /// The file itself; nil if it has none of that name.
+    public func mapping(of name: String) -> MappedFile? { entries[name].map { _ in mapping } }
 }

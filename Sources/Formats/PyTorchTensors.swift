@@ -25,8 +25,11 @@ public struct PyTorchTensors: NamedTensors {
         (names, tensors) = (walk.names, walk.tensors)
     }
 
-    /// The mapped file, whose path names it in messages.
-    public var mapping: MappedFile { file.mapping }
+    /// The file's path.
+    public var path: String { file.mapping.path }
+
+    /// The file itself; nil if it has no tensor of that name.
+    public func mapping(of name: String) -> MappedFile? { tensors[name].map { _ in file.mapping } }
 
     /// Type and shape of a tensor; nil if there is none of that name.
     public func layout(of name: String) -> TensorLayout? { tensors[name].map { TensorLayout($0.type, $0.shape) } }

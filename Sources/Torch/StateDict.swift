@@ -5,8 +5,8 @@ extension NamedTensors {
     /// The tensor of that name, on the CPU. It reads the mapped file in place where its elements lie there in their order
     /// and are aligned.
     public func tensor(_ name: String) throws -> Tensor {
-        guard let entry = layout(of: name) else {
-            throw FileError(mapping.path, "has no tensor \"\(name)\"")
+        guard let entry = layout(of: name), let mapping = mapping(of: name) else {
+            throw FileError(path, "has no tensor \"\(name)\"")
         }
         return try withBytes(of: name) { bytes in
             let isAligned = Int(bitPattern: bytes.baseAddress) % entry.type.byteCount == 0
@@ -24,7 +24,7 @@ extension NamedTensors {
         do {
             return try withErrors(body)
         } catch let error as TorchError {
-            throw FileError(mapping.path, "tensor \"\(name)\" cannot be used: \(error)")
+            throw FileError(path, "tensor \"\(name)\" cannot be used: \(error)")
         }
     }
 
@@ -44,7 +44,7 @@ extension NamedTensors {
             .filter { !$0.1.isEmpty }.map { "\($0.0): \($0.1.joined(separator: ", "))" }
         guard problems.isEmpty else {
             throw FileError(
-                mapping.path, "does not hold this network: " + problems.joined(separator: "; "),
+                path, "does not hold this network: " + problems.joined(separator: "; "),
                 remedy: "give a file of the same network")
         }
         for (name, tensor) in targets {

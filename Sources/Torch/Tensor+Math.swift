@@ -14,6 +14,7 @@ private enum Op {
     static let sin = Operator("sin")
     static let cos = Operator("cos")
     static let abs = Operator("abs")
+    static let clamp = Operator("clamp")
     static let matmul = Operator("matmul")
     static let sum = Operator("sum", "dim_IntList")
     static let mean = Operator("mean", "dim")
@@ -64,6 +65,9 @@ extension Tensor {
     public func cos() -> Tensor { Op.cos(self) }
     /// Every element without its sign; the derivative at 0 is 0.
     public func abs() -> Tensor { Op.abs(self) }
+
+    /// Every element, at least `low` and at most `high`.
+    public func clamped(_ low: Double, _ high: Double) -> Tensor { Op.clamp(self, low, high) }
 
     /// The matrix product, over leading axes one by one.
     public func matmul(_ other: Tensor) -> Tensor { Op.matmul(self, other) }

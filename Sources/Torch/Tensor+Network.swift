@@ -5,6 +5,10 @@ private enum Op {
     static let groupNorm = Operator("group_norm")
     static let attention = Operator("scaled_dot_product_attention")
     static let silu = Operator("silu")
+    static let relu = Operator("relu")
+    static let tanh = Operator("tanh")
+    static let pad = Operator("constant_pad_nd")
+    static let nearest = Operator("upsample_nearest2d")
     static let softmax = Operator("softmax", "int")
 }
 
@@ -23,9 +27,9 @@ extension Tensor {
         Op.layerNorm(type == .BF16 ? to(.F32) : self, [size(-1)], weight, bias, epsilon)
     }
 
-    /// Normalises [B, C, ...] over groups of channels.
+    /// Normalises [B, C, ...] over groups of channels; bfloat16 gives float32.
     public func groupNormalized(groups: Int, _ weight: Tensor?, _ bias: Tensor?, epsilon: Double) -> Tensor {
-        Op.groupNorm(self, groups, weight, bias, epsilon)
+        Op.groupNorm(type == .BF16 ? to(.F32) : self, groups, weight, bias, epsilon)
     }
 
     /// softmax(q k^T / sqrt(d)) v over [B, H, N, d]; self is q. Products in the current precision, the softmax in float32.
@@ -35,6 +39,20 @@ extension Tensor {
 
     /// x sigmoid(x).
     public func silu() -> Tensor { Op.silu(self) }
+
+    /// max(x, 0).
+    public func relu() -> Tensor { Op.relu(self) }
+
+    /// The hyperbolic tangent of every element.
+    public func tanh() -> Tensor { Op.tanh(self) }
+
+    /// Zeros to the right of the last axis and below the one before: [..., H, W] -> [..., H + below, W + right].
+    public func padded(right: Int, below: Int) -> Tensor { Op.pad(self, [0, right, 0, below]) }
+
+    /// Every value `factor` times along each side: [B, C, H, W] -> [B, C, factor H, factor W].
+    public func repeated(_ factor: Int) -> Tensor {
+        Op.nearest(self, [size(2) * factor, size(3) * factor])
+    }
 
     /// exp(x) over its sum along the axis, computed without overflow.
     public func softmax(axis: Int) -> Tensor { Op.softmax(self, axis) }

@@ -64,6 +64,9 @@ extension Tensor {
     /// Self, or a copy whose elements lie row by row.
     public func contiguous() -> Tensor { Op.contiguous(self) }
 
+    /// Self, or a copy of [B, C, H, W] whose channels lie together; what convolutions make of it lies so too.
+    public func channelsLast() -> Tensor { Op.contiguous(self, 2) }
+
     /// A copy with storage of its own.
     public func copied() -> Tensor { Op.clone(self) }
 

@@ -1,0 +1,56 @@
+import Foundation
+
+/// The tensors of a model in several files, which its index (`….index.json`) names: {"weight_map": {tensor: file}}.
+public struct ShardedTensors: NamedTensors {
+    /// That of the index.
+    public let path: String
+    /// In the order of the index.
+    public let names: [String]
+    private let files: [String: any NamedTensors]
+
+    /// Opens all files, which lie beside the index; throws a `FileError`.
+    public init(index path: String) throws {
+        guard let places = try JSONValue.read(path: path)["weight_map"]?.members else {
+            throw FileError(path, "has no weight_map", remedy: "give the index of a sharded model")
+        }
+        let folder = URL(fileURLWithPath: path).deletingLastPathComponent().path
+        var opened: [String: any NamedTensors] = [:]
+        var files: [String: any NamedTensors] = [:]
+        for (name, place) in places.map({ ($0.key, $0.value.string ?? "") }) {
+            guard !place.isEmpty, !place.contains("/"), place != ".." else {
+                throw FileError(path, "says that \(name) is in \"\(place)\"; the name of a file beside it is expected")
+            }
+            let file = try opened[place] ?? openFile(folder + "/" + place)
+            opened[place] = file
+            guard file.layout(of: name) != nil else {
+                throw FileError(file.path, "has no tensor \"\(name)\", which \(path) says is in it")
+            }
+            files[name] = file
+        }
+        self.path = path
+        self.files = files
+        names = places.map(\.key)
+    }
+
+    /// Type and shape of a tensor; nil if the index names none such.
+    public func layout(of name: String) -> TensorLayout? { files[name]?.layout(of: name) }
+
+    /// The file that holds a tensor; nil if the index names none such.
+    public func mapping(of name: String) -> MappedFile? { files[name]?.mapping(of: name) }
+
+    /// Calls `body` with the bytes of a tensor; throws a `FileError` where they cannot be read.
+    public func withBytes<Result>(of name: String, _ body: (UnsafeRawBufferPointer) throws -> Result) throws -> Result {
+        guard let file = files[name] else { throw FileError(path, "has no tensor \"\(name)\"") }
+        return try file.withBytes(of: name, body)
+    }
+}
+
+/// The tensors of a file of weights: safetensors, or what `torch.save` wrote, told apart by their first bytes; or of the
+/// files that an index (`….index.json`) names. Throws a `FileError`.
+public func openWeights(path: String) throws -> any NamedTensors {
+    try path.hasSuffix(".index.json") ? ShardedTensors(index: path) : openFile(path)
+}
+
+private func openFile(_ path: String) throws -> any NamedTensors {
+    try PyTorchFile.isOne(path: path) ? PyTorchTensors(PyTorchFile(path: path)) : SafetensorsFile(path: path)
+}
