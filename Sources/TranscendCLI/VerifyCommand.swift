@@ -31,7 +31,8 @@ struct VerifyCommand: ParsableCommand {
         let rows: [VerificationRow]
         do {
             rows = try kernelOptions.run {
-                try Verification.run(directory: directory, device: chooseDevice(device), precision: precision)
+                try Verification.run(
+                    directory: directory, models: models, device: chooseDevice(device), precision: precision)
             }
         } catch {
             // Status 2 tells a script that nothing was checked, apart from 1 for a case that failed.

@@ -5,6 +5,9 @@ import Testing
 import Torch
 import Transcend
 
+/// The golden file whose weights are too large for the repository.
+private let needsModels = "taef2.safetensors"
+
 extension TrainingTests {
     @Suite struct Golden {
         /// With the fused kernels, and with their twins.
@@ -12,18 +15,20 @@ extension TrainingTests {
             let rows = try Kernels.$areFused.withValue(areFused) {
                 try Verification.run(directory: repository.path + "/Tests/Golden")
             }
-            for row in rows where row.outcome != .passed {
+            for row in rows where row.outcome != .passed && row.file != needsModels {
                 Issue.record("\(row.file) \(row.values): \(row.worstError) at \(row.worstName), \(row.outcome)")
             }
             // 1 of draws, 1 of paths, 5 forward passes, 4 samplers, 7 objectives, 2 trainings, 1 published checkpoint, crops,
-            // pixels, latents.
-            #expect(Set(rows.map(\.file)).count == 24)
+            // pixels, latents, 5 autoencoders.
+            #expect(Set(rows.map(\.file)).count == 29)
+            let skipped = rows.filter { $0.file == needsModels }.map(\.outcome)
+            #expect(skipped == [.skipped("needs taef2_encoder.pth and its decoder: --models FOLDER")])
         }
 
         /// The bound of bf16 is 3,000 times that of float32; an f32 run would lie 1,000 times below it.
         @Test func everyGoldenFilePassesInBf16AndTheErrorsShowIt() throws {
             let rows = try Verification.run(directory: repository.path + "/Tests/Golden", precision: .bf16)
-            for row in rows where row.outcome != .passed {
+            for row in rows where row.outcome != .passed && row.file != needsModels {
                 Issue.record("\(row.file) \(row.values): \(row.worstError) at \(row.worstName), \(row.outcome)")
             }
             for row in rows where row.kind == "sit-forward" { #expect(row.worstError > 1e-3) }
@@ -55,7 +60,7 @@ extension TrainingTests {
         @Test func kindsOfLaterVersionsAreSkippedByName() throws {
             try withTemporaryFolder { folder in
                 let one = [(name: "expect.x", tensor: Tensor([Float(1)]))]
-                try SafetensorsFile.write(one, metadata: ["kind": "taesd"], to: folder + "/a.safetensors")
+                try SafetensorsFile.write(one, metadata: ["kind": "metrics"], to: folder + "/a.safetensors")
                 try SafetensorsFile.write(one, to: folder + "/weights.safetensors")
                 let rows = try Verification.run(directory: folder)
                 #expect(rows.map(\.outcome) == [.skipped("not part of this version")])

@@ -11,12 +11,12 @@ enum GoldenChecks {
     static let byKind: [String: Check] = [
         "sit-forward": forward, "sit-generated": forward, "objective": objective, "training": training,
         "sampler": sampler, "path": path, "draws": draws, "checkpoint": checkpoint, "pixels": GoldenData.pixels,
-        "vae-sd": GoldenData.latents,
+        "vae-sd": GoldenData.latents, "autoencoder-kl": autoencoderKL, "taesd": tinyAutoencoder,
     ]
 
     /// Kinds whose code is not part of this version.
     static let later: Set<String> = [
-        "autoencoder-kl", "taesd", "taef2", "metrics", "inception",
+        "metrics", "inception",
         "objective-family", "dinov2",
     ]
 

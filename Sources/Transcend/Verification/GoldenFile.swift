@@ -15,15 +15,18 @@ struct GoldenFile {
     let settings: JSONValue
     let tolerances: [(prefix: String, limit: Double)]
     let device: Device
+    /// The folder with published weights that some files need.
+    let models: String?
 
     /// nil for a safetensors file that says no kind: weights that belong to a golden file.
-    init?(path: String, name: String, device: Device) throws {
+    init?(path: String, name: String, device: Device, models: String? = nil) throws {
         let file = try SafetensorsFile(path: path)
         guard let kind = file.metadata["kind"] else { return nil }
         self.file = file
         self.name = name
         self.kind = kind
         self.device = device
+        self.models = models
         func json(_ key: String) throws -> JSONValue {
             do { return try JSONValue(parsing: file.metadata[key] ?? "{}") } catch {
                 throw FileError(path, "has \(key) that is no JSON: \(error)")
@@ -49,6 +52,11 @@ struct GoldenFile {
         }
         return value
     }
+}
+
+/// Thrown where a file cannot be checked and that is no failure.
+struct GoldenCaseSkipped: Error {
+    let reason: String
 }
 
 /// The worst error of one prefix of one golden file.

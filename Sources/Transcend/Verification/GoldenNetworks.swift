@@ -33,7 +33,7 @@ extension GoldenFile {
         let network = SiT(try networkConfiguration(), on: device)
         if names(below: prefix).isEmpty {
             network.initialise(stage: "", seed: 0)
-            generateWeights(network)
+            GoldenFormula.fill(network)
         } else {
             try file.load(network.parameters().tensors, prefix: prefix)
         }
@@ -113,27 +113,5 @@ extension GoldenFile {
         return Batch(
             clean: try input("x0"), noise: try input("noise"), times: try input("t").values(),
             labels: try input("y"), seenLabels: try input("y_seen"))
-    }
-}
-
-/// Weights by formula, for networks too large to store (reference/make_golden.py, `generated`).
-///
-/// Element i of a tensor with n elements per first index is (u - 0.5) * 2 * sqrt(3 / n) * 0.5, of a vector
-/// (u - 0.5) * 0.2, with u from MurmurHash3's 32-bit finaliser of i xor FNV-1a(name); the weights of LayerNorms add 1.
-private func generateWeights(_ network: SiT) {
-    for entry in network.parameters() where entry.parameter.isTrained {
-        let shape = entry.parameter.value.shape
-        let count = shape.reduce(1, *)
-        let bound = shape.count == 1 ? 0.1 : (3 / Double(count / shape[0])).squareRoot() * 0.5
-        let offset = entry.name.contains("_norm.weight") ? 1.0 : 0
-        let hash = Draws.fnv1a(entry.name)
-        let values = (0..<count).map { index -> Float in
-            var k = UInt32(truncatingIfNeeded: index) ^ hash
-            k = (k ^ (k >> 16)) &* 0x85EB_CA6B
-            k = (k ^ (k >> 13)) &* 0xC2B2_AE35
-            let u = Double((k ^ (k >> 16)) >> 8) * 0x1p-24
-            return Float((u - 0.5) * 2 * bound + offset)
-        }
-        entry.parameter.assign(Tensor(values, shape: shape))
     }
 }

@@ -8,15 +8,15 @@ public enum Verification {
     public static let bf16Allowance = 3000.0
 
     /// The rows of every golden file in a directory and below it, in order of their names. Throws if the directory cannot
-    /// be read or holds no golden file.
+    /// be read or holds no golden file. `models` is a folder with published weights; cases that need it are skipped without.
     public static func run(
-        directory: String, device: Device = .cpu, precision: Precision = .f32
+        directory: String, models: String? = nil, device: Device = .cpu, precision: Precision = .f32
     ) throws -> [VerificationRow] {
         Library.allowTF32(false)
         let directory = URL(fileURLWithPath: directory).resolvingSymlinksInPath().path
         let cases = try goldenPaths(in: directory)
         let rows = Precision.$current.withValue(precision) {
-            cases.flatMap { check(directory + "/" + $0, name: $0, device: device) }
+            cases.flatMap { check(directory + "/" + $0, name: $0, models: models, device: device) }
         }
         guard !rows.isEmpty else {
             throw FileError(directory, "holds no golden file", remedy: "give a folder of *.safetensors with a kind")
@@ -34,7 +34,7 @@ public enum Verification {
         return paths.filter { $0.hasSuffix(".safetensors") || $0.hasSuffix("crop/index.json") }.sorted()
     }
 
-    private static func check(_ path: String, name: String, device: Device) -> [VerificationRow] {
+    private static func check(_ path: String, name: String, models: String?, device: Device) -> [VerificationRow] {
         func row(_ kind: String, _ outcome: VerificationRow.Outcome) -> [VerificationRow] {
             [
                 VerificationRow(
@@ -43,14 +43,17 @@ public enum Verification {
         }
         do {
             if name.hasSuffix("index.json") { return try GoldenData.crops(index: path, name: name) }
-            guard let golden = try GoldenFile(path: path, name: name, device: device) else { return [] }
+            guard let golden = try GoldenFile(path: path, name: name, device: device, models: models) else { return [] }
             if GoldenChecks.later.contains(golden.kind) {
                 return row(golden.kind, .skipped("not part of this version"))
             }
             guard let check = GoldenChecks.byKind[golden.kind] else {
                 return row(golden.kind, .broken("unknown kind of golden file"))
             }
-            let rows = try withErrors { try check(golden) }
+            let rows: [VerificationRow]
+            do { rows = try withErrors { try check(golden) } } catch let skipped as GoldenCaseSkipped {
+                return row(golden.kind, .skipped(skipped.reason))
+            }
             return rows.isEmpty ? row(golden.kind, .broken("holds nothing to compare")) : rows
         } catch {
             return row("?", .broken("\(error)"))
