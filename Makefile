@@ -3,7 +3,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 MAKEFLAGS += --no-print-directory
-.PHONY: build tests test lint demo bundle setup clean help
+.PHONY: build tests test lint demo bundle docs setup clean help
 
 transcend := .build/release/transcend
 # The output of builds is kept for Scripts/lint.sh, which looks for warnings in it.
@@ -30,6 +30,11 @@ demo: build  ## Train both stages on the embedded pictures, then draw samples: r
 
 bundle: build  ## Make a directory for other machines: .build/transcend-VERSION-linux-x86_64
 	@Scripts/bundle.sh
+
+docs: build  ## Make the manual page and the HTML documentation: .build/docs
+	@swift build -c release --product generate-manual $(log)
+	@swift build -c release --product generate-docc-reference $(log)
+	@Scripts/docs.sh
 
 setup:  ## Install what is missing: Debian packages, libtorch, Swift packages
 	@Scripts/setup.sh

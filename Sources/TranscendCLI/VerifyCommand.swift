@@ -7,6 +7,7 @@ struct VerifyCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "verify",
         abstract: "Check this build against golden files of the reference.",
+        usage: "transcend verify <directory> [--models <folder>] [--precision <type>] [<options>]",
         discussion: """
             Exit status 1 if a case fails, 2 if there is nothing to check. In bf16 the errors are allowed to be \
             \(Int(Verification.bf16Allowance)) times those of f32.
@@ -14,9 +15,9 @@ struct VerifyCommand: ParsableCommand {
 
     @Argument(help: "Folder with golden files, in it or below it.")
     var directory: String
-    @Option(help: "Folder with published weights that some cases need.")
+    @Option(help: ArgumentHelp("Folder with published weights that some cases need.", valueName: "folder"))
     var models: String?
-    @Option(help: "auto, cpu, cuda or cuda:N.")
+    @Option(help: ArgumentHelp("auto, cpu, cuda or cuda:N.", valueName: "name"))
     var device = "cpu"
     @Option(help: ArgumentHelp("Of products: f32 or bf16.", valueName: "type"))
     var precision = "f32"
