@@ -6,6 +6,7 @@ public struct Checksum: Equatable, Sendable {
     /// Of the bytes so far; 0 for none.
     public private(set) var value: UInt32 = 0
 
+    /// Of no bytes yet.
     public init() {}
 
     /// The checksum of these bytes.

@@ -1,5 +1,6 @@
 /// A value that can be written for PyTorch.
 public indirect enum PyTorchValue: Sendable {
+    /// None.
     case none
     case bool(Bool)
     case int(Int)
@@ -7,6 +8,7 @@ public indirect enum PyTorchValue: Sendable {
     case string(String)
     case list([PyTorchValue])
     case tuple([PyTorchValue])
+    /// Members in this order; keys are hashable in Python, and not compared.
     case dictionary([(key: PyTorchValue, value: PyTorchValue)])
     /// The tensor of that number among those that are written with the value.
     case tensor(Int)

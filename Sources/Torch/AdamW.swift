@@ -19,6 +19,7 @@ public struct AdamWSettings: Codable, Sendable, Equatable {
     /// Decoupled decay of every trained parameter, in units of the learning rate.
     public var weightDecay = 0.0
 
+    /// The defaults of PyTorch, but without weight decay, as published.
     public init() {}
 }
 

@@ -1,6 +1,7 @@
 /// The number type of matrix products: linear layers, convolutions, attention. Weights, norms, softmax, residual sums and
 /// losses are float32 in both.
 public enum Precision: String, Codable, Sendable, CaseIterable {
+    /// Operands as they are.
     case f32
     /// Operands and results are rounded to bfloat16; inside a product sums are float32. Weights are rounded anew in each
     /// forward pass, and their gradients go back to float32.

@@ -129,6 +129,7 @@ public struct StoreManifest: Codable, Equatable, Sendable {
 public struct SourceList: Sendable {
     /// Every image, in the order in which it is stored.
     public var entries: [ImageEntry]
+    /// The classes, indexed by label.
     public var classNames: [String]
 
     /// Labels index `classNames`.

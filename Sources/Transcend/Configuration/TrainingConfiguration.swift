@@ -93,6 +93,7 @@ public struct DataConfiguration: Codable, Sendable, Equatable {
     /// Mirrors each image with probability 1/2, drawn anew in every epoch.
     public var flips = false
 
+    /// The embedded pictures, none mirrored.
     public init() {}
 }
 
@@ -105,6 +106,7 @@ public struct DiffusionConfiguration: Codable, Sendable, Equatable {
     /// Probability that the network sees the null class instead of the label.
     public var labelDrop = 0.1
 
+    /// As published: linear, uniform, a label in ten dropped.
     public init() {}
 }
 
@@ -125,6 +127,7 @@ public struct ScheduleConfiguration: Codable, Sendable, Equatable {
     /// constant or cosine.
     public var decay = Decay.constant
 
+    /// As published: 1e-4 throughout.
     public init() {}
 
     /// The rate of a step (counted from 0) of a run of `steps`.
@@ -154,6 +157,7 @@ public struct OutputConfiguration: Codable, Sendable, Equatable {
     /// A warning is given when a loss, averaged over 100 steps, exceeds its minimum so far by this factor; 0: none.
     public var lossRiseFactor = 2.0
 
+    /// What is written where nothing else is said.
     public init() {}
 }
 
@@ -166,5 +170,6 @@ public struct PreviewConfiguration: Codable, Sendable, Equatable {
     /// A quick one, since it runs in the middle of training.
     public var sampler = Sampler(mode: .ode, steps: 20, guidance: Guidance(scale: 2))
 
+    /// Ten rows of eight.
     public init() {}
 }

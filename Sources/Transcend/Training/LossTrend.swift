@@ -11,6 +11,7 @@ public struct LossTrend: Codable, Sendable, Equatable {
     /// Whether the loss has risen and not come back yet.
     private var isHigh = false
 
+    /// No loss seen yet.
     public init() {}
 
     /// Takes the loss of a step, which must be finite. Returns by which factor it stands above its minimum when that

@@ -56,6 +56,7 @@ public final class Trainer {
 
     /// How a call of `train` ended.
     public enum Outcome: Sendable {
+        /// The last step is done; there is a checkpoint of it.
         case finished
         /// A signal asked for it; there is a checkpoint of this step.
         case interrupted(step: Int)

@@ -13,6 +13,7 @@ public struct OptimizerConfiguration: Codable, Sendable, Equatable {
     /// Steps in a row whose loss or gradient may be not finite: they change nothing. One more stops the run.
     public var skipNonfinite = 0
 
+    /// The published numbers, without skipping.
     public init() {}
 }
 
@@ -105,6 +106,7 @@ public struct SkippedSteps: Codable, Sendable, Equatable {
     /// Up to now; the next step that is finite ends the row.
     public var inARow = 0
 
+    /// None yet.
     public init() {}
 }
 
