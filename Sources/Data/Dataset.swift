@@ -12,6 +12,8 @@ public protocol Dataset: Sendable {
     var skipped: [BadImage] { get }
     /// Whether pictures can be had mirrored left to right.
     var canMirror: Bool { get }
+    /// Whose latents they are, and how they are normalised; nil for pixels.
+    var latents: LatentEncoding? { get }
     /// The class of a picture, counted from 0.
     func label(_ index: Int) -> Int
     /// Writes a picture as [C, R, R] in [-1, 1] (a byte b becomes b / 127.5 - 1), mirrored left to right if asked for.
@@ -26,6 +28,8 @@ extension Dataset {
     public var skipped: [BadImage] { [] }
     /// As for pictures, whose rows are read backwards.
     public var canMirror: Bool { true }
+    /// None: pixels.
+    public var latents: LatentEncoding? { nil }
 }
 
 /// Writes rows of bytes as numbers in [-1, 1], byte / 127.5 - 1.

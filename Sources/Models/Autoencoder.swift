@@ -8,18 +8,22 @@ import Torch
 public protocol Autoencoder: Module {
     /// Its family as the field calls it, such as "AutoencoderKL".
     var name: String { get }
-    /// C.
+    /// C of the latents.
     var latentChannels: Int { get }
     /// Pixels of an image's side in one latent cell.
     var sideRatio: Int { get }
     /// The side of the images that it was trained on, in pixels, which tiles have; nil if nothing says so.
     var tileSide: Int? { get }
+    /// What leads to the latents that diffusion networks are trained on.
     var normalisation: LatentNormalisation { get }
+    /// Whether an image has a distribution of latents, not one alone.
+    var hasDistribution: Bool { get }
 
     /// Images -> what the encoder says of their latents: [B, 2 C, h, w] with means, then log-variances, or [B, C, h, w]
-    /// where there is no distribution. In the current precision.
+    /// where there is no distribution; float32, with products in the current precision.
     func moments(of images: Tensor) -> Tensor
-    /// Latents in the autoencoder's own scale -> images, about from -1 to 1. In the current precision.
+    /// Latents in the autoencoder's own scale -> images, about from -1 to 1; float32, with products in the current
+    /// precision.
     func images(of latents: Tensor) -> Tensor
 }
 
@@ -50,6 +54,9 @@ extension Autoencoder {
             }
         }
     }
+
+    /// The side of the tiles for images of a side in pixels; nil where they are small enough to be seen as a whole.
+    public func tileSide(forSide side: Int) -> Int? { side > 1024 ? tileSide ?? 512 : nil }
 
     /// Latent cells of a tile's side: a multiple of 4, so that a quarter is a whole number.
     private func tileCells(_ side: Int) -> Int { max(1, side / sideRatio / 4) * 4 }
@@ -90,6 +97,7 @@ public struct LatentNormalisation: Codable, Sendable, Equatable {
     /// One number for all channels, or one for each; none is zero.
     public var scale: [Double]
 
+    /// Leaves latents as they are unless told otherwise.
     public init(shift: [Double] = [0], scale: [Double] = [1]) {
         self.shift = shift
         self.scale = scale

@@ -10,6 +10,7 @@ public struct AutoencoderKL: Autoencoder {
         public var widths = [64]
         /// Residual blocks at each resolution of the encoder; the decoder has one more.
         public var layersPerBlock = 1
+        /// C of the latents.
         public var latentChannels = 4
         /// Groups of every GroupNorm.
         public var groups = 32
@@ -21,8 +22,10 @@ public struct AutoencoderKL: Autoencoder {
         public var hasPostQuantConvolution = true
         /// Attention at the coarsest resolution.
         public var hasAttention = true
+        /// `shift_factor` and `scaling_factor`, or `latents_mean` and `latents_std`.
         public var normalisation = LatentNormalisation(scale: [0.18215])
 
+        /// diffusers' defaults.
         public init() {}
 
         /// What is wrong with the numbers, in one sentence; nil if a network can be built.
@@ -50,6 +53,7 @@ public struct AutoencoderKL: Autoencoder {
         }
     }
 
+    /// What the shapes follow from.
     public let configuration: Configuration
     let encoder: KLEncoder
     let decoder: KLDecoder
@@ -67,6 +71,7 @@ public struct AutoencoderKL: Autoencoder {
         postQuantConvolution = c.hasPostQuantConvolution ? Conv2d(latents, latents, kernel: 1, on: device) : nil
     }
 
+    /// In the order of diffusers' checkpoints.
     public func walk(_ visit: inout Walk) {
         visit("encoder", encoder)
         visit("decoder", decoder)
@@ -74,17 +79,26 @@ public struct AutoencoderKL: Autoencoder {
         visit("post_quant_conv", postQuantConvolution)
     }
 
+    /// diffusers' name of the class.
     public var name: String { "AutoencoderKL" }
+    /// C of the latents.
     public var latentChannels: Int { configuration.latentChannels }
+    /// 2 for each level but the last.
     public var sideRatio: Int { 1 << (configuration.widths.count - 1) }
+    /// The configuration's `sample_size`.
     public var tileSide: Int? { configuration.sampleSize }
+    /// As the configuration says.
     public var normalisation: LatentNormalisation { configuration.normalisation }
+    /// True: the encoder gives means and log-variances.
+    public var hasDistribution: Bool { true }
 
+    /// Images [B, 3, H, W] from -1 to 1 -> [B, 2 C, h, w], means, then log-variances.
     public func moments(of images: Tensor) -> Tensor {
         let moments = encoder(images)
         return (quantConvolution?(moments) ?? moments).to(.F32)
     }
 
+    /// Latents [B, C, h, w] in the autoencoder's own scale -> images [B, 3, H, W], about from -1 to 1.
     public func images(of latents: Tensor) -> Tensor {
         decoder(postQuantConvolution?(latents) ?? latents).to(.F32)
     }

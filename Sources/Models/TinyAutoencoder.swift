@@ -26,6 +26,7 @@ public struct TinyAutoencoder: Autoencoder {
         var isPooled: Bool { self == .taef2 }
     }
 
+    /// The member, which decides all shapes.
     public let kind: Kind
     let encoder: LayerSequence
     let decoder: LayerSequence
@@ -37,19 +38,29 @@ public struct TinyAutoencoder: Autoencoder {
         decoder = Self.decoder(kind, on: device)
     }
 
+    /// Encoder, then decoder.
     public func walk(_ visit: inout Walk) {
         visit("encoder", encoder)
         visit("decoder", decoder)
     }
 
+    /// That of the member.
     public var name: String { kind.name }
+    /// 4, 16 or 32.
     public var latentChannels: Int { kind.channels }
+    /// 8: three times a stride of 2.
     public var sideRatio: Int { 8 }
+    /// None: the published weights do not say.
     public var tileSide: Int? { nil }
+    /// None: the latents are in the scale of diffusion networks.
     public var normalisation: LatentNormalisation { LatentNormalisation() }
+    /// False: the family learns the latents themselves.
+    public var hasDistribution: Bool { false }
 
+    /// Images [B, 3, H, W] from -1 to 1 -> latents [B, C, H / 8, W / 8]; the weights want images from 0 to 1.
     public func moments(of images: Tensor) -> Tensor { encoder(((images + 1) / 2).channelsLast()).to(.F32) }
 
+    /// Latents [B, C, h, w] -> images [B, 3, 8 h, 8 w], about from -1 to 1.
     public func images(of latents: Tensor) -> Tensor { decoder(latents.channelsLast()).to(.F32) * 2 - 1 }
 
     private static let width = 64

@@ -2,20 +2,23 @@ import ArgumentParser
 import Data
 import Formats
 import Foundation
+import Models
+import Torch
 import Transcend
 
 struct PrepareCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "prepare",
-        abstract: "Crop images and pack them into a store for training.",
-        usage: "transcend prepare --data <path> --out <folder> --mode pixels --resolution 256 [<options>]",
+        abstract: "Crop images, encode them, and pack them into a store for training.",
+        usage: "transcend prepare --data <path> --resolution 256 [--autoencoder <path>] --out <folder> [<options>]",
         discussion: """
-            The centre square of each image becomes a picture of --resolution pixels. Latents that others have made \
-            (the published layout, LightningDiT's safetensors) are imported. The same command continues what was killed.
+            The centre square of each image becomes a picture of --resolution pixels, and with --autoencoder its latent. \
+            Latents that others have made (the published layout, LightningDiT's safetensors) are imported. The same \
+            command continues what was killed.
             """)
 
     /// What records are made of images.
-    enum Mode: String, ExpressibleByArgument, CaseIterable { case pixels }
+    enum Mode: String, ExpressibleByArgument, CaseIterable { case pixels, latents }
 
     @Option(help: ArgumentHelp("Folder, zip or tar of class folders, or latents to import.", valueName: "path"))
     var data: String?
@@ -23,10 +26,29 @@ struct PrepareCommand: ParsableCommand {
     var out: String
     @Option(help: ArgumentHelp("Side of the pictures in pixels. (default: 256)", valueName: "n"))
     var resolution: Int?
-    @Option(help: ArgumentHelp("What is stored of an image: pixels. (default: pixels)", valueName: "name"))
+    @Option(
+        help: ArgumentHelp(
+            "What is stored of an image: pixels or latents. (default: latents with --autoencoder)", valueName: "name"))
     var mode: Mode?
-    @Option(help: ArgumentHelp("Numbers of imported latents: f16 or f32. (default: f16)", valueName: "type"))
+    @Option(
+        help: ArgumentHelp(
+            "Autoencoder of the latents: a folder of diffusers, or a file of TAESD's family beside its other half.",
+            valueName: "path"))
+    var autoencoder: String?
+    @Flag(help: "Store the latents of the mirrored images too, for data.flips.")
+    var mirrored = false
+    @Option(help: ArgumentHelp("Numbers of latents: f16 or f32. (default: f16)", valueName: "type"))
     var type: String?
+    @Option(help: ArgumentHelp("Of the autoencoder's products: f32 or bf16. (default: f32)", valueName: "type"))
+    var precision: String?
+    @Option(help: ArgumentHelp("Of the autoencoder: auto, cpu, cuda or cuda:N. (default: auto)", valueName: "name"))
+    var device: String?
+    @Option(
+        help: ArgumentHelp(
+            "PNG of originals above what their latents decode to; their PSNR is printed.", valueName: "path"))
+    var sheet: String?
+    @Option(help: ArgumentHelp("Images that are decoded for it, spread over the store. (default: 32)", valueName: "n"))
+    var sheetImages: Int?
     @Option(help: ArgumentHelp("Images in a file. (default: what 256 MB hold, at most 1024)", valueName: "n"))
     var shardImages: Int?
     @Flag(help: "Pass over images that cannot be read; their names are shown and counted.")
@@ -43,6 +65,12 @@ struct PrepareCommand: ParsableCommand {
         if let shardImages, !(1...1 << 20).contains(shardImages) {
             throw ValidationError("--shard-images \(shardImages): give 1 to \(1 << 20)")
         }
+        if mode == .latents, autoencoder == nil {
+            throw ValidationError("--mode latents: give their --autoencoder")
+        }
+        if let sheetImages, sheetImages < 1 { throw ValidationError("--sheet-images \(sheetImages): give 1 or more") }
+        if sheetImages != nil, sheet == nil { throw ValidationError("--sheet-images: give --sheet NAME.png too") }
+        if let device, let problem = deviceProblem(device) { throw ValidationError("--device: \(problem)") }
         if let type, !["f16", "f32"].contains(type) { throw ValidationError("--type \(type): give f16 or f32") }
     }
 
@@ -51,17 +79,57 @@ struct PrepareCommand: ParsableCommand {
         guard let data = try data.map(absolute) else { return try verifyStore(out) }
         if let latents = try openLatents(path: data) {
             try importLatents(latents, to: out)
+        } else if let autoencoder, mode != .pixels {
+            try encode(openSource(path: data), autoencoder: absolute(autoencoder), to: out)
         } else {
-            try prepare(openSource(path: data), to: out)
+            try reject(forLatents, "pixels are stored as they are; leave it away")
+            try prepare(openSource(path: data), PixelEncoder(resolution: side), to: out)
         }
     }
 
-    private func prepare(_ source: any ImageSource, to out: String) throws {
-        if type != nil { throw ConfigurationError("--type: pixels are bytes; leave it away") }
-        var settings = Preparation.Settings(resolution: resolution ?? 256)
+    /// Of the pictures.
+    private var side: Int { resolution ?? 256 }
+
+    /// The flags that only an autoencoder has a use for, with whether they were given.
+    private var forLatents: [(flag: String, isGiven: Bool)] {
+        [
+            ("--autoencoder", autoencoder != nil), ("--type", type != nil), ("--mirrored", mirrored),
+            ("--precision", precision != nil), ("--device", device != nil), ("--sheet", sheet != nil),
+        ]
+    }
+
+    private func reject(_ flags: [(flag: String, isGiven: Bool)], _ reason: String) throws {
+        if let flag = flags.first(where: \.isGiven)?.flag { throw ConfigurationError("\(flag): \(reason)") }
+    }
+
+    /// That of the records.
+    private var elementType: ElementType { type == "f32" ? .F32 : .F16 }
+
+    private func encode(_ source: any ImageSource, autoencoder path: String, to out: String) throws {
+        let (precision, device) = (try parsePrecision(precision ?? "f32"), chooseDevice(device ?? "auto"))
+        let autoencoder = try AutoencoderFiles.open(path, on: device)
+        let encoder = try LatentEncoder(
+            autoencoder, resolution: side, type: elementType, hasMirrored: mirrored, precision: precision, on: device)
+        let store = try prepare(source, encoder, to: out)
+        guard let sheet = try sheet.map(absolute) else { return }
+        let progress = ProgressLine(stage: "decode", total: min(sheetImages ?? 32, store.count), imagesPerStep: 1)
+        let result = try Reconstruction(
+            of: store, source: source, autoencoder: autoencoder, count: sheetImages ?? 32, precision: precision,
+            on: device
+        ) { progress.update(step: $0) }
+        progress.finish()
+        try ImageFile.writePNG(RGBImage(result.sheet), to: sheet)
+        let mean = String(format: "%.2f", result.meanRatio)
+        print("PSNR of what \(result.ratios.count) latents decode to: \(mean) dB on average\n\(sheet)")
+    }
+
+    @discardableResult
+    private func prepare(
+        _ source: any ImageSource, _ encoder: any PictureEncoder, to out: String
+    ) throws -> PackedStore {
+        var settings = Preparation.Settings(resolution: side)
         settings.skipsBadImages = skipBadImages
         settings.imagesPerShard = shardImages
-        let encoder = PixelEncoder(resolution: settings.resolution)
         let progress = ProgressLine(stage: "prepare", total: source.entries.count, imagesPerStep: 1)
         let store = try Preparation(source, encoder, settings).run(to: out) {
             progress.update(step: $0)
@@ -70,17 +138,16 @@ struct PrepareCommand: ParsableCommand {
         }
         progress.finish()
         print(store.text)
+        return store
     }
 
     private func importLatents(_ latents: any LatentSource, to out: String) throws {
-        let given = [
-            ("--resolution", resolution != nil), ("--mode", mode != nil), ("--skip-bad-images", skipBadImages),
-        ]
-        if let flag = given.first(where: \.1)?.0 {
-            throw ConfigurationError("\(flag): \(latents.location) holds latents, which are imported as they are")
-        }
+        let forImages =
+            [("--resolution", resolution != nil), ("--mode", mode != nil), ("--skip-bad-images", skipBadImages)]
+            + forLatents.filter { $0.flag != "--type" }
+        try reject(forImages, "\(latents.location) holds latents, which are imported as they are")
         let progress = ProgressLine(stage: "import", total: latents.entries.count, imagesPerStep: 1)
-        let work = LatentImport(latents, type: type == "f32" ? .F32 : .F16, imagesPerShard: shardImages)
+        let work = LatentImport(latents, type: elementType, imagesPerShard: shardImages)
         let store = try work.run(to: out) { progress.update(step: $0) }
         progress.finish()
         print(store.text)

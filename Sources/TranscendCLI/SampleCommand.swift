@@ -16,6 +16,10 @@ struct SampleCommand: ParsableCommand {
     @Option(
         help: ArgumentHelp("A grid (NAME.png), an array (NAME.npz), or a folder for single PNGs.", valueName: "path"))
     var out: String
+    @Option(
+        help: ArgumentHelp(
+            "Folder or file of the autoencoder that decodes latents. (default: that of the run)", valueName: "path"))
+    var autoencoder: String?
     @Option(help: ArgumentHelp("Number of samples. (default: 8 of each label)", valueName: "n"))
     var count: Int?
     @Option(
@@ -52,14 +56,20 @@ struct SampleCommand: ParsableCommand {
         let source = try Checkpoint(absolute(checkpoint))
         let classNames = source.state.classNames
         let chosen = try SampleLabels(labels, count: count, classNames: classNames, seed: seed)
+        let device = chooseDevice(device)
+        let settings = source.state.configuration
+        let decoder = try PictureDecoder(
+            channels: settings.network.channels, latents: source.state.latents,
+            autoencoder: autoencoder.map(absolute) ?? settings.preview.autoencoder, on: device)
+        if let warning = decoder.warning { say("warning: \(warning)") }
         let output = try SampleOutput(path: absolute(out))
         let generator = SampleGenerator(
-            network: try source.network(weights, on: chooseDevice(device)),
-            path: source.state.configuration.diffusion.path, sampler: sampler, seed: seed)
+            network: try source.network(weights, on: device), path: settings.diffusion.path, sampler: sampler,
+            seed: seed)
         let progress = ProgressLine(stage: "sample", total: chosen.labels.count, imagesPerStep: 1)
         var done = 0
         try Precision.$current.withValue(precision) {
-            try generator.pictures(labels: chosen.labels) { images in
+            try generator.pictures(labels: chosen.labels, decoder: decoder) { images in
                 try output.append(images)
                 done += images.count
                 progress.update(step: done)

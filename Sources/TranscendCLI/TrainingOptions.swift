@@ -27,6 +27,8 @@ struct TrainingOptions: ParsableArguments {
     var precision: String?
     @Option(help: .setting("device", "name"))
     var device: String?
+    @Option(help: .setting("preview.autoencoder", "path"))
+    var autoencoder: String?
     @Option(help: .setting("output.checkpointEvery", "n"))
     var checkpointEvery: Int?
     @Option(help: .setting("output.sampleEvery", "n"))
@@ -86,6 +88,7 @@ struct TrainingOptions: ParsableArguments {
         add("seed", seed.map { .int(Int64($0)) }, "--seed")
         add("precision", precision.map(JSONValue.string), "--precision")
         add("device", device.map(JSONValue.string), "--device")
+        add("preview.autoencoder", try autoencoder.map(path), "--autoencoder")
         add("output.checkpointEvery", checkpointEvery.map(integer), "--checkpoint-every")
         add("output.sampleEvery", sampleEvery.map(integer), "--sample-every")
         add("optimizer.skipNonfinite", skipNonfinite.map(integer), "--skip-nonfinite")

@@ -3,7 +3,7 @@ import TestSupport
 import Testing
 
 /// A run that ends at any moment, in any way, continues to what it would have been. The suite kills a few;
-/// `Tests/Long/kills.sh` kills 200.
+/// `Tests/Long/kills.sh` kills 200, 20 on latents, and 10 preparations of latents.
 @Suite(.serialized) struct KillTests {
     /// How a run is ended.
     enum Kill: String, CaseIterable {
@@ -20,13 +20,59 @@ import Testing
         case writing
     }
 
-    @Test func aRunThatWasKilledEndsLikeOneThatWasNot() throws {
-        let count = ProcessInfo.processInfo.environment["TRANSCEND_KILLS"].flatMap(Int.init) ?? 10
+    private let count = ProcessInfo.processInfo.environment["TRANSCEND_KILLS"].flatMap(Int.init) ?? 10
+
+    @Test func aRunThatWasKilledEndsLikeOneThatWasNot() throws { try killRuns(count) }
+
+    @Test func aRunOnLatentsThatWasKilledEndsLikeOneThatWasNot() throws {
+        try killRuns(max(3, count / 10), ["--data", "store", "--autoencoder", smallAutoencoder]) { folder in
+            try writeImages(12, in: folder)
+            #expect(try transcend(prepare("store"), in: folder, environment: oneThread).status == 0)
+        }
+    }
+
+    @Test func aPreparationOfLatentsThatWasKilledMakesTheSameStore() throws {
         try withTemporaryFolder { folder in
-            let begin = DispatchTime.now().uptimeNanoseconds
-            #expect(
-                try transcend(["pipeline", "--out", "whole"] + flags, in: folder, environment: oneThread).status == 0)
-            let microseconds = Int(DispatchTime.now().uptimeNanoseconds - begin) / 1000
+            try writeImages(64, in: folder)
+            let microseconds = try measure(prepare("whole"), in: folder)
+            let whole = try files(folder + "/whole")
+            for _ in 0..<max(3, count / 20) {
+                let process = try program(prepare("parts"), in: folder, environment: oneThread)
+                try process.run()
+                usleep(UInt32.random(in: 0...UInt32(microseconds)))
+                Foundation.kill(process.processIdentifier, SIGKILL)
+                process.waitUntilExit()
+                let shards = try? files(folder + "/parts").filter { $0.key.hasPrefix("shard-") }
+                for (name, bytes) in shards ?? [:] { #expect(whole[name] == bytes, "\(name)") }
+            }
+            #expect(try transcend(prepare("parts"), in: folder, environment: oneThread).status == 0)
+            #expect(try files(folder + "/parts") == whole)
+        }
+    }
+
+    /// Makes a store of latents, mirrored ones too, in shards of 8.
+    private func prepare(_ out: String) -> [String] {
+        [
+            "prepare", "--data", "images", "--resolution", "24", "--autoencoder", smallAutoencoder, "--mirrored",
+            "--shard-images", "8", "--out", out,
+        ]
+    }
+
+    /// Runs the program to its end and gives the microseconds that it took.
+    private func measure(_ arguments: [String], in folder: String) throws -> Int {
+        let begin = DispatchTime.now().uptimeNanoseconds
+        #expect(try transcend(arguments, in: folder, environment: oneThread).status == 0)
+        return Int(DispatchTime.now().uptimeNanoseconds - begin) / 1000
+    }
+
+    /// Kills pipelines, which train on the embedded pictures unless flags say otherwise.
+    private func killRuns(
+        _ count: Int, _ data: [String] = [], prepare: (_ folder: String) throws -> Void = { _ in }
+    ) throws {
+        let flags = flags + data
+        try withTemporaryFolder { folder in
+            try prepare(folder)
+            let microseconds = try measure(["pipeline", "--out", "whole"] + flags, in: folder)
             let twin = try results(of: folder + "/whole")
             #expect(twin.count == 4 + 4 + 2 + 4)
 
@@ -34,9 +80,10 @@ import Testing
             let kills = disk == nil ? [Kill.kill, .terminate] : Kill.allCases
             var endedEarly = 0
             for number in 0..<count {
-                let (kill, moment) = (kills[number % kills.count], Moment.allCases[number / kills.count % 3])
+                let (round, place) = number.quotientAndRemainder(dividingBy: kills.count)
+                let (kill, moment) = (kills[place], Moment.allCases[(round + place) % 3])
                 let run = kill == .fullDisk ? "disk/run" : "run"
-                let status = try end(kill, at: moment, run: run, in: folder, of: microseconds)
+                let status = try end(kill, at: moment, run: run, flags, in: folder, of: microseconds)
                 if status != 0 { endedEarly += 1 }
                 let continued = try transcend(
                     ["pipeline", "--out", run] + flags, in: folder, environment: oneThread)
@@ -51,7 +98,7 @@ import Testing
                 try FileManager.default.removeItem(atPath: "\(folder)/\(run)")
             }
             print("\(endedEarly) of \(count) runs were ended before their end")
-            #expect(endedEarly * 2 > count)
+            #expect(endedEarly * 3 >= count)
         }
     }
 
@@ -67,7 +114,7 @@ import Testing
 
     /// Starts the run and ends it; `microseconds` is how long it takes otherwise.
     private func end(
-        _ kill: Kill, at moment: Moment, run: String, in folder: String, of microseconds: Int
+        _ kill: Kill, at moment: Moment, run: String, _ flags: [String], in folder: String, of microseconds: Int
     ) throws -> Int32 {
         let process = try program(["pipeline", "--out", run] + flags, in: folder, environment: oneThread)
         try process.run()

@@ -3,17 +3,9 @@ import Foundation
 import TestSupport
 import Testing
 
-@Suite struct PrepareTests {
-    /// Embedded pictures as files of two classes.
-    private func images(_ count: Int, in folder: String) throws {
-        let pictures = Pictures(side: 28)
-        for index in 0..<count {
-            let path = "\(folder)/images/\(index % 2)"
-            try FileManager.default.createDirectory(atPath: path, withIntermediateDirectories: true)
-            try ImageFile.writePNG(pictures.image(index), to: "\(path)/\(1000 + index).png")
-        }
-    }
+private let golden = repository.path + "/Tests/Golden/vae-sd"
 
+@Suite struct PrepareTests {
     private func arguments(_ out: String) -> [String] {
         [
             "prepare", "--data", "images", "--mode", "pixels", "--resolution", "24", "--shard-images", "32", "--out",
@@ -21,17 +13,9 @@ import Testing
         ]
     }
 
-    private func files(_ folder: String) throws -> [String: Data] {
-        let names = try FileManager.default.contentsOfDirectory(atPath: folder)
-        return try Dictionary(
-            uniqueKeysWithValues: names.map {
-                ($0, try Data(contentsOf: URL(fileURLWithPath: folder + "/" + $0)))
-            })
-    }
-
     @Test func aKilledPreparationGoesOnAndHasTheSameBytes() throws {
         try withTemporaryFolder { folder in
-            try images(600, in: folder)
+            try writeImages(600, in: folder)
             #expect(try transcend(arguments("whole"), in: folder).status == 0)
             var kills = 0
             // Waits grow, so that every stretch of the work is hit, and the work comes to its end.
@@ -52,7 +36,7 @@ import Testing
 
     @Test func aStoreIsTrainedOnInspectedAndVerified() throws {
         try withTemporaryFolder { folder in
-            try images(20, in: folder)
+            try writeImages(20, in: folder)
             let made = try transcend(arguments("store"), in: folder)
             #expect(made.status == 0 && made.output.contains("20 in 2 classes"))
             #expect(try transcend(["inspect", "store"], in: folder).output == made.output)
@@ -74,6 +58,39 @@ import Testing
         }
     }
 
+    /// From images to pictures through latents; only the run's own folder is needed in the end, beside the autoencoder.
+    @Test func latentsArePreparedTrainedOnAndSampled() throws {
+        try withTemporaryFolder { folder in
+            try writeImages(6, in: folder)
+            let prepare = [
+                "prepare", "--data", "images", "--resolution", "24", "--autoencoder", smallAutoencoder, "--out",
+                "store",
+            ]
+            let made = try transcend(prepare, in: folder)
+            #expect(made.status == 0 && made.output.contains("mean and standard deviation"), "\(made.errors)")
+            let store = try files(folder + "/store")
+            let sheet = try transcend(prepare + ["--sheet", "sheet.png", "--sheet-images", "3"], in: folder)
+            #expect(sheet.status == 0 && sheet.output.contains("PSNR of what 3 latents decode to: "), "\(sheet.errors)")
+            #expect(try files(folder + "/store") == store)
+            #expect(FileManager.default.fileExists(atPath: folder + "/sheet.png"))
+            let other = try transcend(prepare + ["--type", "f32"], in: folder)
+            #expect(other.status == 1 && other.errors.contains("is a store with records of type F16, not F32"))
+
+            let train = ["train", "--stage", "plain", "--data", "store", "--out", "run", "--steps", "2"] + plainTiny
+            let trained = try transcend(
+                train + ["--autoencoder", smallAutoencoder, "--sample-every", "2"], in: folder)
+            #expect(trained.status == 0 && trained.output.contains("samples/step-0000002.png"), "\(trained.errors)")
+            try FileManager.default.removeItem(atPath: folder + "/store")
+            let sample = ["sample", "--checkpoint", "run", "--count", "2", "--steps", "2", "--out"]
+            let drawn = try transcend(sample + ["drawn"], in: folder)
+            #expect(drawn.status == 0, "\(drawn.errors)")
+            let picture = try #require(FileManager.default.contents(atPath: folder + "/drawn/000001.png"))
+            #expect(try ImageFile.decode([UInt8](picture), name: "picture").width == 24)
+            let none = try transcend(sample + ["none", "--autoencoder", "nowhere"], in: folder)
+            #expect(none.status == 1 && none.errors.contains("nowhere: is not there"))
+        }
+    }
+
     @Test(
         arguments: [
             (["prepare", "--out", "s"], 2, "--data: give the images to prepare"),
@@ -83,6 +100,14 @@ import Testing
             (["prepare", "--data", "x", "--resolution", "2", "--out", "s"], 2, "--resolution 2: give 8 to 4096"),
             (["prepare", "--data", "x", "--shard-images", "0", "--out", "s"], 2, "--shard-images 0"),
             (["prepare", "--data", "x", "--type", "f8", "--out", "s"], 2, "--type f8: give f16 or f32"),
+            (["prepare", "--data", "x", "--mode", "latents", "--out", "s"], 2, "--mode latents: give their"),
+            (["prepare", "--data", "x", "--device", "tpu", "--out", "s"], 2, "--device: the device tpu is unknown"),
+            (["prepare", "--data", "x", "--sheet-images", "2", "--out", "s"], 2, "--sheet-images: give --sheet"),
+            (["prepare", "--data", ".", "--mirrored", "--out", "s"], 2, "--mirrored: pixels are stored as they are"),
+            (
+                ["prepare", "--data", golden, "--autoencoder", "x", "--out", "s"], 2,
+                "holds latents, which are imported"
+            ),
         ] as [([String], Int32, String)])
     func wrongUsesAreNamed(arguments: [String], status: Int32, message: String) throws {
         try withTemporaryFolder { folder in

@@ -1,3 +1,4 @@
+import Data
 import Foundation
 import TestSupport
 
@@ -42,6 +43,26 @@ func transcend(
     }
     return Ended(status: process.terminationStatus, output: try text("out"), errors: try text("err"))
 }
+
+/// Writes embedded pictures of 28 pixels as files of two classes, into `images` below a folder.
+func writeImages(_ count: Int, in folder: String) throws {
+    let pictures = Pictures(side: 28)
+    for index in 0..<count {
+        let path = "\(folder)/images/\(index % 2)"
+        try FileManager.default.createDirectory(atPath: path, withIntermediateDirectories: true)
+        try ImageFile.writePNG(pictures.image(index), to: "\(path)/\(1000 + index).png")
+    }
+}
+
+/// The bytes of the files in a folder, by name.
+func files(_ folder: String) throws -> [String: Data] {
+    let names = try FileManager.default.contentsOfDirectory(atPath: folder)
+    return try Dictionary(
+        uniqueKeysWithValues: names.map { ($0, try Data(contentsOf: URL(fileURLWithPath: folder + "/" + $0))) })
+}
+
+/// A small AutoencoderKL: 4 channels, half the side.
+let smallAutoencoder = repository.path + "/Tests/Golden/autoencoder-kl"
 
 /// Flags of a run that takes seconds.
 let tiny = [

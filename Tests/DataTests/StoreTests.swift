@@ -147,7 +147,7 @@ struct NumberedLatents: LatentSource {
         #expect(try refusal { $0.count = 11 }?.contains("begun with other images (10, now 11)") == true)
         #expect(
             try refusal { $0.encoding.autoencoder = "letters" }?
-                .contains("is a store with the autoencoder numbers, not letters; give another --out") == true)
+                .contains("is a store with latents of numbers, not letters; give another --out") == true)
         #expect(try refusal { $0.layout.side = 4 }?.contains("a side of 2, not 4") == true)
         #expect(try refusal { $0.layout.hasMirrored = false }?.contains("mirrored images: true, not false") == true)
     }

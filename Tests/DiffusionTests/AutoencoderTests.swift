@@ -12,6 +12,7 @@ private struct Toy: Autoencoder {
     let latentChannels = 1
     let sideRatio = 2
     let tileSide: Int? = 8
+    let hasDistribution = true
     var normalisation = LatentNormalisation()
 
     func walk(_ visit: inout Walk) {}

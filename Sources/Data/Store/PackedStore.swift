@@ -64,6 +64,15 @@ public struct PackedStore: Sendable {
         return try shard.withRecord(place, mirrored: mirrored, body)
     }
 
+    /// The numbers of a picture's record: of pixels as byte / 127.5 - 1.
+    public func numbers(_ index: Int) -> [Float] {
+        [Float](unsafeUninitializedCapacity: layout.elementCount) { numbers, filled in
+            let record = UnsafeMutableBufferPointer(rebasing: numbers[..<layout.elementCount])
+            withRecord(index) { copyNumbers($0, of: layout.type, into: record) }
+            filled = record.count
+        }
+    }
+
     /// Reads all files and compares their checksums; gives a sentence for each that is damaged.
     ///
     /// `progress` is called with the number of records that were checked.

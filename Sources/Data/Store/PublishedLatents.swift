@@ -20,9 +20,14 @@ public struct PublishedLatents: LatentSource {
 
     /// Shift 0 and scale 0.18215 in every channel.
     public var encoding: LatentEncoding {
+        Self.encoding(channels: layout.channels)
+    }
+
+    /// How published networks see latents: shift 0 and scale 0.18215 in every channel.
+    public static func encoding(channels: Int) -> LatentEncoding {
         LatentEncoding(
-            autoencoder: "Stable Diffusion's, as published", shift: [Double](repeating: 0, count: layout.channels),
-            scale: [Double](repeating: Self.scale, count: layout.channels))
+            autoencoder: "Stable Diffusion's, as published", shift: [Double](repeating: 0, count: channels),
+            scale: [Double](repeating: Self.scale, count: channels))
     }
 
     private static let folderName = "vae-sd"

@@ -1,4 +1,5 @@
 import Formats
+import Torch
 
 /// What a store holds of each picture: a block of numbers of fixed size.
 public struct RecordLayout: Codable, Equatable, Sendable {
@@ -51,19 +52,30 @@ public struct RecordLayout: Codable, Equatable, Sendable {
 
 /// Where latents come from, and how they become what a diffusion network sees: x0 = (z - shift) * scale.
 public struct LatentEncoding: Codable, Equatable, Sendable {
-    /// The autoencoder's name, with a checksum of its weights where it is known.
+    /// The autoencoder's name.
     public var autoencoder: String
+    /// A checksum of the weights that make its latents; nil where they are not known.
+    public var weights: String?
+    /// Of the products in it; nil where others have made the latents.
+    public var precision: Precision?
     /// By channel. Empty until a store is complete if its own statistics are to decide.
     public var shift: [Double]
     /// By channel.
     public var scale: [Double]
 
     /// An autoencoder by name, with a number for each channel or none.
-    public init(autoencoder: String, shift: [Double], scale: [Double]) {
+    public init(
+        autoencoder: String, weights: String? = nil, precision: Precision? = nil, shift: [Double], scale: [Double]
+    ) {
         self.autoencoder = autoencoder
+        self.weights = weights
+        self.precision = precision
         self.shift = shift
         self.scale = scale
     }
+
+    /// What tells its latents from those of other autoencoders: the name, with the weights' checksum where it is known.
+    public var identity: String { weights.map { "\(autoencoder) (weights \($0))" } ?? autoencoder }
 }
 
 /// Sums over the numbers of each channel, from which mean and deviation follow.

@@ -89,7 +89,8 @@ public final class StoreWriter {
         }
         try differs("content", \.layout.content.rawValue)
         try differs("a resolution of", \.resolution)
-        try differs("the autoencoder", \.autoencoderName)
+        try differs("latents of", \.autoencoderIdentity)
+        try differs("a precision of", \.precisionName)
         try differs("records of type", \.layout.type.rawValue)
         try differs("mirrored images:", \.layout.hasMirrored)
         try differs("channels:", \.layout.channels)
@@ -120,5 +121,6 @@ public final class StoreWriter {
 }
 
 extension StoreManifest {
-    fileprivate var autoencoderName: String { encoding?.autoencoder ?? "none" }
+    fileprivate var autoencoderIdentity: String { encoding?.identity ?? "none" }
+    fileprivate var precisionName: String { encoding?.precision?.rawValue ?? "none" }
 }

@@ -17,6 +17,8 @@ public struct StoredDataset: Dataset {
     public var side: Int { store.layout.side }
     /// Latents only where the store has records of the mirror images.
     public var canMirror: Bool { store.layout.content == .pixels || store.layout.hasMirrored }
+    /// As the manifest says; nil for pictures.
+    public var latents: LatentEncoding? { store.manifest.encoding }
 
     /// `draws` are those of the training run: its seed decides which latents are drawn.
     public init(_ store: PackedStore, draws: Draws) {
@@ -60,6 +62,8 @@ public struct LatentDataset: Dataset {
     public var side: Int { source.layout.side }
     /// Whether the files hold latents of the mirror images.
     public var canMirror: Bool { source.layout.hasMirrored }
+    /// That of the files.
+    public var latents: LatentEncoding? { source.encoding }
 
     /// Throws a `FileError` if the source needs statistics that only a store has.
     public init(_ source: any LatentSource, draws: Draws) throws {

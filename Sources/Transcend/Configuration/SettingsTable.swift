@@ -127,6 +127,9 @@ public enum SettingsTable {
         SettingDescription(
             "preview.classes", .whole(0...1024), "Classes in the sample grids, from the first; one row each."),
         SettingDescription("preview.perClass", .whole(0...1024), unit: "images", "Samples of each class."),
+        SettingDescription(
+            "preview.autoencoder", .optional(.path(or: [])),
+            "Folder or file of the autoencoder that decodes samples of latents, also those of `sample`."),
         SettingDescription("preview.sampler.mode", .name(of: Sampler.Mode.self), "How samples are made from noise."),
         SettingDescription("preview.sampler.steps", .whole(Sampler.stepRange), unit: "steps", "Steps of the solver."),
         SettingDescription(

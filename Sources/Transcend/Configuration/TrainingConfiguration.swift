@@ -167,6 +167,8 @@ public struct PreviewConfiguration: Codable, Sendable, Equatable {
     public var classes = 10
     /// Samples of each class.
     public var perClass = 8
+    /// Folder or file of the autoencoder that decodes samples of latents, also those of `sample`; null: none.
+    @Nullable public var autoencoder: String?
     /// A quick one, since it runs in the middle of training.
     public var sampler = Sampler(mode: .ode, steps: 20, guidance: Guidance(scale: 2))
 

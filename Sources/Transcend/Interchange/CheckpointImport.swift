@@ -1,3 +1,4 @@
+import Data
 import Formats
 import Foundation
 import Models
@@ -59,6 +60,7 @@ public struct CheckpointImport {
         configuration.steps = max(configuration.steps, source.step)
         state = Checkpoint.State(
             step: source.step, classNames: (0..<inferred.network.classes).map(String.init), imageCount: 0,
+            latents: inferred.network.channels == 4 ? PublishedLatents.encoding(channels: 4) : nil,
             configuration: configuration)
     }
 

@@ -15,7 +15,7 @@ extension PackedStore {
         table.append(kind, "\(readableCount(count)) in \(classNames.count) classes")
         table.append("record", "\(size), \(layout.type), \(contents)" + (layout.hasMirrored ? ", also mirrored" : ""))
         if let encoding = manifest.encoding {
-            table.append("autoencoder", encoding.autoencoder)
+            table.append("autoencoder", encoding.identity)
             table.append("shift", Self.span(encoding.shift))
             table.append("scale", Self.span(encoding.scale))
         }

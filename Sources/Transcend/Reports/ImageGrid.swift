@@ -71,6 +71,13 @@ extension Canvas {
     }
 }
 
+extension Canvas {
+    /// A picture as a canvas.
+    init(_ picture: RGBImage) {
+        self.init(width: picture.width, height: picture.height, pixels: picture.pixels)
+    }
+}
+
 extension RGBImage {
     /// A canvas as a picture for a file.
     public init(_ canvas: Canvas) {

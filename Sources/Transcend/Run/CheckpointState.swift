@@ -1,3 +1,4 @@
+import Data
 import Formats
 import Torch
 
@@ -18,6 +19,8 @@ extension Checkpoint {
         public var classNames: [String]
         /// Images in the data set.
         public var imageCount: Int
+        /// Whose latents the data are, and how samples become such again; nil for pixels.
+        public var latents: LatentEncoding?
         /// That of the start of training that wrote it.
         public var configuration: TrainingConfiguration
         /// Of each file beside this one, by its name.
@@ -80,6 +83,10 @@ extension Checkpoint {
             }
             if classNames.count != configuration.network.classes {
                 return "it names \(classNames.count) classes of \(configuration.network.classes)"
+            }
+            let channels = configuration.network.channels
+            if let latents, latents.shift.count != channels || latents.scale.count != channels {
+                return "its latents are normalised in \(latents.scale.count) channels of \(channels)"
             }
             return nil
         }

@@ -57,6 +57,7 @@ public enum Inspection {
             "depth \(c.depth), hidden size \(c.hidden), \(c.heads) heads, patch \(c.patchSize)"
                 + (c.qkNorm ? ", QK-norm" : ""))
         table.append("input", "\(c.channels) x \(c.inputSize) x \(c.inputSize), \(c.tokens) tokens")
+        if let latents = state.latents { table.append("latents", latents.identity) }
         table.append("parameters", readableCount(SiT(c, on: .meta).parameterCount))
         table.append("classes", shortList(state.classNames))
         return "\(table)\n\(state.configuration.text)"

@@ -40,27 +40,18 @@ public struct SampleGenerator: Sendable {
             increment: { normals(.sampleIncrement, step: $0) }, progress: progress)
     }
 
-    /// The same as pictures, handed out in batches: clamp(255 (x + 1) / 2, 0, 255), truncated as the published script does.
-    /// Throws what went wrong in the network or what `progress` (after each step of the solver) or `receive` throws.
+    /// The same as pictures, handed out in batches; `decoder` is that of the network's data. Throws what went wrong in the
+    /// network or what `progress` (after each step of the solver) or `receive` throws.
     public func pictures(
-        labels: [Int], progress: (_ step: Int) throws -> Void = { _ in }, receive: (_ images: [Canvas]) throws -> Void
+        labels: [Int], decoder: PictureDecoder, progress: (_ step: Int) throws -> Void = { _ in },
+        receive: (_ images: [Canvas]) throws -> Void
     ) throws {
-        let c = network.configuration
-        guard c.channels == 1 || c.channels == 3 else {
-            throw ConfigurationError("the network draws latents of \(c.channels) channels, which are not decoded yet")
-        }
-        let size = c.channels * c.inputSize * c.inputSize
         for start in stride(from: 0, to: labels.count, by: Self.batch) {
             let part = Array(labels[start..<min(start + Self.batch, labels.count)])
-            let values: [Float] = try withErrors {
-                try samples(part, firstItem: start, progress: progress).values()
+            let images = try withErrors {
+                decoder.pictures(try samples(part, firstItem: start, progress: progress))
             }
-            try receive(
-                part.indices.map {
-                    Canvas(
-                        signed: Array(values[$0 * size..<($0 + 1) * size]), channels: c.channels, height: c.inputSize,
-                        width: c.inputSize)
-                })
+            try receive(images)
         }
     }
 }

@@ -8,18 +8,35 @@ struct Preview {
     private let configuration: TrainingConfiguration
     private let classNames: [String]
     private let device: Device
+    /// nil: nothing is drawn.
+    private let decoder: PictureDecoder?
+    /// Why nothing is drawn though it should be, or why it may look wrong.
+    let note: String?
 
-    init(_ configuration: TrainingConfiguration, classNames: [String], on device: Device) {
+    /// Opens the autoencoder if the data are latents; throws if it does not fit them.
+    init(_ configuration: TrainingConfiguration, of dataset: any Dataset, on device: Device) throws {
         self.configuration = configuration
-        self.classNames = classNames
+        classNames = dataset.classNames
         self.device = device
+        let (settings, path) = (configuration.preview, configuration.preview.autoencoder)
+        let isWanted = configuration.output.sampleEvery > 0 && settings.classes > 0 && settings.perClass > 0
+        if !isWanted || dataset.latents != nil && path == nil {
+            decoder = nil
+            note =
+                isWanted
+                ? "no samples are drawn: the data are latents; give their autoencoder: --autoencoder PATH" : nil
+            return
+        }
+        let decoder = try PictureDecoder(
+            channels: configuration.network.channels, latents: dataset.latents, autoencoder: path, on: device)
+        (self.decoder, note) = (decoder, decoder.warning)
     }
 
     /// Writes the grid of the present averages, one row a class. Ends without it when the program is asked to end.
     func write(_ state: TrainingState, to path: String) throws {
         let settings = configuration.preview
         let rows = min(settings.classes, configuration.network.classes)
-        guard rows > 0, settings.perClass > 0, configuration.network.channels == 3 else { return }
+        guard let decoder else { return }
         let network = SiT(configuration.network, on: device)
         for (entry, average) in zip(network.parameters(), state.average.averages) { entry.parameter.assign(average) }
         let generator = SampleGenerator(
@@ -28,7 +45,8 @@ struct Preview {
         var images: [Canvas] = []
         do {
             try generator.pictures(
-                labels: labels, progress: { _ in try Self.checkInterruption() }, receive: { images += $0 })
+                labels: labels, decoder: decoder, progress: { _ in try Self.checkInterruption() },
+                receive: { images += $0 })
         } catch is Interrupted {
             return
         }

@@ -28,8 +28,10 @@ public final class Trainer {
         let device = configuration.chosenDevice
         (self.configuration, self.dataset, self.run, self.device) = (configuration, dataset, run, device)
         try run.check(configuration)
-        state = try withErrors { try Self.makeState(configuration, run: run, on: device) }
-        preview = Preview(configuration, classNames: dataset.classNames, on: device)
+        state = try withErrors {
+            try Self.makeState(configuration, latents: dataset.latents, run: run, on: device)
+        }
+        preview = try Preview(configuration, of: dataset, on: device)
         progress = ProgressLine(
             stage: configuration.method.name, total: configuration.steps, imagesPerStep: configuration.batch)
         curves = CurveWriter(
@@ -88,6 +90,7 @@ public final class Trainer {
         let loader = makeLoader()
         defer { loader.stop() }
         if let note = run.note(on: dataset.skipped, of: dataset.count) { progress.note(note) }
+        if let note = preview.note { progress.note("warning: \(name): \(note)") }
         var meter = RateMeter()
         let start = ProgressLine.monotonicSeconds()
 
@@ -171,7 +174,7 @@ public final class Trainer {
         try writer.wait()
         let content = Checkpoint.State(
             step: state.step, skips: state.skips, lossTrends: lossTrends, classNames: dataset.classNames,
-            imageCount: dataset.count, configuration: configuration)
+            imageCount: dataset.count, latents: dataset.latents, configuration: configuration)
         let snapshot = try CheckpointSnapshot(state, state: content)
         let (run, metrics, output, step) = (run, metrics, configuration.output, state.step)
         writer.begin {

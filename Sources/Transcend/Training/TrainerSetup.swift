@@ -8,22 +8,31 @@ import Torch
 /// What a run begins with, and what a step gets.
 extension Trainer {
     static func makeState(
-        _ c: TrainingConfiguration, run: RunDirectory, on device: Device
+        _ c: TrainingConfiguration, latents: LatentEncoding?, run: RunDirectory, on device: Device
     ) throws -> TrainingState {
         let method = c.method.method
         let network = SiT(c.network, on: device)
         network.initialise(stage: c.method.name, seed: c.seed)
-        let objective = method.objective(for: c.network, teacher: try loadTeacher(c, run: run, on: device), on: device)
+        let teacher = try loadTeacher(c, latents: latents, run: run, on: device)
+        let objective = method.objective(for: c.network, teacher: teacher, on: device)
         objective.initialise(stage: c.method.name, seed: c.seed)
         return TrainingState(network: network, objective: objective, path: c.diffusion.path, configuration: c.optimizer)
     }
 
     /// The network that the method follows; a relative path is relative to the run's folder.
-    private static func loadTeacher(_ c: TrainingConfiguration, run: RunDirectory, on device: Device) throws -> SiT? {
+    private static func loadTeacher(
+        _ c: TrainingConfiguration, latents: LatentEncoding?, run: RunDirectory, on device: Device
+    ) throws -> SiT? {
         guard let path = c.teacher, let weights = c.method.method.followedWeights else { return nil }
         let checkpoint = try Checkpoint(path.hasPrefix("/") ? path : run.path + "/" + path)
         if let misfit = c.network.misfit(of: checkpoint.state.configuration.network) {
             throw ConfigurationError("the teacher \(checkpoint.path): \(misfit)")
+        }
+        if let seen = checkpoint.state.latents, let latents, (seen.shift, seen.scale) != (latents.shift, latents.scale)
+        {
+            throw ConfigurationError(
+                "the teacher \(checkpoint.path): it knows latents of \(seen.identity) in another normalisation than the data"
+            )
         }
         return try checkpoint.network(weights, on: device)
     }
@@ -52,6 +61,12 @@ extension Trainer {
             throw ConfigurationError(
                 "\(configuration.data.source): the run began with \(past.imageCount) images in "
                     + "\(past.classNames.count) classes, now there are other ones; give the same data or another --out")
+        }
+        if let seen = past.latents, seen != dataset.latents {
+            throw ConfigurationError(
+                "\(configuration.data.source): the run began with latents of \(seen.identity), now they are of "
+                    + "\(dataset.latents?.identity ?? "none") or normalised otherwise; give the same data or another --out"
+            )
         }
     }
 

@@ -1,0 +1,50 @@
+import Data
+import Formats
+import Models
+import Torch
+
+/// Stores what an autoencoder makes of pictures: means and, where it has a distribution, standard deviations.
+public struct LatentEncoder: PictureEncoder {
+    /// [C or 2 C, R, R], with R the side of the latents.
+    public let layout: RecordLayout
+    /// The autoencoder's identity and normalisation.
+    public let encoding: LatentEncoding?
+
+    private let autoencoder: any Autoencoder
+    private let precision: Precision
+    private let tileSide: Int?
+    private let device: Device
+
+    /// For squares of `resolution` pixels; `type` is F16 or F32, and the autoencoder lies on `device`. Throws a
+    /// `ConfigurationError` if the autoencoder does not take that size.
+    public init(
+        _ autoencoder: any Autoencoder, resolution: Int, type: ElementType, hasMirrored: Bool = false,
+        precision: Precision = .f32, on device: Device = .cpu
+    ) throws {
+        let ratio = autoencoder.sideRatio
+        guard resolution % ratio == 0 else {
+            throw ConfigurationError(
+                "--resolution \(resolution): \(autoencoder.name) takes sides that are multiples of \(ratio)")
+        }
+        layout = RecordLayout(
+            content: autoencoder.hasDistribution ? .meanAndDeviation : .mean, type: type,
+            channels: autoencoder.latentChannels, side: resolution / ratio, hasMirrored: hasMirrored)
+        encoding = autoencoder.encoding(precision: precision)
+        tileSide = autoencoder.tileSide(forSide: resolution)
+        (self.autoencoder, self.precision, self.device) = (autoencoder, precision, device)
+    }
+
+    /// Means, then standard deviations of each picture. Throws a `FileError` for numbers that the type does not hold.
+    public func encode(_ pictures: [RGBImage]) throws -> [UInt8] {
+        let shape = [pictures.count, 3, pictures[0].height, pictures[0].width]
+        let numbers: [Float] = try withErrors {
+            Precision.$current.withValue(precision) {
+                let bytes = Tensor(pictures.flatMap(\.planes), shape: shape).to(device)
+                let posterior = autoencoder.encode(bytes.to(.F32) / 127.5 - 1, tileSide: tileSide)
+                let parts = [posterior.mean] + (posterior.deviation.map { [$0] } ?? [])
+                return Tensor.concatenate(parts, axis: 1).values()
+            }
+        }
+        return try recordBytes(numbers, as: layout.type, name: "the output of \(autoencoder.name)")
+    }
+}

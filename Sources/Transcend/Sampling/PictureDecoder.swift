@@ -1,0 +1,73 @@
+import Data
+import Foundation
+import Models
+import Torch
+
+/// Makes pictures of what a diffusion network draws: pixels as they are, latents by their autoencoder.
+public struct PictureDecoder: Sendable {
+    /// Why the pictures may look wrong, in a sentence; nil if nothing speaks for it.
+    public let warning: String?
+
+    private let autoencoder: (any Autoencoder)?
+    private let normalisation: LatentNormalisation
+
+    /// For a network of pixels (1 or 3 channels), or of latents: those that `latents` tells, or of any autoencoder of as many
+    /// channels where that is not known.
+    ///
+    /// Throws a `ConfigurationError` if an autoencoder is missing, superfluous or has other channels, and what
+    /// `AutoencoderFiles.open` throws.
+    public init(channels: Int, latents: LatentEncoding?, autoencoder path: String?, on device: Device) throws {
+        if latents == nil, [1, 3].contains(channels) {
+            if let path { throw ConfigurationError("the autoencoder \(path): the network draws pixels; leave it away") }
+            (autoencoder, normalisation, warning) = (nil, LatentNormalisation(), nil)
+            return
+        }
+        guard let path else {
+            let whose = latents.map { " (\($0.identity))" } ?? ""
+            throw ConfigurationError(
+                "the network draws latents of \(channels) channels\(whose); give their autoencoder: --autoencoder PATH")
+        }
+        let autoencoder = try AutoencoderFiles.open(path, on: device)
+        guard autoencoder.latentChannels == channels else {
+            throw ConfigurationError(
+                "the autoencoder \(path): its latents have \(autoencoder.latentChannels) channels, those of the network "
+                    + "\(channels)")
+        }
+        warning = latents.flatMap { Self.warning(of: $0, decodedBy: autoencoder, at: path) }
+        self.autoencoder = autoencoder
+        normalisation = latents?.normalisation ?? autoencoder.normalisation
+    }
+
+    private static func warning(
+        of latents: LatentEncoding, decodedBy autoencoder: any Autoencoder, at path: String
+    ) -> String? {
+        let own = autoencoder.encoding(precision: .f32).identity
+        guard latents.weights != nil, latents.identity != own else { return nil }
+        return "the network draws latents of \(latents.identity), and \(path) is \(own)"
+    }
+
+    /// The pictures of a network's output [B, C, R, R], with products in the current precision.
+    func pictures(_ samples: Tensor) -> [Canvas] {
+        guard let autoencoder else { return Self.canvases(samples) }
+        let latents = normalisation.denormalised(samples).to(.F32)
+        let side = latents.size(2) * autoencoder.sideRatio
+        // Decoding takes far more memory than drawing.
+        let part = max(1, (1 << 19) / (side * side))
+        return stride(from: 0, to: latents.size(0), by: part).flatMap { start in
+            let end = min(start + part, latents.size(0))
+            return Self.canvases(
+                autoencoder.decode(
+                    latents.sliced(start..<end, axis: 0), tileSide: autoencoder.tileSide(forSide: side)))
+        }
+    }
+
+    /// Images [B, 1 or 3, H, W] from -1 to 1: clamp(255 (x + 1) / 2, 0, 255), truncated as the published script does.
+    static func canvases(_ images: Tensor) -> [Canvas] {
+        let (channels, height, width) = (images.size(1), images.size(2), images.size(3))
+        let size = channels * height * width
+        let values: [Float] = images.values()
+        return stride(from: 0, to: values.count, by: size).map {
+            Canvas(signed: Array(values[$0..<$0 + size]), channels: channels, height: height, width: width)
+        }
+    }
+}
