@@ -60,14 +60,18 @@ extension Preset {
                 ]),
         ]
         + [
-            ("latents-sd", "Stable Diffusion's autoencoder", 4), ("latents-taef2", "TAEF2", 32),
-        ].map { name, autoencoder, channels in
+            // Channels, patch, hidden, depth, heads, batch. A token has to carry the noise of its whole patch, so that the
+            // hidden size is larger than channels * patch * patch.
+            ("latents-sd", "Stable Diffusion's autoencoder", 4, 4, 256, 8, 4, 32),
+            ("latents-taef2", "TAEF2", 32, 2, 192, 6, 3, 16),
+        ].map { name, autoencoder, channels, patch, hidden, depth, heads, batch in
             Preset(
                 name: name, summary: "latents of \(autoencoder) at 256 x 256, sized for a CPU; needs --data",
                 common: network(
-                    side: 32, patch: 4, channels: channels, hidden: 256, depth: 8, heads: 4, classes: 1000)
+                    side: 32, patch: patch, channels: channels, hidden: hidden, depth: depth, heads: heads,
+                    classes: 1000)
                     + [
-                        Setting("network.qkNorm", true), Setting("batch", 32),
+                        Setting("network.qkNorm", true), Setting("batch", .int(batch)),
                         Setting("schedule.learningRate", 0.001), Setting("schedule.warmupSteps", 200),
                         Setting("schedule.decay", "cosine"), Setting("optimizer.adamW.beta2", 0.95),
                         Setting("optimizer.emaDecay", 0.998), Setting("output.checkpointEvery", 500),
@@ -75,8 +79,8 @@ extension Preset {
                     ],
                 align: [Setting("steps", 2000), Setting("method.alignment.studentDepth", 2)],
                 selfguided: [
-                    Setting("steps", 6000), Setting("method.alignment.studentDepth", 4),
-                    Setting("method.teacherDepth", 5), Setting("method.guidanceScale", 3),
+                    Setting("steps", 6000), Setting("method.alignment.studentDepth", .int(depth / 2)),
+                    Setting("method.teacherDepth", .int(depth / 2 + 1)), Setting("method.guidanceScale", 3),
                 ])
         }
         + [
@@ -94,12 +98,12 @@ extension Preset {
         }
 
     private static func network(
-        side: Int64, patch: Int64, channels: Int64, hidden: Int, depth: Int, heads: Int, classes: Int64
+        side: Int64, patch: Int64, channels: Int64, hidden: Int64, depth: Int64, heads: Int64, classes: Int64
     ) -> [Setting] {
         [
             Setting("network.inputSize", .int(side)), Setting("network.patchSize", .int(patch)),
-            Setting("network.channels", .int(channels)), Setting("network.hidden", .int(Int64(hidden))),
-            Setting("network.depth", .int(Int64(depth))), Setting("network.heads", .int(Int64(heads))),
+            Setting("network.channels", .int(channels)), Setting("network.hidden", .int(hidden)),
+            Setting("network.depth", .int(depth)), Setting("network.heads", .int(heads)),
             Setting("network.classes", .int(classes)),
         ]
     }
