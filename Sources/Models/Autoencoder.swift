@@ -58,6 +58,12 @@ extension Autoencoder {
     /// The side of the tiles for images of a side in pixels; nil where they are small enough to be seen as a whole.
     public func tileSide(forSide side: Int) -> Int? { side > 1024 ? tileSide ?? 512 : nil }
 
+    /// How many images of a side in pixels go through it together. On the CPU more would not be faster: their activations
+    /// leave the caches, and each is mapped anew by the system.
+    public func imagesTogether(ofSide side: Int, on device: Device) -> Int {
+        max(1, (device.kind == .cpu ? 1 << 16 : 1 << 20) / (side * side))
+    }
+
     /// Latent cells of a tile's side: a multiple of 4, so that a quarter is a whole number.
     private func tileCells(_ side: Int) -> Int { max(1, side / sideRatio / 4) * 4 }
 }

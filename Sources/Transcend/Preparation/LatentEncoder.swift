@@ -36,15 +36,22 @@ public struct LatentEncoder: PictureEncoder {
 
     /// Means, then standard deviations of each picture. Throws a `FileError` for numbers that the type does not hold.
     public func encode(_ pictures: [RGBImage]) throws -> [UInt8] {
-        let shape = [pictures.count, 3, pictures[0].height, pictures[0].width]
+        let part = autoencoder.imagesTogether(ofSide: layout.side * autoencoder.sideRatio, on: device)
         let numbers: [Float] = try withErrors {
             Precision.$current.withValue(precision) {
-                let bytes = Tensor(pictures.flatMap(\.planes), shape: shape).to(device)
-                let posterior = autoencoder.encode(bytes.to(.F32) / 127.5 - 1, tileSide: tileSide)
-                let parts = [posterior.mean] + (posterior.deviation.map { [$0] } ?? [])
-                return Tensor.concatenate(parts, axis: 1).values()
+                stride(from: 0, to: pictures.count, by: part).flatMap { start in
+                    records(of: pictures[start..<min(start + part, pictures.count)])
+                }
             }
         }
         return try recordBytes(numbers, as: layout.type, name: "the output of \(autoencoder.name)")
+    }
+
+    private func records(of pictures: ArraySlice<RGBImage>) -> [Float] {
+        let side = layout.side * autoencoder.sideRatio
+        let bytes = Tensor(pictures.flatMap(\.planes), shape: [pictures.count, 3, side, side]).to(device)
+        let posterior = autoencoder.encode(bytes.to(.F32) / 127.5 - 1, tileSide: tileSide)
+        let parts = [posterior.mean] + (posterior.deviation.map { [$0] } ?? [])
+        return Tensor.concatenate(parts, axis: 1).values()
     }
 }

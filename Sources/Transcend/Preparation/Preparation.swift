@@ -11,8 +11,8 @@ public struct Preparation {
     public struct Settings: Sendable {
         /// The side of the squares that are cut out, in pixels.
         public var resolution: Int
-        /// Images that are encoded together; as many as a million pixels are, at most 64.
-        public var batch: Int
+        /// Images that are encoded together.
+        public var batch = 16
         /// Threads that decode.
         public var threads = ProcessInfo.processInfo.activeProcessorCount
         /// Passes over images that cannot be read instead of stopping at the first.
@@ -23,7 +23,6 @@ public struct Preparation {
         /// Squares of `resolution` pixels, 1 or more.
         public init(resolution: Int) {
             self.resolution = resolution
-            batch = min(64, max(1, (1 << 20) / (resolution * resolution)))
         }
     }
 

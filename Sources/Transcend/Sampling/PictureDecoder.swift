@@ -51,8 +51,7 @@ public struct PictureDecoder: Sendable {
         guard let autoencoder else { return Self.canvases(samples) }
         let latents = normalisation.denormalised(samples).to(.F32)
         let side = latents.size(2) * autoencoder.sideRatio
-        // Decoding takes far more memory than drawing.
-        let part = max(1, (1 << 19) / (side * side))
+        let part = autoencoder.imagesTogether(ofSide: side, on: latents.device)
         return stride(from: 0, to: latents.size(0), by: part).flatMap { start in
             let end = min(start + part, latents.size(0))
             return Self.canvases(
