@@ -10,7 +10,7 @@ struct PrepareCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "prepare",
         abstract: "Crop images, encode them, and pack them into a store for training.",
-        usage: "transcend prepare --data <path> --resolution 256 [--autoencoder <path>] --out <folder> [<options>]",
+        usage: "transcend prepare --data <path> [--autoencoder <path>] --out <folder> [<options>]",
         discussion: """
             The centre square of each image becomes a picture of --resolution pixels, and with --autoencoder its latent. \
             Latents that others have made (the published layout, LightningDiT's safetensors) are imported. The same \
