@@ -41,6 +41,13 @@ page() {
     cat
 }
 
+# Flags outside code would get typographic dashes.
+flags_as_code() {
+    sed '1,/^<!--/d; s;^## transcend\.;## ;' |
+        sed -Ez 's;- term \*\*([^*\n]*)\*\*:\n\n\*([^\n]*)\*\n\n;- term `\1`: \2\n;g' |
+        sed -E '/^- term/ s;\\([<>]);\1;g; /^```/,/^```/! { /`transcend/! s;(^|[ (])(--[a-z.-]*[a-z]);\1`\2`;g; }'
+}
+
 fill_catalogue() {
     cp -r docs/Transcend.docc "$catalogue"
     cp docs/*.png "$catalogue"
@@ -51,7 +58,7 @@ fill_catalogue() {
     local file
     for file in docs/*.md; do article "$file" "$(basename "$file" .md)"; done
     quiet "$release/generate-docc-reference" "$release/transcend" --style docc --output-directory "$work"
-    sed '1,/^<!--/d; s;^## transcend\.;## ;' "$work/transcend.md" |
+    flags_as_code <"$work/transcend.md" |
         page Commands "Every command with its flags, as the program describes them." >"$catalogue/Commands.md"
 }
 
