@@ -1,4 +1,4 @@
-import Foundation
+import CTorch
 
 /// Addressed random numbers: every draw is a function of (seed, purpose, step, item), nothing is consumed.
 ///
@@ -40,11 +40,8 @@ public struct Draws: Sendable, Equatable {
 
     /// Raw 32-bit words of one address.
     public func words(_ purpose: Purpose, step: Int, item: Int, count: Int) -> [UInt32] {
-        [UInt32](unsafeUninitializedCapacity: (count + 3) / 4 * 4) { buffer, initialized in
-            for block in 0..<(count + 3) / 4 {
-                let words = Philox.block(seed, counter(purpose, step, item, block))
-                for lane in 0..<4 { buffer.initializeElement(at: 4 * block + lane, to: words[lane]) }
-            }
+        [UInt32](unsafeUninitializedCapacity: count) { buffer, initialized in
+            withWords(of: counter(purpose, step, item)) { ct_random_words(seed, $0, buffer.baseAddress, Int64(count)) }
             initialized = count
         }
     }
@@ -64,23 +61,15 @@ public struct Draws: Sendable, Equatable {
 
     /// Standard normal numbers by Box-Muller on the word pairs (0, 1) and (2, 3), in float64 and rounded once.
     public func fillNormals(_ purpose: Purpose, step: Int, item: Int, into buffer: UnsafeMutableBufferPointer<Float>) {
-        for block in 0..<(buffer.count + 3) / 4 {
-            let words = Philox.block(seed, counter(purpose, step, item, block))
-            for lane in stride(from: 0, to: min(4, buffer.count - 4 * block), by: 2) {
-                let radius = sqrt(-2 * log((Double(words[lane]) + 0.5) * 0x1p-32))
-                let angle = 2 * Double.pi * ((Double(words[lane + 1]) + 0.5) * 0x1p-32)
-                buffer.initializeElement(at: 4 * block + lane, to: Float(radius * cos(angle)))
-                if 4 * block + lane + 1 < buffer.count {
-                    buffer.initializeElement(at: 4 * block + lane + 1, to: Float(radius * sin(angle)))
-                }
-            }
+        withWords(of: counter(purpose, step, item)) {
+            ct_random_normals(seed, $0, buffer.baseAddress, Int64(buffer.count))
         }
     }
 
     /// The order of `items` items in an epoch: sorted by a 64-bit number drawn for each, ties by item.
     public func order(epoch: Int, items: Int) -> [Int32] {
         let keys = (0..<items).map { item in
-            let words = Philox.block(seed, counter(.order, epoch, item, 0))
+            let words = Philox.block(seed, counter(.order, epoch, item))
             return UInt64(words[0]) | UInt64(words[1]) << 32
         }
         return (0..<Int32(items)).sorted { a, b in
@@ -96,10 +85,9 @@ public struct Draws: Sendable, Equatable {
         text.utf8.reduce(2_166_136_261) { ($0 ^ UInt32($1)) &* 16_777_619 }
     }
 
-    private func counter(_ purpose: Purpose, _ step: Int, _ item: Int, _ block: Int) -> SIMD4<UInt32> {
-        SIMD4(
-            UInt32(truncatingIfNeeded: block), UInt32(truncatingIfNeeded: item), UInt32(truncatingIfNeeded: step),
-            purpose.rawValue)
+    /// Of the first block.
+    private func counter(_ purpose: Purpose, _ step: Int, _ item: Int) -> SIMD4<UInt32> {
+        SIMD4(0, UInt32(truncatingIfNeeded: item), UInt32(truncatingIfNeeded: step), purpose.rawValue)
     }
 }
 
@@ -107,18 +95,16 @@ public struct Draws: Sendable, Equatable {
 public enum Philox {
     /// One block of four words.
     public static func block(_ key: UInt64, _ counter: SIMD4<UInt32>) -> SIMD4<UInt32> {
-        var c = counter
-        var k0 = UInt32(truncatingIfNeeded: key)
-        var k1 = UInt32(truncatingIfNeeded: key >> 32)
-        for _ in 0..<10 {
-            let p = UInt64(c[0]) * 0xD251_1F53
-            let q = UInt64(c[2]) * 0xCD9E_8D57
-            c = SIMD4(
-                UInt32(truncatingIfNeeded: q >> 32) ^ c[1] ^ k0, UInt32(truncatingIfNeeded: q),
-                UInt32(truncatingIfNeeded: p >> 32) ^ c[3] ^ k1, UInt32(truncatingIfNeeded: p))
-            k0 = k0 &+ 0x9E37_79B9
-            k1 = k1 &+ 0xBB67_AE85
+        var words = SIMD4<UInt32>()
+        withWords(of: counter) { counter in
+            withUnsafeMutableBytes(of: &words) {
+                ct_random_words(key, counter, $0.bindMemory(to: UInt32.self).baseAddress, 4)
+            }
         }
-        return c
+        return words
     }
+}
+
+private func withWords(of counter: SIMD4<UInt32>, _ body: (UnsafePointer<UInt32>) -> Void) {
+    withUnsafeBytes(of: counter) { body($0.assumingMemoryBound(to: UInt32.self).baseAddress!) }
 }

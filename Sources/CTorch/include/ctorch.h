@@ -117,6 +117,14 @@ const char *ct_cpu_capability(void);
 /// The file that libtorch's CPU part was loaded from.
 const char *ct_library_path(void);
 
+// ---- Draws (draws.cpp) ---------------------------------------------------------------------------------------------
+
+/// The first words of Philox 4x32-10 from a counter on; `counter[0]` counts the blocks of four.
+void ct_random_words(uint64_t key, const uint32_t counter[4], uint32_t *out, int64_t count);
+/// Normal numbers by Box-Muller on the word pairs (0, 1) and (2, 3), in float64 and rounded once: the same bits on every
+/// processor.
+void ct_random_normals(uint64_t key, const uint32_t counter[4], float *out, int64_t count);
+
 #ifdef __cplusplus
 }
 #endif
