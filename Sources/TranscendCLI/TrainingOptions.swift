@@ -9,7 +9,7 @@ import Transcend
 struct TrainingOptions: ParsableArguments {
     @Option(help: .setting("data.source", "path"))
     var data: String?
-    @Flag(help: "Leave out images that cannot be read, and list them.")
+    @Flag(help: .setting("data.skipBadImages"))
     var skipBadImages = false
     @Option(help: .setting("steps", "n"))
     var steps: Int?
@@ -61,7 +61,7 @@ struct TrainingOptions: ParsableArguments {
     var initialWeights: String?
     @Option(
         name: .customLong("resume"),
-        help: ArgumentHelp("Checkpoint or run whose weights, optimizer and step to start from.", valueName: "path"))
+        help: .setting("initialState", "path"))
     var initialState: String?
     @Option(help: ArgumentHelp("Any other setting of config.json.", valueName: "key=value"))
     var set: [String] = []
@@ -127,7 +127,7 @@ struct TrainingOptions: ParsableArguments {
 
 extension ArgumentHelp {
     /// What the table says of a setting.
-    static func setting(_ key: String, _ valueName: String) -> ArgumentHelp {
+    static func setting(_ key: String, _ valueName: String? = nil) -> ArgumentHelp {
         ArgumentHelp("\(SettingsReference.help(key))", valueName: valueName)
     }
 }
@@ -181,7 +181,7 @@ enum StageFlags {
     static func gathered(_ arguments: [String]) -> [String] {
         var result: [String] = []
         var stage: String?
-        for argument in arguments {
+        for argument in withNegativeNumbersJoined(arguments) {
             let isFlag = argument.hasPrefix("-") && Double(argument) == nil
             if isFlag {
                 stage = Pipeline.stages.first { argument.hasPrefix("--\($0).") }
@@ -192,5 +192,18 @@ enum StageFlags {
             }
         }
         return result
+    }
+
+    /// The arguments with `--flag -5` as `--flag=-5`: alone, the parser takes a negative number for a flag.
+    private static func withNegativeNumbersJoined(_ arguments: [String]) -> [String] {
+        arguments.reduce(into: []) { result, argument in
+            if argument.hasPrefix("-"), Double(argument) != nil, let last = result.last, last.hasPrefix("--"),
+                !last.contains("=")
+            {
+                result[result.count - 1] = last + "=" + argument
+            } else {
+                result.append(argument)
+            }
+        }
     }
 }

@@ -83,6 +83,7 @@ public struct SettingsReference: Sendable {
         guard let setting = SettingsTable.all.first(where: { $0.key == key }) else { return key }
         let standard = fixedDefaults[key].map { " (default: \($0))" } ?? ""
         switch setting.allowed {
+        case .truth: return setting.meaning
         case .name, .text: return "\(setting.meaning.dropLast()): \(setting.allowed).\(standard)"
         default: return setting.meaning + standard
         }

@@ -52,7 +52,7 @@ public enum SettingsTable {
         SettingDescription(
             "data.flips", .truth, "Mirrors each image with probability 1/2, drawn anew in every epoch."),
         SettingDescription(
-            "data.skipBadImages", .truth, "Leaves out images that cannot be used, and lists them, instead of stopping."),
+            "data.skipBadImages", .truth, "Leaves out images that cannot be used, and lists them."),
     ]
 
     private static let size = AllowedValues.whole(SiTConfiguration.sizeRange)

@@ -1,3 +1,4 @@
+import Formats
 import Foundation
 
 /// What one of the process's outputs is shown on.
@@ -27,13 +28,5 @@ public struct Terminal: Sendable {
     }
 
     /// Writes what can be written: progress that nobody reads is no reason to stop the work.
-    public func write(_ text: String) {
-        var rest = Array(text.utf8)[...]
-        while !rest.isEmpty {
-            let count = rest.withUnsafeBytes { Glibc.write(descriptor, $0.baseAddress, $0.count) }
-            if count < 0, errno == EINTR { continue }
-            guard count > 0 else { return }
-            rest = rest.dropFirst(count)
-        }
-    }
+    public func write(_ text: String) { writeText(text, to: descriptor) }
 }
