@@ -26,10 +26,15 @@ struct FolderList {
             throw FileError(full, "is a link to a folder above it, or nested too deeply", remedy: "remove the link")
         }
         while let record = readdir(directory) {
-            let name = withUnsafePointer(to: &record.pointee.d_name) {
-                $0.withMemoryRebound(to: CChar.self, capacity: 256) { String(cString: $0) }
+            let (name, isText) = withUnsafePointer(to: &record.pointee.d_name) {
+                $0.withMemoryRebound(to: CChar.self, capacity: 256) {
+                    (String(cString: $0), String(validatingCString: $0) != nil)
+                }
             }
             if name.hasPrefix(".") { continue }
+            guard isText else {
+                throw FileError(full, "holds a name that is not text in UTF-8: \(name)", remedy: "rename it")
+            }
             var kind = Int(record.pointee.d_type)
             if kind == Int(DT_LNK) || kind == Int(DT_UNKNOWN) {
                 // A link that leads nowhere is listed and fails when it is read, with its name.

@@ -16,6 +16,15 @@ public enum AtomicFile {
             throw error
         }
     }
+
+    /// Throws a `FileError` if no file can be written at `path`, before the work for it is done. Leaves nothing there.
+    public static func check(_ path: String) throws {
+        var status = stat()
+        if stat(path, &status) == 0, status.st_mode & S_IFMT == S_IFDIR {
+            throw FileError(path, "is a folder", remedy: "choose another name")
+        }
+        try FileWriter(path: path).abandon()
+    }
 }
 
 /// A buffered writer of one file that appears under its name only when it is committed.
@@ -87,11 +96,7 @@ public final class FileWriter {
             unlink(temporaryPath)
             throw FileError.system(path, "cannot be written", code: code)
         }
-        let folder = open(URL(fileURLWithPath: path).deletingLastPathComponent().path, O_RDONLY | O_CLOEXEC)
-        try check(folder >= 0)
-        defer { close(folder) }
-        // Some file systems cannot sync a folder (EINVAL); the rename has happened all the same.
-        try check(fsync(folder) == 0 || errno == EINVAL)
+        try synchronizeFolder(URL(fileURLWithPath: path).deletingLastPathComponent().path)
     }
 
     /// Closes and removes the temporary file; does nothing after `commit()`.

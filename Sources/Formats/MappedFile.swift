@@ -14,7 +14,8 @@ public final class MappedFile: @unchecked Sendable {
 
     /// Maps the regular file at `path`; throws a `FileError` if that cannot be done.
     public init(path: String) throws {
-        let descriptor = open(path, O_RDONLY | O_CLOEXEC)
+        // Without waiting for the other end of a pipe, which is refused below.
+        let descriptor = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK)
         guard descriptor >= 0 else { throw FileError.system(path, "cannot be opened", code: errno) }
         defer { close(descriptor) }
 

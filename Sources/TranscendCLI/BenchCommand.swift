@@ -67,7 +67,8 @@ struct BenchCommand: ParsableCommand {
 
     private func timeLoader(_ store: PackedStore) throws {
         let threads = ProcessInfo.processInfo.activeProcessorCount
-        let benchmark = LoaderBenchmark(StoredDataset(store, draws: Draws(seed: 0)), batch: batch, threads: threads)
+        guard (1...1 << 20).contains(batch) else { throw ConfigurationError("--batch \(batch): give 1 to \(1 << 20)") }
+        let benchmark = try LoaderBenchmark(StoredDataset(store, draws: Draws(seed: 0)), batch: batch, threads: threads)
         let samples = try benchmark.run(steps: steps, warmup: warmup)
         print(String(format: "%.0f samples a second, %d threads", samples, threads))
     }

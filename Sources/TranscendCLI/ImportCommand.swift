@@ -18,8 +18,8 @@ struct ImportCommand: ParsableCommand {
     func run() throws {
         let (path, folder) = (try absolute(file), try absolute(out))
         let checkpoint = try CheckpointImport(PublishedCheckpoint(path: path), heads: heads)
-        for warning in checkpoint.warnings { say("transcend: warning: \(path): \(warning)") }
         try checkpoint.write(to: folder)
+        for warning in checkpoint.warnings { say("transcend: warning: \(path): \(warning)") }
         print(folder)
     }
 }

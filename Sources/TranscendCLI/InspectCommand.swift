@@ -28,6 +28,9 @@ struct InspectCommand: ParsableCommand {
     var checkImages = false
 
     func validate() throws {
+        if config, checkImages {
+            throw ValidationError("--check-images reads a data set, --config explains settings; leave one out")
+        }
         if config { return }
         guard path != nil else { throw ValidationError("Missing expected argument '<path>'") }
         let needing = [("--stage", stage != nil), ("--markdown", markdown), ("--preset", start.preset != nil)]

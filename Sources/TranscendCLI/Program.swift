@@ -12,13 +12,15 @@ enum Program {
     static let usage: Int32 = 2
 
     static func main() {
+        openStandardDescriptors()
         signal(SIGPIPE, SIG_IGN)
         Interruption.watch()
         signal(SIGXFSZ, SIG_IGN)  // so that a limit of the size of files is an error of writing
         Library.keepFreedMemory()
         do {
-            var command = try Root.parseAsRoot(StageFlags.gathered(Array(CommandLine.arguments.dropFirst())))
+            var command = try Root.parseAsRoot(StageFlags.gathered(arguments()))
             try command.run()
+            try checkOutput()
         } catch let code as ExitCode {
             exit(code.rawValue)
         } catch {
@@ -26,10 +28,35 @@ enum Program {
         }
     }
 
+    /// A closed descriptor 0, 1 or 2 would be given to the first file that is opened, and texts would be written into it.
+    private static func openStandardDescriptors() {
+        for descriptor in 0...2 where fcntl(Int32(descriptor), F_GETFD) < 0 { _ = open("/dev/null", O_RDWR) }
+    }
+
+    /// What follows the program's name. Swift's own list replaces bytes that are no text, so that a path would be that of
+    /// another file.
+    private static func arguments() throws -> [String] {
+        try (1..<max(1, Int(CommandLine.argc))).map { index in
+            guard let bytes = CommandLine.unsafeArgv[index], let text = String(validatingCString: bytes) else {
+                throw ConfigurationError(
+                    "\(CommandLine.arguments[index]): this argument is not text in UTF-8; rename the file or folder")
+            }
+            return text
+        }
+    }
+
+    /// Throws if results could not be written. A reader that has gone, as `head` goes, has what it wanted.
+    private static func checkOutput() throws {
+        errno = 0
+        guard fflush(nil) != 0, errno != EPIPE else { return }
+        throw FileError.system("standard output", "cannot be written", code: errno)
+    }
+
     private static func end(with error: any Error) -> Never {
         // Help and version are "errors" of the parser that belong to stdout.
         if Root.exitCode(for: error) == .success {
             print(Root.fullMessage(for: error))
+            do { try checkOutput() } catch { end(with: error) }
             exit(0)
         }
         let isUsage = error is ConfigurationError || Root.exitCode(for: error) == .validationFailure

@@ -58,6 +58,10 @@ struct SampleCommand: ParsableCommand {
         let chosen = try SampleLabels(labels, count: count, classNames: classNames, seed: seed)
         let device = chooseDevice(device)
         let settings = source.state.configuration
+        if let guidanceChannels, guidanceChannels > settings.network.channels {
+            throw ConfigurationError(
+                "--guidance-channels \(guidanceChannels): the network has \(settings.network.channels) channels")
+        }
         let decoder = try PictureDecoder(
             channels: settings.network.channels, latents: source.state.latents,
             autoencoder: autoencoder.map(absolute) ?? settings.preview.autoencoder, on: device)

@@ -17,6 +17,7 @@ struct TrainCommand: ParsableCommand {
         let configuration = try options.builder(training.settings()).configuration(stage: stage)
         if options.dryRun { return DryRun.print(configuration) }
         let folder = try options.folder()
+        try Pipeline.refuseStage(at: folder)
         let resolved = try configuration.resolvingCheckpoints()
         let dataset = try TrainingData.open(resolved)
         let trainer = try Trainer(resolved, dataset: dataset, run: RunDirectory(folder))

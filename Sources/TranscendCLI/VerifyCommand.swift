@@ -26,7 +26,9 @@ struct VerifyCommand: ParsableCommand {
     func run() throws {
         if let problem = deviceProblem(device) { throw ConfigurationError("--device: \(problem)") }
         let precision = try parsePrecision(precision)
-        if let models, !FileManager.default.fileExists(atPath: models) {
+        let directory = try absolute(directory)
+        var isFolder: ObjCBool = false
+        if let models, !FileManager.default.fileExists(atPath: models, isDirectory: &isFolder) || !isFolder.boolValue {
             throw ConfigurationError("--models \(models): there is no such folder")
         }
         let rows: [VerificationRow]

@@ -77,7 +77,7 @@ import Testing
         try withTemporaryFolder { folder in
             try makeImages(in: folder)
             try damage("a/1", in: folder)
-            let flags = ["train", "--stage", "align", "--data", "images"] + tiny(besides: "--teacher-depth")
+            let flags = ["train", "--stage", "align", "--data", "images"] + alignTiny
             let stopped = try transcend(flags + ["--out", "none", "--steps", "4"], in: folder)
             #expect(stopped.status == 1 && stopped.errorLines.count == 1)
             #expect(
@@ -99,12 +99,5 @@ import Testing
             #expect(other.status == 2 && other.errorLines.count == 1, "\(other.errors)")
             #expect(other.errors.contains("give the same data or another --out"))
         }
-    }
-
-    /// The flags of a tiny run without one that the stage does not know.
-    private func tiny(besides flag: String) -> [String] {
-        var flags = CommandLineTests.tiny
-        if let index = flags.firstIndex(of: flag) { flags.removeSubrange(index...index + 1) }
-        return flags
     }
 }

@@ -3,8 +3,6 @@ import Foundation
 import TestSupport
 import Testing
 
-private let golden = repository.path + "/Tests/Golden/vae-sd"
-
 @Suite struct PrepareTests {
     private func arguments(_ out: String) -> [String] {
         [
@@ -88,33 +86,6 @@ private let golden = repository.path + "/Tests/Golden/vae-sd"
             #expect(try ImageFile.decode([UInt8](picture), name: "picture").width == 24)
             let none = try transcend(sample + ["none", "--autoencoder", "nowhere"], in: folder)
             #expect(none.status == 1 && none.errors.contains("nowhere: is not there"))
-        }
-    }
-
-    @Test(
-        arguments: [
-            (["prepare", "--out", "s"], 2, "--data: give the images to prepare"),
-            (["prepare", "--data", "nothing", "--out", "s"], 1, "nothing: cannot be opened"),
-            (["prepare", "--data", "x", "--verify", "--out", "s"], 2, "--verify: reads the store --out"),
-            (["prepare", "--verify", "--out", "s"], 1, "manifest.json: cannot be opened"),
-            (["prepare", "--data", "x", "--resolution", "2", "--out", "s"], 2, "--resolution 2: give 8 to 4096"),
-            (["prepare", "--data", "x", "--shard-images", "0", "--out", "s"], 2, "--shard-images 0"),
-            (["prepare", "--data", "x", "--type", "f8", "--out", "s"], 2, "--type f8: give f16 or f32"),
-            (["prepare", "--data", "x", "--mode", "latents", "--out", "s"], 2, "--mode latents: give their"),
-            (["prepare", "--data", "x", "--device", "tpu", "--out", "s"], 2, "--device: the device tpu is unknown"),
-            (["prepare", "--data", "x", "--sheet-images", "2", "--out", "s"], 2, "--sheet-images: give --sheet"),
-            (["prepare", "--data", ".", "--mirrored", "--out", "s"], 2, "--mirrored: pixels are stored as they are"),
-            (
-                ["prepare", "--data", golden, "--autoencoder", "x", "--out", "s"], 2,
-                "holds latents, which are imported"
-            ),
-        ] as [([String], Int32, String)])
-    func wrongUsesAreNamed(arguments: [String], status: Int32, message: String) throws {
-        try withTemporaryFolder { folder in
-            let ended = try transcend(arguments, in: folder)
-            #expect(ended.status == status)
-            #expect(ended.errorLines.count == 1 && ended.errors.contains(message), "\(ended.errors)")
-            #expect(try FileManager.default.contentsOfDirectory(atPath: folder).isEmpty)
         }
     }
 }

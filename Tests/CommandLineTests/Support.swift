@@ -72,12 +72,17 @@ let tiny = [
 ]
 
 /// Those of them that plain training knows.
-var plainTiny: [String] {
-    var flags = tiny
-    for flag in ["--head-width", "--student-depth", "--teacher-depth"] {
-        if let index = flags.firstIndex(of: flag) { flags.removeSubrange(index...index + 1) }
+let plainTiny = without(["--head-width", "--student-depth", "--teacher-depth"])
+
+/// Those of them that stage 1 knows.
+let alignTiny = without(["--teacher-depth"])
+
+private func without(_ flags: [String]) -> [String] {
+    var kept = tiny
+    for flag in flags {
+        if let index = kept.firstIndex(of: flag) { kept.removeSubrange(index...index + 1) }
     }
-    return flags
+    return kept
 }
 
 /// Waits until a file has that many lines, or the process has ended.

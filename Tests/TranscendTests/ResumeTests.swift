@@ -102,7 +102,7 @@ extension TrainingTests {
                 _ = try pipeline(alignSteps: 6).train()
                 let before = try contents(of: folder)
                 let longer = #expect(throws: ConfigurationError.self) { try pipeline(alignSteps: 9) }
-                #expect(longer?.description.contains("this run has teacher") == true)
+                #expect(longer?.description.contains("follows stage 1 at step 6; give --align.steps 6") == true)
                 let misfit = #expect(throws: ConfigurationError.self) {
                     try pipeline(alignSteps: 6, [Setting("network.hidden", 32)])
                 }

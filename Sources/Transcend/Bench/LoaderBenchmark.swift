@@ -7,11 +7,14 @@ public struct LoaderBenchmark {
     private let settings: LoaderSettings
 
     /// `batch` samples are handed out together; `threads` read and decode, at most two batches each ahead.
-    public init(_ dataset: any Dataset, batch: Int, threads: Int) {
+    /// Throws a `ConfigurationError` where memory does not suffice.
+    public init(_ dataset: any Dataset, batch: Int, threads: Int) throws {
         self.dataset = dataset
         var settings = LoaderSettings(batchSize: batch)
         settings.threads = threads
         settings.ahead = 2 * threads
+        try ProcessMemory.check(
+            arrays: settings.ahead + 1, ofBatch: batch, sampleCount: dataset.channels * dataset.side * dataset.side)
         self.settings = settings
     }
 

@@ -77,6 +77,9 @@ public struct TrainingConfiguration: Codable, Sendable, Equatable {
             try self.init(stored: JSONValue.read(path: path))
         } catch let error as ConfigurationError {
             throw FileError(path, "cannot be understood (\(error))")
+        } catch var error as FileError where error.remedy.isEmpty {
+            error.remedy = "copy it again; the state.json of a checkpoint holds the same settings"
+            throw error
         }
     }
 }

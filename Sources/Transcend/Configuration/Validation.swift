@@ -37,6 +37,9 @@ extension TrainingConfiguration {
         if method.method.followedWeights != nil, teacher == nil {
             throw ConfigurationError("--stage \(method.name) follows a trained network; give its --teacher CHECKPOINT")
         }
+        if method.method.followedWeights == nil, teacher != nil {
+            throw ConfigurationError("--teacher: \(method.name) follows no other network; leave it out")
+        }
         func find(_ path: String?, _ flag: String) throws -> String? {
             guard let path else { return nil }
             let checkpoint = try Checkpoint(path)

@@ -11,6 +11,9 @@ public struct CheckpointExport {
     /// Nothing of the checkpoint is read before `write`.
     public init(_ checkpoint: Checkpoint) { self.checkpoint = checkpoint }
 
+    /// What is not meant as the name of a folder.
+    private static let otherFiles: Set = ["onnx", "ckpt", "npz", "npy", "gguf", "h5", "msgpack", "zip", "tar"]
+
     private var network: SiTConfiguration { checkpoint.state.configuration.network }
 
     /// Writes `NAME.safetensors` or a folder of `config.json` and `diffusion_pytorch_model.safetensors` (the network's
@@ -21,8 +24,13 @@ public struct CheckpointExport {
             switch URL(fileURLWithPath: path).pathExtension.lowercased() {
             case "pt", "pth", "bin": try writePyTorch(to: path)
             case "safetensors": try writeWeights(weights, to: path)
+            case let other where Self.otherFiles.contains(other):
+                throw ConfigurationError(
+                    "--out \(path): weights are not written as .\(other); give .safetensors, .pt or a folder")
             default:
-                try makeFolder(path)
+                // Before the folder is made, which a damaged checkpoint would leave behind.
+                _ = try file(of: weights)
+                try prepareFolder(path)
                 try writeWeights(weights, to: path + "/" + PublishedCheckpoint.folderFile)
                 let text = description.text(.pretty) + "\n"
                 try AtomicFile.write(to: path + "/config.json") { try $0.write(Array(text.utf8)) }
@@ -30,12 +38,27 @@ public struct CheckpointExport {
         }
     }
 
+    /// A folder may have an export from before, which is replaced, and nothing else: its `config.json` is not a run's.
+    private func prepareFolder(_ path: String) throws {
+        try makeFolder(path)
+        let names = ((try? FileManager.default.contentsOfDirectory(atPath: path)) ?? []).filter { !$0.hasPrefix(".") }
+        guard names.isEmpty || names.contains(PublishedCheckpoint.folderFile) else {
+            throw FileError(
+                path, "is neither empty nor an earlier export",
+                remedy: "give another folder, NAME.safetensors or NAME.pt as --out")
+        }
+    }
+
     /// The network's parameters in PyTorch's order, without those of a head.
     private func writeWeights(_ weights: NetworkWeights, to path: String) throws {
-        let file = try checkpoint.file(weights == .ema ? TrainingState.averageFile : TrainingState.modelFile)
+        let file = try file(of: weights)
         let names = SiT(network, on: .meta).parameters().map(\.name)
         try SafetensorsFile.write(
             try names.map { ($0, try file.tensor($0)) }, metadata: ["format": "pt"], to: path)
+    }
+
+    private func file(of weights: NetworkWeights) throws -> SafetensorsFile {
+        try checkpoint.file(weights == .ema ? TrainingState.averageFile : TrainingState.modelFile)
     }
 
     /// The network's shape in the words of the published code.

@@ -30,7 +30,13 @@ public struct PublishedCheckpoint: Sendable {
     public init(path: String) throws {
         self.path = path
         let inFolder = path + "/" + Self.folderFile
+        var isFolder: ObjCBool = false
+        let exists = FileManager.default.fileExists(atPath: path, isDirectory: &isFolder)
         let file = FileManager.default.fileExists(atPath: inFolder) ? inFolder : path
+        if exists, isFolder.boolValue, file == path {
+            throw FileError(
+                path, "is a folder without \(Self.folderFile)", remedy: "give a .pt, .pth, .bin or .safetensors file")
+        }
         guard try PyTorchFile.isOne(path: file) else {
             let weights = try SafetensorsFile(path: file)
             model = Self.section(weights)

@@ -36,6 +36,9 @@ public struct Checkpoint: Sendable {
     /// One of the folder's safetensors files; throws if it is not as it was written.
     func file(_ name: String) throws -> SafetensorsFile {
         let path = path + "/" + name
+        guard FileManager.default.fileExists(atPath: path) else {
+            throw FileError(path, "is missing", remedy: Self.damageRemedy)
+        }
         guard try MappedFile(path: path).withBytes(Checksum.init).text == state.checksums[name] else {
             throw FileError(
                 path, "is damaged (its checksum is not that of \(State.file))", remedy: Self.damageRemedy)

@@ -90,12 +90,3 @@ extension RunDirectory {
         }
     }
 }
-
-/// Puts the names in a folder on the disk.
-func synchronizeFolder(_ path: String) throws {
-    let folder = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC)
-    guard folder >= 0 else { throw FileError.system(path, "cannot be opened", code: errno) }
-    defer { close(folder) }
-    // Some file systems cannot sync a folder (EINVAL).
-    if fsync(folder) != 0, errno != EINVAL { throw FileError.system(path, "cannot be synced", code: errno) }
-}

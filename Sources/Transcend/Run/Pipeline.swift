@@ -33,7 +33,38 @@ public struct Pipeline {
         guided.teacher = "../\(Self.stages[0])/checkpoints/" + CheckpointName.of(step: first.steps)
         self.path = path
         self.configurations = [first, guided]
+        try checkTeacher(steps: first.steps)
         for stage in self.configurations { try RunDirectory.check(stage, continues: folder(of: stage)) }
+    }
+
+    /// Throws if stage 2 has begun to follow stage 1 at another step than its last.
+    private func checkTeacher(steps: Int) throws {
+        guard let teacher = Self.teacher(ofStageIn: folder(of: configurations[1])),
+            let step = CheckpointName.step(teacher.split(separator: "/").last ?? ""), step != steps
+        else { return }
+        throw ConfigurationError(
+            "--align.steps \(steps): stage 2 of \(path) follows stage 1 at step \(step); give --align.steps \(step), or "
+                + "another --out")
+    }
+
+    /// The teacher of the second stage's folder, relative to it as only a pipeline stores it; nil for other folders.
+    private static func teacher(ofStageIn folder: String) -> String? {
+        (try? JSONValue.read(path: folder + "/config.json"))?["teacher"]?.string.flatMap {
+            $0.hasPrefix("../\(stages[0])/") ? $0 : nil
+        }
+    }
+
+    /// Throws if a folder holds a stage of a pipeline whose second stage has begun: trained alone, the stages would not
+    /// follow each other any more.
+    public static func refuseStage(at path: String) throws {
+        let url = URL(fileURLWithPath: path)
+        let pipeline = url.deletingLastPathComponent().path
+        guard stages.contains(url.lastPathComponent), teacher(ofStageIn: "\(pipeline)/\(stages[1])") != nil else {
+            return
+        }
+        throw ConfigurationError(
+            "\(path): is a stage of the pipeline in \(pipeline); continue that with `transcend pipeline`, or give another "
+                + "--out")
     }
 
     private func folder(of stage: TrainingConfiguration) -> String { path + "/" + stage.method.name }
@@ -48,9 +79,9 @@ public struct Pipeline {
             TrainingData.isSame(configurations[0], configurations[1])
                 ? datasets[0] : try TrainingData.open(configurations[1]))
         for (index, stage) in configurations.enumerated() {
+            let trainer = try Trainer(stage, dataset: datasets[index], run: RunDirectory(folder(of: stage)))
             announce(stage.method.name, index + 1)
-            let run = try RunDirectory(folder(of: stage))
-            let outcome = try Trainer(stage, dataset: datasets[index], run: run).train()
+            let outcome = try trainer.train()
             if case .interrupted = outcome { return outcome }
         }
         return .finished

@@ -15,4 +15,15 @@ public enum ProcessMemory {
         getrusage(__rusage_who_t(RUSAGE_SELF.rawValue), &usage)
         return usage.ru_maxrss * 1024
     }
+
+    /// Throws a `ConfigurationError` if so many arrays of a whole batch in float32 exceed the memory of this machine, in
+    /// which they are made before the network sees them.
+    static func check(arrays: Int, ofBatch batch: Int, sampleCount: Int) throws {
+        let needed = 4 * Double(arrays) * Double(batch) * Double(sampleCount)
+        let memory = ProcessInfo.processInfo.physicalMemory
+        guard needed > Double(memory) else { return }
+        throw ConfigurationError(
+            "--batch \(batch): the batches that are loaded ahead take \(Int(needed / 1e9)) GB, this machine has "
+                + "\(readableBytes(Int(memory))); give a smaller one")
+    }
 }

@@ -10,6 +10,8 @@ public final class RunDirectory: Sendable {
     public let path: String
     /// The descriptor of the file `lock`.
     private let lock: Int32
+    /// Whether the folder was not there before.
+    private let isNew: Bool
 
     /// Every setting, resolved; written at each start.
     public var configurationPath: String { path + "/config.json" }
@@ -33,13 +35,28 @@ public final class RunDirectory: Sendable {
             }
         }
         // The lock comes first: a folder that holds one is known as a run, whenever the process ends.
-        try makeFolder(path)
+        isNew = try makeFolder(path)
         lock = try Self.takeLock(of: path)
-        for folder in ["/samples", "/checkpoints"] { try makeFolder(path + folder) }
+        for folder in ["/samples", "/checkpoints"] {
+            try makeFolder(path + folder)
+            // One whose checkpoints cannot be seen would begin anew.
+            guard let list = opendir(path + folder) else {
+                throw FileError.system(path + folder, "cannot be read", code: errno)
+            }
+            closedir(list)
+        }
         removeLeftovers()
     }
 
-    deinit { close(lock) }
+    /// A run that could not begin leaves no folder behind.
+    deinit {
+        if isNew, !FileManager.default.fileExists(atPath: configurationPath) {
+            for folder in ["/samples", "/checkpoints"] { rmdir(path + folder) }
+            unlink(path + "/lock")
+            rmdir(path)
+        }
+        close(lock)
+    }
 
     private static func takeLock(of path: String) throws -> Int32 {
         let lockPath = path + "/lock"
@@ -50,6 +67,12 @@ public final class RunDirectory: Sendable {
             let owner = (try? String(contentsOfFile: lockPath, encoding: .utf8))?.trimmingCharacters(in: .newlines)
             throw FileError(
                 path, "is in use by process \(owner ?? "?")", remedy: "wait for it or give another --out")
+        }
+        var status = stat()
+        guard fstat(lock, &status) == 0, status.st_nlink > 0 else {
+            // Another process has just removed the file, with a run that could not begin.
+            close(lock)
+            return try takeLock(of: path)
         }
         let owner = Array("\(getpid())\n".utf8)
         if ftruncate(lock, 0) != 0 || pwrite(lock, owner, owner.count, 0) != owner.count {
@@ -67,6 +90,10 @@ public final class RunDirectory: Sendable {
 
     /// The same for a folder that may not be a run yet.
     static func check(_ configuration: TrainingConfiguration, continues path: String) throws {
+        if let step = checkpointSteps(in: path).last, step > configuration.steps {
+            throw ConfigurationError(
+                "--steps \(configuration.steps): the run \(path) is at step \(step) already; give as many or more")
+        }
         let stored = path + "/config.json"
         guard FileManager.default.fileExists(atPath: stored) else { return }
         let past = try ConfigurationTree.tree(of: TrainingConfiguration(storedAt: stored))
@@ -92,20 +119,4 @@ public final class RunDirectory: Sendable {
         ["steps", "device", "optimizer.skipNonfinite"].contains(key)
             || ["output.", "preview."].contains(where: key.hasPrefix)
     }
-}
-
-/// Makes a folder and those above it.
-func makeFolder(_ path: String) throws {
-    do {
-        try FileManager.default.createDirectory(atPath: path, withIntermediateDirectories: true)
-    } catch {
-        throw FileError(path, "cannot be made as a folder (\(errnoText(error)))", remedy: "give another --out")
-    }
-}
-
-/// The system's reason behind a Foundation error.
-private func errnoText(_ error: any Error) -> String {
-    let underlying = (error as NSError).userInfo[NSUnderlyingErrorKey] as? NSError
-    let code = underlying?.domain == NSPOSIXErrorDomain ? Int32(underlying?.code ?? 0) : 0
-    return code != 0 ? String(cString: strerror(code)) : (error as NSError).localizedDescription
 }

@@ -24,7 +24,10 @@ public struct SampleLabels: Sendable {
             (columns, rows) = (8, [])
             return
         }
-        let words = requested.flatMap { $0.split(separator: ",").map(String.init) }
+        if requested.contains("random") {
+            throw ConfigurationError("--labels: random stands alone; leave it or the other classes out")
+        }
+        let words = requested.flatMap { $0.split(separator: ",", omittingEmptySubsequences: false).map(String.init) }
         let classes = try words.isEmpty ? Array(classNames.indices) : words.map { try Self.label($0, classNames) }
         let total = count ?? 8 * classes.count
         let perClass = (total + classes.count - 1) / classes.count
@@ -39,6 +42,6 @@ public struct SampleLabels: Sendable {
         if let number = Int(word), classNames.indices.contains(number) { return number }
         let nearest = nearestName(to: word, among: classNames).map { "; did you mean \($0)?" } ?? ""
         throw ConfigurationError(
-            "--labels \(word): the checkpoint has classes 0 to \(classNames.count - 1)\(nearest)")
+            "--labels \(word.isEmpty ? "''" : word): the checkpoint has classes 0 to \(classNames.count - 1)\(nearest)")
     }
 }

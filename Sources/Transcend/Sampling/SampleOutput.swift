@@ -20,21 +20,38 @@ public final class SampleOutput {
     public init(path: String) throws {
         self.path = path
         let url = URL(fileURLWithPath: path)
-        let isFile = ["png", "npz"].contains(url.pathExtension.lowercased())
-        var isFolder: ObjCBool = false
-        if isFile, FileManager.default.fileExists(atPath: path, isDirectory: &isFolder), isFolder.boolValue {
-            throw FileError(path, "is a folder", remedy: "give another --out")
+        let kind = url.pathExtension.lowercased()
+        if Self.otherFiles.contains(kind) {
+            throw ConfigurationError("--out \(path): samples are not written as .\(kind); give .png, .npz or a folder")
         }
-        let folder = isFile ? url.deletingLastPathComponent().path : path
-        try makeFolder(folder)
-        guard FileManager.default.isWritableFile(atPath: folder) else {
-            throw FileError(folder, "cannot be written to", remedy: "give another --out")
-        }
-        switch url.pathExtension.lowercased() {
+        let isFile = ["png", "npz"].contains(kind)
+        try makeFolder(isFile ? url.deletingLastPathComponent().path : path)
+        if !isFile { try Self.checkContent(of: path) }
+        try AtomicFile.check(isFile ? path : Self.picture(0, in: path))
+        switch kind {
         case "png": sink = .grid
         case "npz": sink = .array(try NpzWriter(path: path))
         default: sink = .folder
         }
+    }
+
+    /// What is not meant as the name of a folder.
+    private static let otherFiles: Set = ["jpg", "jpeg", "webp", "gif", "bmp", "tif", "tiff", "npy", "pt", "zip"]
+
+    private static func picture(_ index: Int, in folder: String) -> String {
+        let digits = String(index)
+        return folder + "/" + String(repeating: "0", count: max(0, 6 - digits.count)) + digits + ".png"
+    }
+
+    /// A folder may have samples from before, which are replaced, and nothing else: pictures amid the files of a run or a
+    /// data set would be taken for theirs.
+    private static func checkContent(of folder: String) throws {
+        let names = (try? FileManager.default.contentsOfDirectory(atPath: folder)) ?? []
+        let isOther = { (name: String) in
+            !name.hasPrefix(".") && !(name.hasSuffix(".png") && Int(name.dropLast(4)) != nil)
+        }
+        guard let other = names.filter(isOther).min() else { return }
+        throw FileError(folder, "holds other things than samples (\(other))", remedy: "give another --out")
     }
 
     /// Takes the next pictures; only a grid keeps them in memory.
@@ -48,9 +65,7 @@ public final class SampleOutput {
             for image in images { try writer.append(image.pixels) }
         case .folder:
             for (index, image) in images.enumerated() {
-                let digits = String(written + index)
-                let name = String(repeating: "0", count: max(0, 6 - digits.count)) + digits
-                try ImageFile.writePNG(RGBImage(image), to: "\(path)/\(name).png")
+                try ImageFile.writePNG(RGBImage(image), to: Self.picture(written + index, in: path))
             }
         }
         written += images.count

@@ -28,6 +28,7 @@ public final class Trainer {
         let device = configuration.chosenDevice
         (self.configuration, self.dataset, self.run, self.device) = (configuration, dataset, run, device)
         try run.check(configuration)
+        try Self.checkMemory(configuration)
         state = try withErrors {
             try Self.makeState(configuration, latents: dataset.latents, run: run, on: device)
         }

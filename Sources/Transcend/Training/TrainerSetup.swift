@@ -54,9 +54,6 @@ extension Trainer {
         of checkpoint: Checkpoint, _ configuration: TrainingConfiguration, _ dataset: any Dataset
     ) throws {
         let past = checkpoint.state
-        if past.step > configuration.steps {
-            throw ConfigurationError("--steps \(configuration.steps): this run is at step \(past.step) already")
-        }
         if past.classNames != dataset.classNames || past.imageCount != dataset.count {
             throw ConfigurationError(
                 "\(configuration.data.source): the run began with \(past.imageCount) images in "
@@ -72,9 +69,15 @@ extension Trainer {
 
     // MARK: - Data
 
+    /// Throws if the batches that are loaded ahead, and the one in use, do not fit into memory with their noise.
+    static func checkMemory(_ c: TrainingConfiguration) throws {
+        let batches = LoaderSettings(batchSize: c.batch).ahead + 1
+        try ProcessMemory.check(arrays: 2 * batches, ofBatch: c.batch, sampleCount: c.network.sampleCount)
+    }
+
     func makeLoader() -> Loader<TrainingDraws> {
         let (c, draws) = (configuration, Draws(seed: configuration.seed))
-        let sampleCount = c.network.channels * c.network.inputSize * c.network.inputSize
+        let sampleCount = c.network.sampleCount
         var settings = LoaderSettings(batchSize: c.batch)
         settings.flips = c.data.flips
         settings.firstStep = state.step
