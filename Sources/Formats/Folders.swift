@@ -1,25 +1,30 @@
 import Foundation
 
-/// Makes a folder and those above it, where they are not there yet; throws a `FileError`. Returns whether it was made.
+/// Makes a folder and those above it, where they are not there yet; throws a `FileError`. Returns those that it made, the
+/// outermost first.
 @discardableResult
-public func makeFolder(_ path: String) throws -> Bool {
-    if mkdir(path, 0o777) == 0 { return true }
+public func makeFolder(_ path: String) throws -> [String] {
+    if mkdir(path, 0o777) == 0 { return [path] }
     var code = errno
     let parent = URL(fileURLWithPath: path).deletingLastPathComponent().path
     if code == ENOENT, parent != path {
-        try makeFolder(parent)
-        if mkdir(path, 0o777) == 0 { return true }
+        let above = try makeFolder(parent)
+        if mkdir(path, 0o777) == 0 { return above + [path] }
         code = errno
+        removeEmptyFolders(above)
     }
     var status = stat()
     if code == EEXIST {
-        if stat(path, &status) == 0, status.st_mode & S_IFMT == S_IFDIR { return false }
+        if stat(path, &status) == 0, status.st_mode & S_IFMT == S_IFDIR { return [] }
         throw FileError(path, "is no folder", remedy: "remove it or choose another place")
     }
     // A file among the folders above is an error of its own for those who look for the place.
     if code == ENOTDIR { throw FileError(path, "lies below a file", remedy: "choose another place") }
     throw FileError.system(path, "cannot be made as a folder", code: code)
 }
+
+/// Removes those folders that `makeFolder` made in which there is nothing.
+public func removeEmptyFolders(_ paths: [String]) { for path in paths.reversed() { rmdir(path) } }
 
 /// Puts the names in a folder on the disk; throws a `FileError`.
 public func synchronizeFolder(_ path: String) throws {

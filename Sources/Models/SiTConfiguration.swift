@@ -21,8 +21,10 @@ public struct SiTConfiguration: Codable, Sendable, Equatable {
     /// Width of a block's MLP over D.
     public var mlpRatio = 4.0
 
-    /// What every size may be.
+    /// What every size but the depth may be.
     public static let sizeRange = 1...1 << 20
+    /// What the depth may be: blocks are made one by one, before anything is known of the memory that they take.
+    public static let depthRange = 1...1024
     /// Above 0 and up to this the MLP's width may be.
     public static let largestMLPRatio = 64.0
 
@@ -57,12 +59,13 @@ public struct SiTConfiguration: Codable, Sendable, Equatable {
 
     /// What is wrong with the numbers, in one sentence; nil if a network can be built.
     public var problem: String? {
-        let all = [
+        let sizes = [
             ("input size", inputSize), ("patch size", patchSize), ("channels", channels), ("hidden size", hidden),
-            ("depth", depth), ("heads", heads), ("classes", classes),
+            ("heads", heads), ("classes", classes),
         ]
-        if let (name, value) = all.first(where: { !Self.sizeRange.contains($0.1) }) {
-            return "the network's \(name) is \(value); give a number from 1 to \(Self.sizeRange.upperBound)"
+        let all = sizes.map { ($0, $1, Self.sizeRange) } + [("depth", depth, Self.depthRange)]
+        if let (name, value, range) = all.first(where: { !$2.contains($1) }) {
+            return "the network's \(name) is \(value); give a number from 1 to \(range.upperBound)"
         }
         if inputSize % patchSize != 0 {
             return "patches of \(patchSize) do not divide inputs of \(inputSize); choose a divisor"

@@ -84,6 +84,8 @@ extension Module {
     public func initialise(stage: String, seed: UInt64, prefix: String = "") {
         let draws = Draws(seed: seed)
         for entry in parameters(prefix: prefix) {
+            // One that could not be allocated has no shape any more.
+            if Failure.isPending { return }
             let shape = entry.parameter.value.shape
             let item = Draws.item(stage: stage, parameter: entry.name)
             entry.parameter.assign(Tensor(entry.parameter.initializer.values(shape, draws, item), shape: shape))

@@ -21,23 +21,25 @@ import Testing
         WrongUse(
             2, "--batch: give a whole number, 1 to 1048576",
             "train --stage align --preset demo --batch 9223372036854775807 --dry-run"),
-        WrongUse(2, "'-1' is invalid for '--seed <n>'", "train --stage align --preset demo --seed -1 --out run"),
         WrongUse(
             2, "--learning-rate: give a number, above 0, not inf", "train --stage plain --learning-rate 1e400 --out run"
         ),
+        WrongUse(2, "parameters takes", "train --stage align --out run ALIGN --set network.hidden=1048576"),
+        WrongUse(
+            2, "nothing: the network draws pixels; leave it away",
+            "train --stage align --autoencoder nothing --out a/b ALIGN"),
         WrongUse(2, "--set batch: give key=value", "train --stage plain --set batch --out run"),
         WrongUse(2, "did you mean network.depth?", "train --stage plain --set network.dept=5 --out run"),
         WrongUse(2, "the device cuda:-1 is unknown", "train --stage plain --device cuda:-1 --out run"),
         WrongUse(
             2, "--init and --resume: a run starts from one",
             "train --stage align --init run --resume run --out x ALIGN", with: "run"),
+        WrongUse(2, "--config: the path is empty", "pipeline --config '' --out run"),
+        WrongUse(2, "--batch 1048576: the batches that", "pipeline --out a/b/run TINY --batch 1048576"),
         WrongUse(2, "did you mean demo?", "pipeline --preset dem --out run"),
-        WrongUse(2, "choose paper or published", "pipeline --preset demo --reading mine --out run"),
         WrongUse(2, "selfguided: teacher depth 7", "pipeline --preset demo --teacher-depth 7 --out run"),
         WrongUse(2, "--align.window: give two numbers", "pipeline --preset demo --align.window 0.7 0.4 --out run"),
-        WrongUse(2, "Unknown option '--stepps'", "pipeline --preset demo --align.stepps 5 --out run"),
         WrongUse(2, "not divisible", "pipeline --preset demo --batch 30 --accumulation 4 --out run"),
-        WrongUse(2, "the device cuda:7 is not there", "pipeline --preset demo --device cuda:7 --out run"),
         WrongUse(2, "--data: give a folder or zip", "pipeline --preset cifar10 --out run"),
         WrongUse(2, "hidden size 128", "pipeline --preset demo --selfguided.set network.hidden=64 --out run"),
         WrongUse(2, "a pipeline trains its own", "pipeline --preset demo --teacher x --out run"),
@@ -50,10 +52,8 @@ import Testing
             2, "0 <= low <= high <= 1", "sample --checkpoint x --out a.png --guidance-low 0.9 --guidance-high 0.1"),
 
         // the others
-        WrongUse(2, "Missing expected argument '<path>'", "inspect"),
         WrongUse(2, "--preset explains settings: give --config too", "inspect run --preset demo"),
         WrongUse(2, "--check-images reads a data set, --config explains", "inspect --config --check-images"),
-        WrongUse(2, "did you mean align?", "inspect --config --stage aling"),
         WrongUse(1, "nothing: is not a run; give the folder of a run or of a pipeline", "watch nothing"),
         WrongUse(2, "holds no golden file", "verify ."),
         WrongUse(2, "--kernels fast: give fused or plain", "verify . --kernels fast"),
@@ -61,19 +61,14 @@ import Testing
         WrongUse(
             2, "--batch 1048576: the batches that are loaded", "bench --model SiT-XL/2 --latent 256 --batch 1048576"),
         WrongUse(2, "number of attention heads cannot be told", "import GOLDEN/checkpoint.pt --out x"),
-        WrongUse(2, "--heads -7: does not divide the hidden size 32", "import GOLDEN/checkpoint.pt --heads -7 --out x"),
         WrongUse(1, "has no weights of a SiT", "import GOLDEN/draws.safetensors --out x"),
-        WrongUse(1, "holds no checkpoint", "export --checkpoint nothing --out x.pt"),
         WrongUse(2, "--data: give the images to prepare", "prepare --out s"),
         WrongUse(2, "--verify: reads the store --out", "prepare --data x --verify --out s"),
         WrongUse(2, "--resolution 2: give 8 to 4096", "prepare --data x --resolution 2 --out s"),
         WrongUse(2, "--type f8: give f16 or f32", "prepare --data x --type f8 --out s"),
         WrongUse(1, "nothing: cannot be opened", "prepare --data nothing --out s"),
         WrongUse(1, "manifest.json: cannot be opened", "prepare --verify --out s"),
-        WrongUse(2, "--shard-images 0: give 1 to", "prepare --data x --shard-images 0 --out s"),
         WrongUse(2, "--mode latents: give their --autoencoder", "prepare --data x --mode latents --out s"),
-        WrongUse(2, "--device: the device tpu is unknown", "prepare --data x --device tpu --out s"),
-        WrongUse(2, "--sheet-images: give --sheet", "prepare --data x --sheet-images 2 --out s"),
         WrongUse(2, "--mirrored: pixels are stored as they are", "prepare --data . --mirrored --out s"),
         WrongUse(
             2, "holds latents, which are imported", "prepare --data GOLDEN/vae-sd --autoencoder x --out s"),

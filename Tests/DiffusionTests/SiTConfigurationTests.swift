@@ -55,7 +55,7 @@ extension MethodTests {
                 (\.inputSize, 0, "the network's input size is 0; give a number from 1 to 1048576"),
                 (\.patchSize, -1, "the network's patch size is -1; give a number from 1 to 1048576"),
                 (\.patchSize, 3, "patches of 3 do not divide inputs of 4; choose a divisor"),
-                (\.depth, 1 << 21, "the network's depth is 2097152; give a number from 1 to 1048576"),
+                (\.depth, 1025, "the network's depth is 1025; give a number from 1 to 1024"),
                 (\.classes, 0, "the network's classes is 0; give a number from 1 to 1048576"),
                 (\.heads, 3, "3 heads do not divide the hidden size 8; choose a divisor"),
                 (\.hidden, 10, "the hidden size 10 is no multiple of 4, which the position table needs"),

@@ -77,6 +77,17 @@ extension EngineTests {
             #expect(error?.description.contains("\n") == false)
         }
 
+        @Test func aNetworkTooLargeForMemoryIsAnErrorOfItsInitialisation() {
+            struct Wide: Module {
+                let weight = Parameter([1 << 24, 1 << 20], .xavierUniform, on: .cpu)
+                func walk(_ walk: inout Walk) { walk("weight", weight) }
+            }
+            let error = #expect(throws: TorchError.self) {
+                try withErrors { Wide().initialise(stage: "plain", seed: 0) }
+            }
+            #expect(error?.description.contains("can't allocate memory") == true)
+        }
+
         @Test func theFirstFailureIsThrownAndNothingRunsAfterIt() {
             var target = Tensor.zeros([2])
             let parameter = Parameter([0.5], shape: [1])

@@ -12,14 +12,14 @@ public final class StoreWriter {
 
     /// Open as long as this writer lives, for the lock on it.
     private let folder: Int32
-    /// Whether the folder was not there before.
-    private let isNew: Bool
+    /// The folders that were not there before, the store's as the last.
+    private let newFolders: [String]
 
     /// Begins the store that `plan` describes, or continues one that was begun by the same plan.
     ///
     /// Throws a `FileError` if the folder holds something else, another store, or is in use.
     public init(path: String, plan: StoreManifest) throws {
-        let isNew = try makeFolder(path)
+        let newFolders = try makeFolder(path)
         let folder = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC)
         guard folder >= 0 else { throw FileError.system(path, "cannot be opened", code: errno) }
         guard flock(folder, LOCK_EX | LOCK_NB) == 0 else {
@@ -27,7 +27,7 @@ public final class StoreWriter {
             throw FileError(path, "is being prepared by another process", remedy: "wait for it or give another --out")
         }
         self.folder = folder
-        self.isNew = isNew
+        self.newFolders = newFolders
         self.path = path
         manifest = plan
         if StoreManifest.exists(in: path) {
@@ -42,9 +42,9 @@ public final class StoreWriter {
 
     /// A store of which nothing could be made leaves nothing behind.
     deinit {
-        if isNew, manifest.shards.isEmpty {
+        if !newFolders.isEmpty, manifest.shards.isEmpty {
             unlink(path + "/" + StoreManifest.fileName)
-            rmdir(path)
+            removeEmptyFolders(newFolders)
         }
         close(folder)
     }

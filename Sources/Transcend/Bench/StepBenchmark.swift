@@ -50,6 +50,7 @@ public struct StepBenchmark {
 
     private func measure(_ progress: (_ step: Int) -> Void) throws -> Result {
         let c = configuration
+        try ProcessMemory.check(stateOf: c)
         try ProcessMemory.check(arrays: 2, ofBatch: c.batch, sampleCount: c.network.sampleCount)
         let device = c.chosenDevice
         let state = try withErrors { makeState(on: device) }

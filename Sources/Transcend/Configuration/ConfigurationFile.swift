@@ -32,6 +32,7 @@ public struct ConfigurationFile: Sendable {
 
     /// Throws where the file cannot be read, is not YAML, or holds a key or value that no stage of it knows.
     public init(path: String) throws {
+        if path.isEmpty { throw ConfigurationError("--config: the path is empty; give a file") }
         let document = try YAMLDocument(path: path)
         let folder = URL(fileURLWithPath: path).deletingLastPathComponent()
         for leaf in document.leaves {

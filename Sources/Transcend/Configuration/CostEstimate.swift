@@ -32,7 +32,9 @@ public struct CostEstimate: Sendable {
         // Weights, gradients, two moments, average: five float32 each.
         stateBytes = 20 * (networkParameters + headParameters) + 4 * teacherParameters
         let perToken = c.network.depth * Self.keptPerToken * c.network.hidden
-        activationBytes = 4 * perToken * c.network.tokens * (c.batch / max(1, c.accumulation))
+        let images = c.batch / max(1, c.accumulation)
+        // Of the largest sizes the product exceeds 64 bits.
+        activationBytes = Int(min(0x1p62, 4 * Double(perToken) * Double(c.network.tokens) * Double(images)))
     }
 
     /// Floats that one block keeps for each token, over the hidden size: norms and modulations 2 x 4, queries, keys and

@@ -62,7 +62,7 @@ public enum SettingsTable {
             "network.patchSize", size, unit: "pixels or latent cells", "Side of a patch, a divisor of the input size."),
         SettingDescription("network.channels", size, "Channels of the inputs."),
         SettingDescription("network.hidden", size, "Hidden size D, a multiple of 4 and of the heads."),
-        SettingDescription("network.depth", size, unit: "blocks", "Transformer blocks."),
+        SettingDescription("network.depth", .whole(SiTConfiguration.depthRange), unit: "blocks", "Transformer blocks."),
         SettingDescription("network.heads", size, "Attention heads of a block."),
         SettingDescription("network.classes", size, "Classes of the data; with `data.source` given, they are counted."),
         SettingDescription("network.qkNorm", .truth, "LayerNorm on queries and keys, per head."),

@@ -30,7 +30,8 @@ public struct CheckpointExport {
             default:
                 // Before the folder is made, which a damaged checkpoint would leave behind.
                 _ = try file(of: weights)
-                try prepareFolder(path)
+                let newFolders = try prepareFolder(path)
+                defer { removeEmptyFolders(newFolders) }
                 try writeWeights(weights, to: path + "/" + PublishedCheckpoint.folderFile)
                 let text = description.text(.pretty) + "\n"
                 try AtomicFile.write(to: path + "/config.json") { try $0.write(Array(text.utf8)) }
@@ -39,14 +40,15 @@ public struct CheckpointExport {
     }
 
     /// A folder may have an export from before, which is replaced, and nothing else: its `config.json` is not a run's.
-    private func prepareFolder(_ path: String) throws {
-        try makeFolder(path)
+    private func prepareFolder(_ path: String) throws -> [String] {
+        let newFolders = try makeFolder(path)
         let names = ((try? FileManager.default.contentsOfDirectory(atPath: path)) ?? []).filter { !$0.hasPrefix(".") }
         guard names.isEmpty || names.contains(PublishedCheckpoint.folderFile) else {
             throw FileError(
                 path, "is neither empty nor an earlier export",
                 remedy: "give another folder, NAME.safetensors or NAME.pt as --out")
         }
+        return newFolders
     }
 
     /// The network's parameters in PyTorch's order, without those of a head.

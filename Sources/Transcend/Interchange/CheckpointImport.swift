@@ -75,6 +75,8 @@ public struct CheckpointImport {
                 try tensors(of: section).map { (name: prefix + $0.name, tensor: $0.tensor) }
             }
             if !rest.isEmpty { content.append((Self.otherFile, rest)) }
+            let newFolders = try makeFolder(URL(fileURLWithPath: path).deletingLastPathComponent().path)
+            defer { removeEmptyFolders(newFolders) }
             try CheckpointSnapshot(content, state: state).write(to: path)
         }
     }

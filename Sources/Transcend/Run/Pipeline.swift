@@ -57,7 +57,7 @@ public struct Pipeline {
     /// Throws if a folder holds a stage of a pipeline whose second stage has begun: trained alone, the stages would not
     /// follow each other any more.
     public static func refuseStage(at path: String) throws {
-        let url = URL(fileURLWithPath: path)
+        let url = URL(fileURLWithPath: path).resolvingSymlinksInPath()
         let pipeline = url.deletingLastPathComponent().path
         guard stages.contains(url.lastPathComponent), teacher(ofStageIn: "\(pipeline)/\(stages[1])") != nil else {
             return

@@ -16,6 +16,17 @@ public enum ProcessMemory {
         return usage.ru_maxrss * 1024
     }
 
+    /// Throws a `ConfigurationError` if what training changes exceeds the memory of this machine, into which checkpoints copy
+    /// it from any device.
+    static func check(stateOf configuration: TrainingConfiguration) throws {
+        let cost = CostEstimate(configuration)
+        let memory = ProcessInfo.processInfo.physicalMemory
+        guard cost.stateBytes > memory else { return }
+        throw ConfigurationError(
+            "a network of \(readableCount(cost.networkParameters)) parameters takes \(readableBytes(cost.stateBytes)) to train, "
+                + "this machine has \(readableBytes(Int(memory))); give a smaller one")
+    }
+
     /// Throws a `ConfigurationError` if so many arrays of a whole batch in float32 exceed the memory of this machine, in
     /// which they are made before the network sees them.
     static func check(arrays: Int, ofBatch batch: Int, sampleCount: Int) throws {

@@ -10,8 +10,8 @@ public final class RunDirectory: Sendable {
     public let path: String
     /// The descriptor of the file `lock`.
     private let lock: Int32
-    /// Whether the folder was not there before.
-    private let isNew: Bool
+    /// The folders that were not there before, the run's as the last.
+    private let newFolders: [String]
 
     /// Every setting, resolved; written at each start.
     public var configurationPath: String { path + "/config.json" }
@@ -35,7 +35,7 @@ public final class RunDirectory: Sendable {
             }
         }
         // The lock comes first: a folder that holds one is known as a run, whenever the process ends.
-        isNew = try makeFolder(path)
+        newFolders = try makeFolder(path)
         lock = try Self.takeLock(of: path)
         for folder in ["/samples", "/checkpoints"] {
             try makeFolder(path + folder)
@@ -50,10 +50,10 @@ public final class RunDirectory: Sendable {
 
     /// A run that could not begin leaves no folder behind.
     deinit {
-        if isNew, !FileManager.default.fileExists(atPath: configurationPath) {
+        if !newFolders.isEmpty, !FileManager.default.fileExists(atPath: configurationPath) {
             for folder in ["/samples", "/checkpoints"] { rmdir(path + folder) }
             unlink(path + "/lock")
-            rmdir(path)
+            removeEmptyFolders(newFolders)
         }
         close(lock)
     }

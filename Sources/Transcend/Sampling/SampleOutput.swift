@@ -6,7 +6,9 @@ import Foundation
 public final class SampleOutput {
     /// As the user gave it; its form decides what is written.
     public let path: String
-    private let sink: Sink
+    private var sink: Sink
+    /// The folders that were not there before.
+    private let newFolders: [String]
     private var written = 0
     private var kept: [Canvas] = []
 
@@ -25,7 +27,7 @@ public final class SampleOutput {
             throw ConfigurationError("--out \(path): samples are not written as .\(kind); give .png, .npz or a folder")
         }
         let isFile = ["png", "npz"].contains(kind)
-        try makeFolder(isFile ? url.deletingLastPathComponent().path : path)
+        newFolders = try makeFolder(isFile ? url.deletingLastPathComponent().path : path)
         if !isFile { try Self.checkContent(of: path) }
         try AtomicFile.check(isFile ? path : Self.picture(0, in: path))
         switch kind {
@@ -33,6 +35,12 @@ public final class SampleOutput {
         case "npz": sink = .array(try NpzWriter(path: path))
         default: sink = .folder
         }
+    }
+
+    /// Where nothing could be drawn, nothing is left behind.
+    deinit {
+        sink = .folder  // the unfinished file of an array goes first
+        removeEmptyFolders(newFolders)
     }
 
     /// What is not meant as the name of a folder.

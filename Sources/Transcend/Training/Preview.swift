@@ -20,7 +20,9 @@ struct Preview {
         self.device = device
         let (settings, path) = (configuration.preview, configuration.preview.autoencoder)
         let isWanted = configuration.output.sampleEvery > 0 && settings.classes > 0 && settings.perClass > 0
-        if !isWanted || dataset.latents != nil && path == nil {
+        // An autoencoder for pixels is refused in any case: the run would remember it.
+        let isOpened = path != nil && (isWanted || dataset.latents == nil)
+        if !isOpened && (!isWanted || dataset.latents != nil) {
             decoder = nil
             note =
                 isWanted

@@ -69,8 +69,10 @@ extension Trainer {
 
     // MARK: - Data
 
-    /// Throws if the batches that are loaded ahead, and the one in use, do not fit into memory with their noise.
+    /// Throws if the network, or the batches that are loaded ahead and the one in use with their noise, do not fit into
+    /// memory.
     static func checkMemory(_ c: TrainingConfiguration) throws {
+        try ProcessMemory.check(stateOf: c)
         let batches = LoaderSettings(batchSize: c.batch).ahead + 1
         try ProcessMemory.check(arrays: 2 * batches, ofBatch: c.batch, sampleCount: c.network.sampleCount)
     }
