@@ -52,7 +52,8 @@ let package = Package(
             ]),
 
         .target(name: "TestSupport", dependencies: ["Torch"], path: "Tests/Support"),
-        .executableTarget(name: "Fuzz", dependencies: ["Data", "Formats", "CZlib"], path: "Tests/Long/Fuzz"),
+        .executableTarget(
+            name: "Fuzz", dependencies: ["Transcend", "Data", "Formats", "CZlib"], path: "Tests/Long/Fuzz"),
         .testTarget(name: "FormatsTests", dependencies: ["Formats", "TestSupport"], exclude: ["Fixtures"]),
         .testTarget(name: "TorchTests", dependencies: ["Torch", "Formats", "TestSupport"]),
         .testTarget(name: "DataTests", dependencies: ["Data", "TestSupport"], exclude: ["Fixtures"]),

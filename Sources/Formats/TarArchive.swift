@@ -121,7 +121,7 @@ private struct TarDirectory {
             guard let space = rest.firstIndex(of: UInt8(ascii: " ")),
                 let length = Int(String(decoding: rest[..<space], as: UTF8.self)),
                 length > space - rest.startIndex + 1, length <= rest.count,
-                let equals = rest[space..<rest.startIndex + length].firstIndex(of: UInt8(ascii: "="))
+                let equals = rest[space..<rest.startIndex + length - 1].firstIndex(of: UInt8(ascii: "="))
             else { throw wrong("has a damaged pax header", remedy: "copy or pack the archive again") }
             let end = rest.startIndex + length
             let value = String(decoding: rest[(equals + 1)..<(end - 1)], as: UTF8.self)

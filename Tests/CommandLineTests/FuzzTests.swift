@@ -10,7 +10,7 @@ import Testing
                 $0.executableURL = repository.appendingPathComponent(".build/release/Fuzz")
             }
             #expect(ended.status == 0, "\(ended.errors)\(ended.output)")
-            #expect(ended.output.contains("jpeg: 1000 inputs"))
+            #expect(ended.output.contains("yaml: 1000 inputs"))
         }
     }
 }

@@ -167,6 +167,11 @@ struct NumberedLatents: LatentSource {
             ([#""type" : "F32""#: #""type" : "U8""#], "is damaged"),
             ([#""channels" : 2"#: #""channels" : -2"#], "is damaged"),
             ([#""records" : 4"#: #""records" : 5"#], "is damaged"),
+            ([#""imagesPerShard" : 4"#: #""imagesPerShard" : 9223372036854775807"#], "is damaged"),
+            ([#""sourceCount" : 10"#: #""sourceCount" : 9223372036854775807"#], "is damaged"),
+            ([#""records" : 4"#: #""records" : 9223372036854775807"#], "is damaged"),
+            ([#""mean" : ["#: #""mean" : [1, "#], "is damaged"),
+            ([#""squares" : ["#: #""squares" : [1, "#], "is damaged"),
         ] as [([String: String], String)])
     func wrongManifestsAreNamed(changes: [String: String], problem: String) throws {
         let folder = try TemporaryFolder()

@@ -36,6 +36,26 @@ import Testing
         }
     }
 
+    /// Records are LENGTH KEY=VALUE and a newline, all of it counted.
+    @Test(arguments: [
+        "7 path=", "8 path=a\n", "3 =", "99 path=a\n", "0 path=a\n", "path=a\n", "-9 path=a\n", "9 size=-\n",
+    ])
+    func aDamagedPaxRecordIsAnError(record: String) throws {
+        // A header by the offsets of POSIX.1-1988: name, size, checksum, kind, "ustar".
+        var header = [UInt8](repeating: 0, count: 512)
+        let size = String(record.utf8.count, radix: 8)
+        for (offset, text) in [(0, "pax"), (124, size), (148, "        "), (156, "x"), (257, "ustar")] {
+            header.replaceSubrange(offset..<offset + text.utf8.count, with: text.utf8)
+        }
+        let sum = String(header.reduce(0) { $0 + Int($1) }, radix: 8)
+        header.replaceSubrange(148..<148 + sum.utf8.count, with: sum.utf8)
+        let content = Array(record.utf8) + [UInt8](repeating: 0, count: 512 - record.utf8.count)
+        let folder = try TemporaryFolder()
+        let path = try folder.file("pax.tar", header + content + [UInt8](repeating: 0, count: 1024))
+        let error = #expect(throws: FileError.self) { try TarArchive(path: path) }
+        #expect(error?.problem.contains("in a pax header") == true || error?.problem == "has a damaged pax header")
+    }
+
     @Test func aChangedHeaderIsAnErrorAndNamesThePlace() throws {
         let folder = try TemporaryFolder()
         let whole = try FormatsTests.contents(fixture("gnu.tar"))

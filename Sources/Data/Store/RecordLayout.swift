@@ -91,6 +91,11 @@ public struct ChannelSums: Codable, Equatable, Sendable {
         squares = sums
     }
 
+    /// Whether they can be sums over records of a layout, for those that come from a file.
+    func areOf(_ layout: RecordLayout) -> Bool {
+        sums.count == layout.channels && squares.count == layout.channels && (0...1 << 50).contains(count)
+    }
+
     /// Adds a record of means and maybe deviations; the squares are those that are to be expected of drawn latents.
     mutating func add(_ record: UnsafeBufferPointer<Float>, layout: RecordLayout) {
         let plane = layout.side * layout.side

@@ -113,14 +113,19 @@ public struct StoreManifest: Codable, Equatable, Sendable {
     }
 
     private var isConsistent: Bool {
-        guard layout.isPossible, !classNames.isEmpty, sourceCount > 0, imagesPerShard > 0 else { return false }
+        let counts = 1...1 << 40
+        guard layout.isPossible, !classNames.isEmpty, counts.contains(sourceCount), counts.contains(imagesPerShard)
+        else { return false }
         let channels = encoding.map { [$0.shift.count, $0.scale.count] } ?? []
         return channels.allSatisfy { $0 == layout.channels || $0 == 0 && statistics == nil }
             && (layout.content == .pixels) == (encoding == nil)
+            && statistics.map { $0.mean.count == layout.channels && $0.deviation.count == layout.channels } ?? true
             && zip(shards, shards.dropFirst()).allSatisfy { $0.index < $1.index }
             && shards.allSatisfy { shard in
                 (0..<shardCount).contains(shard.index) && shard.byteCount > 0
-                    && shard.records + shard.skipped.count == images(ofShard: shard.index).count && shard.records >= 0
+                    && shard.records >= 0
+                    && shard.records == images(ofShard: shard.index).count - shard.skipped.count
+                    && shard.sums.areOf(layout)
             }
     }
 }

@@ -2,17 +2,21 @@ import CZlib
 import Data
 import Formats
 import Foundation
+import Transcend
 
 /// A format with whole files of it, and the code that reads one to its end.
 struct Subject {
     let name: String
     let seeds: [[UInt8]]
+    /// Where a damaged one is put, below the working folder; nil: under the name.
+    var file: String?
     /// Sets checksums right again, so that damage reaches what lies behind them.
     var repair: (_ bytes: inout [UInt8]) -> Void = { _ in }
     let read: (_ path: String) throws -> Void
 
-    /// All formats that strangers' files come in; the files are the fixtures of the tests in `repository`.
-    static func all(repository: String) throws -> [Subject] {
+    /// All formats that strangers' files come in; the files are the fixtures of the tests in `repository`, and a store that is
+    /// made in `folder`.
+    static func all(repository: String, folder: String) throws -> [Subject] {
         func fixture(_ name: String) throws -> [UInt8] {
             [UInt8](
                 try Foundation.Data(
@@ -42,6 +46,14 @@ struct Subject {
             },
             Subject(name: "png", seeds: try pictures([".png"]), repair: repairPNG, read: readPicture),
             Subject(name: "jpeg", seeds: try pictures([".jpg", ".jpeg"]), read: readPicture),
+            Subject(
+                name: "tar", seeds: try ["gnu.tar", "pax.tar", "ustar.tar"].map(fixture), repair: repairTar,
+                read: readTar),
+            try .store("manifest", file: "manifest.json", in: folder),
+            try .store("shard", file: "shard-00000.safetensors", in: folder),
+            Subject(name: "yaml", seeds: configurations.map { Array($0.utf8) }) {
+                _ = try ConfigurationFile(path: $0)
+            },
         ]
     }
 
@@ -63,12 +75,53 @@ struct Subject {
         }
     }
 
+    /// A header's checksum is the sum of its bytes with spaces in place of itself (POSIX.1-1988, ustar).
+    private static func repairTar(_ bytes: inout [UInt8]) {
+        for block in stride(from: 0, to: bytes.count - 511, by: 512)
+        where bytes[block + 257..<block + 262].elementsEqual("ustar".utf8) {
+            let field = block + 148..<block + 156
+            let sum =
+                bytes[block..<block + 512].reduce(0) { $0 + Int($1) } - bytes[field].reduce(0) { $0 + Int($1) } + 256
+            let digits = String(sum, radix: 8)
+            let text = String(repeating: "0", count: 6 - digits.count) + digits + "\0 "
+            bytes.replaceSubrange(field, with: text.utf8)
+        }
+    }
+
+    private static func readTar(_ path: String) throws {
+        let archive = try TarArchive(path: path)
+        for entry in archive.entries { archive.read(entry).withUnsafeBytes { touch($0) } }
+        _ = try? TarSource(path: path)
+    }
+
+    private static let configurations = [
+        """
+        # All stages, then one.
+        preset: demo
+        steps: 200
+        schedule: {learningRate: 1e-3, warmupSteps: 10}
+        network: &network
+          depth: 4
+          mlpRatio: 4.0
+        data:
+          source: "pictures"
+          flips: true
+        align:
+          method: {alignment: {window: [0.4, 0.7], studentDepth: 2}}
+        selfguided:
+          steps: 9000
+          network: *network
+
+        """,
+        #"{"batch": 32, "method": {"name": "plain"}, "optimizer": {"adamW": {"beta1": 0.9}, "emaDecay": 0.99}}"#,
+    ]
+
     private static func readPicture(_ path: String) throws {
         _ = try MappedFile(path: path).withBytes { try ImageFile.decode($0, name: path) }
     }
 
     /// Reads the first and last byte, so that a range outside of the file is noticed.
-    private static func touch(_ bytes: UnsafeRawBufferPointer) {
+    static func touch(_ bytes: UnsafeRawBufferPointer) {
         if let first = bytes.first, let last = bytes.last { sink = first ^ last }
     }
 }

@@ -2,12 +2,13 @@
 //
 //     Fuzz COUNT [--format NAME] [--first N]
 //
-// Each input may end in a value or a `FileError`, and in nothing else. A crash, more than a few seconds for one input, or
+// Each input may end in a value, a `FileError` or a `ConfigurationError`, and in nothing else. A crash, more than a few seconds for one input, or
 // more memory than a small multiple of a file's size ends the process; the input is then left in the folder that the first
 // line names. Inputs are numbered, and the same number gives the same input.
 import Data
 import Formats
 import Foundation
+import Transcend
 
 /// More than the process has at its start; the files have kilobytes.
 let memoryLimit = 256 << 20
@@ -46,16 +47,14 @@ func run() throws {
     let first = value(of: "--first").flatMap { Int($0) } ?? 0
     let repository = URL(fileURLWithPath: #filePath).deletingLastPathComponent().deletingLastPathComponent()
         .deletingLastPathComponent().deletingLastPathComponent().path
-    let subjects = try Subject.all(repository: repository).filter {
-        value(of: "--format").map($0.name.hasPrefix) ?? true
-    }
     let place = FileManager.default.isWritableFile(atPath: "/dev/shm") ? "/dev/shm" : NSTemporaryDirectory()
     let folder = "\(place)/transcend-fuzz-\(getpid())"
     try FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: true)
     say(folder)
+    let subjects = try Subject.all(repository: repository, folder: folder)
     limitMemory()
-    for (kind, subject) in subjects.enumerated() {
-        let path = "\(folder)/\(subject.name)"
+    for (kind, subject) in subjects.enumerated() where value(of: "--format").map(subject.name.hasPrefix) ?? true {
+        let path = "\(folder)/\(subject.file ?? subject.name)"
         var (values, errors) = (0, 0)
         for number in first..<first + count {
             var mutator = Mutator(random: RandomNumbers(seed: UInt64(number) &* 64 &+ UInt64(kind)))
@@ -69,7 +68,7 @@ func run() throws {
             do {
                 try subject.read(path)
                 values += 1
-            } catch is FileError {
+            } catch  where error is FileError || error is ConfigurationError {
                 errors += 1
             } catch {
                 fail("\(subject.name) input \(number): an error of another kind: \(error)")
