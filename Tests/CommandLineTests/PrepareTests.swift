@@ -6,7 +6,7 @@ import Testing
 @Suite struct PrepareTests {
     private func arguments(_ out: String) -> [String] {
         [
-            "prepare", "--data", "images", "--mode", "pixels", "--resolution", "24", "--shard-images", "32", "--out",
+            "prepare", "--data", "images", "--mode", "pixels", "--resolution", "24", "--shard-images", "8", "--out",
             out,
         ]
     }
@@ -15,21 +15,33 @@ import Testing
         try withTemporaryFolder { folder in
             try writeImages(600, in: folder)
             #expect(try transcend(arguments("whole"), in: folder).status == 0)
-            var kills = 0
-            // Waits grow, so that every stretch of the work is hit, and the work comes to its end.
-            for milliseconds in stride(from: 10, to: 2000, by: 40) {
+            let first = folder + "/parts/shard-00000.safetensors"
+            var kept: [UInt] = []
+            for shards in [2, 20, 40] {
                 let process = try program(arguments("parts"), in: folder)
                 try process.run()
-                usleep(UInt32(1000 * milliseconds))
-                guard process.isRunning else { break }
+                while process.isRunning, try shardCount(folder + "/parts") < shards { usleep(200) }
                 kill(process.processIdentifier, SIGKILL)
                 process.waitUntilExit()
-                kills += 1
+                if try shardCount(folder + "/parts") < 75 { kept.append(try fileNumber(first)) }
             }
-            #expect(kills > 0)
+            #expect(!kept.isEmpty, "no kill was in time")
+            // What a kill within a shard leaves.
+            try Data([1]).write(to: URL(fileURLWithPath: folder + "/parts/.shard-00074.safetensors.partial-1"))
             #expect(try transcend(arguments("parts"), in: folder).status == 0)
             #expect(try files(folder + "/parts") == files(folder + "/whole"))
+            #expect(try kept.allSatisfy { try $0 == fileNumber(first) }, "the first shard was made anew")
         }
+    }
+
+    private func shardCount(_ store: String) throws -> Int {
+        guard FileManager.default.fileExists(atPath: store) else { return 0 }
+        return try FileManager.default.contentsOfDirectory(atPath: store).count { $0.hasPrefix("shard-") }
+    }
+
+    /// Another one if the file was replaced.
+    private func fileNumber(_ path: String) throws -> UInt {
+        try #require(FileManager.default.attributesOfItem(atPath: path)[.systemFileNumber] as? UInt)
     }
 
     @Test func aStoreIsTrainedOnInspectedAndVerified() throws {

@@ -78,8 +78,10 @@ private func tensor(
         #expect(try folder.names == ["command.pt"])
     }
 
-    @Test func damagedFilesAreErrors() throws {
-        try checkDamage(of: "pytorch-big.pt") { path in
+    /// The old format and that without checksums let damage through to what describes the tensors.
+    @Test(arguments: ["pytorch-big.pt", "pytorch-unchecked.pt", "pytorch-old.pt"])
+    func damagedFilesAreErrors(name: String) throws {
+        try checkDamage(of: name) { path in
             let tensors = try PyTorchTensors(PyTorchFile(path: path))
             for name in tensors.names { try tensors.withBytes(of: name) { _ in } }
         }
