@@ -75,7 +75,11 @@ import Testing
         WrongUse(1, "images: is neither empty nor a store", "prepare --data images --out images", with: "images"),
         WrongUse(1, "images: is neither empty nor a run", "train --stage align --out images ALIGN", with: "images"),
         WrongUse(1, "is neither empty nor the run of a pipeline", "pipeline --out images TINY", with: "images"),
-        WrongUse(1, "run: holds other things than samples (align)", "sample --checkpoint run --out run", with: "run"),
+        WrongUse(1, "run: is not empty (align)", "sample --checkpoint run --out run", with: "run"),
+        WrongUse(1, "old: is not empty (000099.png)", "sample --checkpoint run --count 2 --out old", with: "run") {
+            mkdir($0 + "/old", 0o755)
+            try write("", $0, "old/000099.png")
+        },
         WrongUse(
             1, "align: is neither empty nor an earlier export", "export --checkpoint run --out run/align", with: "run"),
         WrongUse(1, "run: is there already", "import run/checkpoint.pt --heads 2 --out run", with: "run") {

@@ -51,15 +51,11 @@ public final class SampleOutput {
         return folder + "/" + String(repeating: "0", count: max(0, 6 - digits.count)) + digits + ".png"
     }
 
-    /// A folder may have samples from before, which are replaced, and nothing else: pictures amid the files of a run or a
-    /// data set would be taken for theirs.
+    /// Samples of another number from before would be taken for those of now, as would the pictures of a data set.
     private static func checkContent(of folder: String) throws {
         let names = (try? FileManager.default.contentsOfDirectory(atPath: folder)) ?? []
-        let isOther = { (name: String) in
-            !name.hasPrefix(".") && !(name.hasSuffix(".png") && Int(name.dropLast(4)) != nil)
-        }
-        guard let other = names.filter(isOther).min() else { return }
-        throw FileError(folder, "holds other things than samples (\(other))", remedy: "give another --out")
+        guard let other = names.filter({ !$0.hasPrefix(".") }).min() else { return }
+        throw FileError(folder, "is not empty (\(other))", remedy: "give another --out")
     }
 
     /// Takes the next pictures; only a grid keeps them in memory.
