@@ -1,0 +1,19 @@
+// What every kernel with a backward pass of its own asks of libtorch's autograd.
+#pragma once
+#include <ATen/core/Tensor.h>
+#include <algorithm>
+#include <c10/core/GradMode.h>
+
+namespace recording {
+
+/// Whether a function of these tensors must be recorded for a backward pass.
+inline bool isRecorded(std::initializer_list<const at::Tensor *> inputs) {
+    return c10::GradMode::is_enabled() && std::any_of(inputs.begin(), inputs.end(),
+                                                      [](const at::Tensor *t) { return t->requires_grad(); });
+}
+
+inline void refuseSecondDerivative(const char *name) {
+    TORCH_CHECK(!c10::GradMode::is_enabled(), "the fused ", name, " has no second derivative; use the plain kernels");
+}
+
+}  // namespace recording
