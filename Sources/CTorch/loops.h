@@ -10,6 +10,23 @@
 
 namespace loops {
 
+// ---- Numbers -------------------------------------------------------------------------------------------------------
+
+/// A bfloat16: the upper half of a float32.
+using Half = uint16_t;
+
+INLINE float widen(float x) { return x; }
+INLINE float widen(Half x) { return std::bit_cast<float>((uint32_t)x << 16); }
+
+/// Rounds to the nearest, ties to even; what is not a number stays none.
+template <class T> INLINE T narrow(float x);
+template <> INLINE float narrow<float>(float x) { return x; }
+template <> INLINE Half narrow<Half>(float x) {
+    uint32_t bits = std::bit_cast<uint32_t>(x);
+    uint32_t rounded = (bits + 0x7FFF + (bits >> 16 & 1)) >> 16;
+    return (Half)((bits & 0x7FFFFFFF) > 0x7F800000 ? 0x7FC0 : rounded);
+}
+
 // ---- LayerNorm with modulation -------------------------------------------------------------------------------------
 
 /// Rows of a backward unit. Fixed, so that sums over rows are the same with any number of threads.
@@ -31,12 +48,12 @@ struct Vectors {
 };
 
 /// y = (x - mean) / deviation * (1 + scale) + shift. A unit is a row. `statistics` gets mean and 1 / deviation of each.
-struct NormForward {
+template <class T> struct NormForward {
     Sizes sizes;
     const float *x;
     Vectors scale, shift;
     float epsilon;
-    float *y;
+    T *y;
     float *statistics;  // null where there will be no backward pass
 
     INLINE void operator()(int64_t first, int64_t end) const {
@@ -46,13 +63,14 @@ struct NormForward {
             const float *__restrict in = x + row * width;
             const float *__restrict scales = scale[row / sizes.rows];
             const float *__restrict shifts = shift[row / sizes.rows];
-            float *__restrict out = y + row * width;
+            T *__restrict out = y + row * width;
             float mean = 0, square = 0;
             for (int64_t i = 0; i < width; i++) mean += in[i];
             mean /= (float)width;
             for (int64_t i = 0; i < width; i++) square += (in[i] - mean) * (in[i] - mean);
             float inverse = 1 / __builtin_sqrtf(square / (float)width + epsilon);
-            for (int64_t i = 0; i < width; i++) out[i] = (in[i] - mean) * inverse * (1 + scales[i]) + shifts[i];
+            for (int64_t i = 0; i < width; i++)
+                out[i] = narrow<T>((in[i] - mean) * inverse * (1 + scales[i]) + shifts[i]);
             if (statistics) {
                 statistics[2 * row] = mean;
                 statistics[2 * row + 1] = inverse;
@@ -63,9 +81,10 @@ struct NormForward {
 
 /// The gradients of x, and of scale and shift summed over the rows of each unit: at most 64 rows of one sample.
 /// With n = (x - mean) / deviation and v = g (1 + scale): (v - mean of v - n * mean of v n) / deviation, g n and g.
-struct NormBackward {
+template <class T> struct NormBackward {
     Sizes sizes;
-    const float *x, *gradient;
+    const float *x;
+    const T *gradient;
     Vectors scale;
     const float *statistics;
     float *gradientX, *gradientScale, *gradientShift;
@@ -87,7 +106,7 @@ struct NormBackward {
 #pragma clang fp reassociate(on) contract(fast)
         const int64_t width = sizes.width;
         const float *__restrict in = x + row * width;
-        const float *__restrict g = gradient + row * width;
+        const T *__restrict incoming = gradient + row * width;
         const float *__restrict scales = scale[sample];
         float *__restrict out = gradientX + row * width;
         float *__restrict sumScale = gradientScale + unit * width;
@@ -95,17 +114,17 @@ struct NormBackward {
         const float mean = statistics[2 * row], inverse = statistics[2 * row + 1];
         float meanV = 0, meanVN = 0;
         for (int64_t i = 0; i < width; i++) {
-            float n = (in[i] - mean) * inverse, v = g[i] * (1 + scales[i]);
+            float n = (in[i] - mean) * inverse, g = widen(incoming[i]), v = g * (1 + scales[i]);
             meanV += v;
             meanVN += v * n;
-            sumScale[i] += g[i] * n;
-            sumShift[i] += g[i];
+            sumScale[i] += g * n;
+            sumShift[i] += g;
         }
         meanV /= (float)width;
         meanVN /= (float)width;
         for (int64_t i = 0; i < width; i++) {
             float n = (in[i] - mean) * inverse;
-            out[i] = inverse * (g[i] * (1 + scales[i]) - meanV - n * meanVN);
+            out[i] = inverse * (widen(incoming[i]) * (1 + scales[i]) - meanV - n * meanVN);
         }
     }
 };
@@ -123,6 +142,59 @@ struct SumInOrder {
             for (int64_t row = sample * count; row < (sample + 1) * count; row++) {
                 const float *__restrict in = from + row * width;
                 for (int64_t i = 0; i < width; i++) out[i] += in[i];
+            }
+        }
+    }
+};
+
+// ---- Sum with a gate -----------------------------------------------------------------------------------------------
+
+/// y = x + gate * branch. A unit is a row.
+template <class T> struct GateForward {
+    Sizes sizes;
+    const float *x;
+    const T *branch;
+    Vectors gate;
+    float *y;
+
+    INLINE void operator()(int64_t first, int64_t end) const {
+        const int64_t width = sizes.width;
+        for (int64_t row = first; row < end; row++) {
+            const float *__restrict in = x + row * width;
+            const T *__restrict added = branch + row * width;
+            const float *__restrict gates = gate[row / sizes.rows];
+            float *__restrict out = y + row * width;
+            for (int64_t i = 0; i < width; i++) out[i] = in[i] + gates[i] * widen(added[i]);
+        }
+    }
+};
+
+/// The gradients of the branch, gate * g, and of the gate, branch * g summed over the rows of each unit as above.
+template <class T> struct GateBackward {
+    Sizes sizes;
+    const float *gradient;
+    const T *branch;
+    Vectors gate;
+    T *gradientBranch;
+    float *gradientGate;
+
+    INLINE void operator()(int64_t first, int64_t end) const {
+        const int64_t width = sizes.width;
+        for (int64_t unit = first; unit < end; unit++) {
+            const int64_t sample = unit / sizes.unitsOfSample();
+            const int64_t start = unit % sizes.unitsOfSample() * unitRows;
+            const int64_t stop = std::min(sizes.rows, start + unitRows);
+            const float *__restrict gates = gate[sample];
+            float *__restrict sum = gradientGate + unit * width;
+            for (int64_t i = 0; i < width; i++) sum[i] = 0;
+            for (int64_t row = sample * sizes.rows + start; row < sample * sizes.rows + stop; row++) {
+                const float *__restrict g = gradient + row * width;
+                const T *__restrict added = branch + row * width;
+                T *__restrict out = gradientBranch + row * width;
+                for (int64_t i = 0; i < width; i++) {
+                    sum[i] += widen(added[i]) * g[i];
+                    out[i] = narrow<T>(gates[i] * g[i]);
+                }
             }
         }
     }
@@ -147,39 +219,39 @@ INLINE float exponential(float x) {
 constexpr float slope = 0.7978845608f, cubic = 0.044715f;  // u = sqrt(2 / pi) (x + 0.044715 x^3)
 
 /// y = x / 2 (1 + tanh u) = x / (1 + e^-2u).
-struct GeluForward {
+template <class T> struct GeluForward {
     int64_t count;
-    const float *x;
-    float *y;
+    const T *x;
+    T *y;
 
     INLINE void operator()(int64_t first, int64_t end) const {
 #pragma clang fp contract(fast)
-        const float *__restrict in = x;
-        float *__restrict out = y;
+        const T *__restrict in = x;
+        T *__restrict out = y;
         const int64_t stop = std::min(count, end * unitElements);
         for (int64_t i = first * unitElements; i < stop; i++) {
-            float v = in[i], u = slope * (v + cubic * v * v * v);
-            out[i] = v / (1.f + exponential(-2.f * u));
+            float v = widen(in[i]), u = slope * (v + cubic * v * v * v);
+            out[i] = narrow<T>(v / (1.f + exponential(-2.f * u)));
         }
     }
 };
 
 /// dy/dx = s + x 2 s (1 - s) du/dx with s = 1 / (1 + e), e = e^-2u; 1 - s as e s, which does not cancel.
-struct GeluBackward {
+template <class T> struct GeluBackward {
     int64_t count;
-    const float *x, *gradient;
-    float *gradientX;
+    const T *x, *gradient;
+    T *gradientX;
 
     INLINE void operator()(int64_t first, int64_t end) const {
 #pragma clang fp contract(fast)
-        const float *__restrict in = x;
-        const float *__restrict g = gradient;
-        float *__restrict out = gradientX;
+        const T *__restrict in = x;
+        const T *__restrict g = gradient;
+        T *__restrict out = gradientX;
         const int64_t stop = std::min(count, end * unitElements);
         for (int64_t i = first * unitElements; i < stop; i++) {
-            float v = in[i], u = slope * (v + cubic * v * v * v);
+            float v = widen(in[i]), u = slope * (v + cubic * v * v * v);
             float e = exponential(-2.f * u), s = 1.f / (1.f + e);
-            out[i] = g[i] * (s + 2.f * slope * v * (1.f + 3.f * cubic * v * v) * (e * s) * s);
+            out[i] = narrow<T>(widen(g[i]) * (s + 2.f * slope * v * (1.f + 3.f * cubic * v * v) * (e * s) * s));
         }
     }
 };

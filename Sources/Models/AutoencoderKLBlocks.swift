@@ -59,9 +59,9 @@ struct KLAttention: Module {
 
     func callAsFunction(_ x: Tensor) -> Tensor {
         let places = norm(x).flattened(from: 2).transposed(1, 2)  // [B, H * W, C]
-        let heads = [queries, keys, values].map { $0(places).expandingAxis(1) }
-        let mixed = heads[0].attention(keys: heads[1], values: heads[2])  // [B, 1, H * W, C]
-        return x + output(mixed).transposed(2, 3).reshaped(x.shape)
+        let heads = [queries, keys, values].map { $0(places).expandingAxis(2) }
+        let mixed = heads[0].attention(keys: heads[1], values: heads[2])  // [B, H * W, 1, C]
+        return x + output(mixed).transposed(1, 3).reshaped(x.shape)
     }
 }
 

@@ -22,8 +22,10 @@ struct SiTBlock: Module {
     /// x [B, N, D], condition [B, D] after its SiLU, which all blocks share -> [B, N, D].
     func callAsFunction(_ x: Tensor, _ condition: Tensor) -> Tensor {
         let parts = modulation(condition).to(.F32).expandingAxis(1).chunked(6, axis: -1)
-        let attended = x + parts[2] * attention(x.modulatedNorm(scale: parts[1], shift: parts[0], epsilon: 1e-6))
-        return attended + parts[5] * mlp(attended.modulatedNorm(scale: parts[4], shift: parts[3], epsilon: 1e-6))
+        let mixed = attention(x.modulatedNorm(scale: parts[1], shift: parts[0], epsilon: 1e-6))
+        let attended = x.gatedSum(mixed, gate: parts[2])
+        let changed = mlp(attended.modulatedNorm(scale: parts[4], shift: parts[3], epsilon: 1e-6))
+        return attended.gatedSum(changed, gate: parts[5])
     }
 }
 
@@ -53,11 +55,11 @@ struct Attention: Module {
     /// [B, N, D] -> [B, N, D].
     func callAsFunction(_ x: Tensor) -> Tensor {
         let (batch, tokens, hidden) = (x.size(0), x.size(1), x.size(2))
-        let parts = qkv(x).reshaped([batch, tokens, 3, heads, hidden / heads]).permuted([2, 0, 3, 1, 4])
+        let parts = qkv(x).reshaped([batch, tokens, 3, heads, hidden / heads]).unbound(3, axis: 2)
         let queries = queryNorm?(parts[0]) ?? parts[0]
         let keys = keyNorm?(parts[1]) ?? parts[1]
         let mixed = queries.attention(keys: keys, values: parts[2])
-        return projection(mixed.transposed(1, 2).reshaped([batch, tokens, hidden]))
+        return projection(mixed.reshaped([batch, tokens, hidden]))
     }
 }
 

@@ -3,7 +3,6 @@ private enum Op {
     static let conv2d = Operator("conv2d")
     static let layerNorm = Operator("layer_norm")
     static let groupNorm = Operator("group_norm")
-    static let attention = Operator("scaled_dot_product_attention")
     static let silu = Operator("silu")
     static let relu = Operator("relu")
     static let tanh = Operator("tanh")
@@ -30,11 +29,6 @@ extension Tensor {
     /// Normalises [B, C, ...] over groups of channels; bfloat16 gives float32.
     public func groupNormalized(groups: Int, _ weight: Tensor?, _ bias: Tensor?, epsilon: Double) -> Tensor {
         Op.groupNorm(type == .BF16 ? to(.F32) : self, groups, weight, bias, epsilon)
-    }
-
-    /// softmax(q k^T / sqrt(d)) v over [B, H, N, d]; self is q. Products in the current precision, the softmax in float32.
-    public func attention(keys: Tensor, values: Tensor) -> Tensor {
-        Op.attention(asOperand(), keys.asOperand(), values.asOperand())
     }
 
     /// x sigmoid(x).

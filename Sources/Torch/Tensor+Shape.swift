@@ -10,6 +10,7 @@ private enum Op {
     static let select = Operator("select", "int")
     static let slice = Operator("slice", "Tensor")
     static let indexSelect = Operator("index_select")
+    static let unbind = Operator("unbind", "int")
     static let chunk = Operator("chunk")
     static let contiguous = Operator("contiguous")
     static let clone = Operator("clone")
@@ -49,6 +50,16 @@ extension Tensor {
 
     /// The elements of the first axis whose numbers `indices` holds, an int64 vector on the same device.
     public func gathering(_ indices: Tensor) -> Tensor { Op.indexSelect(self, 0, indices) }
+
+    /// The slices of an axis of length `count`, without it.
+    public func unbound(_ count: Int, axis: Int) -> [Tensor] {
+        guard count == size(axis) else {
+            if !Failure.isPending { Failure.report("unbind", [shape], "axis \(axis) has not \(count) slices") }
+            return [Tensor](repeating: .nothing, count: count)
+        }
+        let parts = Op.unbind.list(self, axis, capacity: count)
+        return parts.count == count ? parts : [Tensor](repeating: .nothing, count: count)
+    }
 
     /// `count` equal parts along an axis, whose length `count` must divide.
     public func chunked(_ count: Int, axis: Int) -> [Tensor] {

@@ -59,7 +59,7 @@ struct DifferentiableCase: Sendable, CustomTestStringConvertible {
         } formula: {
             Formulas.softmax($0[0])
         },
-        DifferentiableCase("attention", [[1, 2, 3, 4], [1, 2, 3, 4], [1, 2, 3, 4]]) {
+        DifferentiableCase("attention", [[2, 3, 1, 4], [2, 3, 1, 4], [2, 3, 1, 4]]) {
             $0[0].attention(keys: $0[1], values: $0[2])
         } formula: {
             Formulas.attention($0[0], $0[1], $0[2], tokens: 3, width: 4)

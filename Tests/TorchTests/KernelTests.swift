@@ -1,3 +1,4 @@
+import Formats
 import Foundation
 import TestSupport
 import Testing
@@ -38,6 +39,60 @@ extension EngineTests {
             let expected = Self.modulatedNormFormula(size, inputs, weights)
             expectClose(y, expected.y, 1e-4)
             for (gradient, other) in zip(gradients, expected.gradients) { expectClose(gradient, other, 1e-4) }
+        }
+
+        /// In float64: y = x + gate b; the gradients g, gate g, and b g summed over the rows of a sample.
+        @Test(arguments: sizes, [true, false])
+        func aSumWithAGateIsThatOfTheDefinition(size: [Int], isFused: Bool) throws {
+            let (inputs, weights) = modulatedInputs(size)
+            let (x, branch, gate) = (inputs[0], pattern(inputs[0].count, 3), inputs[1])
+            for type in [ElementType.F32, .BF16] {
+                let parameters = zip([x, branch, gate], [size, size, [size[0], size[2]]]).map {
+                    Parameter($0, shape: $1)
+                }
+                let operand = parameters[1].value.to(type)
+                let y = Kernels.$areFused.withValue(isFused) {
+                    parameters[0].value.gatedSum(operand, gate: parameters[2].value)
+                }
+                (y * single(weights, size)).sum().backward()
+                let added = operand.doubles
+                var gateSums = gate.map { _ in 0.0 }
+                let vector = { (place: Int) in place / (size[1] * size[2]) * size[2] + place % size[2] }
+                for place in x.indices { gateSums[vector(place)] += added[place] * weights[place] }
+                #expect(y.type == .F32)
+                expectClose(y.doubles, x.indices.map { x[$0] + gate[vector($0)] * added[$0] }, 1e-6)
+                let gradients = try parameters.map { try #require($0.value.gradient).doubles }
+                expectClose(gradients[0], weights, 1e-6)
+                // Half a unit in the last of 8 binary digits of numbers below 4.
+                let rounding = type == .BF16 ? 1.0 / 128 : 1e-6
+                expectClose(gradients[1], x.indices.map { gate[vector($0)] * weights[$0] }, rounding)
+                expectClose(gradients[2], gateSums, 2e-5)
+            }
+        }
+
+        /// What goes into and comes out of bfloat16 kernels is rounded; between, they compute in float32.
+        @Test func bf16IsRoundedOnce() throws {
+            let size = [2, 70, 20]
+            let (inputs, _) = modulatedInputs(size)
+            let tensors = zip(inputs, [size, [2, 20], [2, 20]]).map { single($0, $1) }
+            let norm = { tensors[0].modulatedNorm(scale: tensors[1], shift: tensors[2], epsilon: 1e-3) }
+            let rounded = Precision.$current.withValue(.bf16) { norm() }
+            #expect(rounded.type == .BF16)
+            #expect(rounded.doubles == norm().to(.BF16).doubles)
+            let x = tensors[0].to(.BF16)
+            #expect(x.gelu().doubles == x.to(.F32).gelu().to(.BF16).doubles)
+            // The same incoming gradients in both types, so that results differ by the last rounding alone.
+            let weights = single(pattern(2800, 0.5), size).to(.BF16)
+            func gradients(_ precision: Precision) throws -> [[Double]] {
+                let parameters = tensors.map { Parameter($0.doubles, shape: $0.shape) }
+                let y = Precision.$current.withValue(precision) {
+                    parameters[0].value.modulatedNorm(
+                        scale: parameters[1].value, shift: parameters[2].value, epsilon: 1e-3)
+                }
+                (y * weights.to(y.type)).to(.F32).sum().backward()
+                return try parameters.map { try #require($0.value.gradient).doubles }
+            }
+            for (half, whole) in zip(try gradients(.bf16), try gradients(.f32)) { expectClose(half, whole, 1e-5) }
         }
 
         @Test(arguments: counts, [true, false])
@@ -129,7 +184,6 @@ extension EngineTests {
             let double = x.to(.F64).modulatedNorm(scale: each.to(.F64), shift: each.to(.F64), epsilon: 1e-6)
             #expect(double.type == .F64)
             expectClose(x.to(.F64).gelu().doubles, pattern(24).map(Formulas.gelu), 1e-12)
-            #expect(x.to(.BF16).gelu().type == .BF16)
             #expect(Tensor.zeros([2, 0, 4]).modulatedNorm(scale: each, shift: each, epsilon: 1e-6).shape == [2, 0, 4])
             #expect(Tensor.zeros([0]).gelu().shape == [0])
             #expect(Tensor.zeros([2, 3], on: .meta).gelu().device == .meta)

@@ -58,12 +58,12 @@ extension EngineTests {
         /// Scores up to 139 that are 0.6 apart; in bfloat16 they would round to whole numbers.
         @Test func theSoftmaxOfBf16AttentionIsComputedInFloat32() {
             let (d, n) = (16, 64)
-            let queries = Tensor((0..<n * d).map { $0 % d == 0 ? 40.0 : 0 }, shape: [1, 1, n, d]).to(.F32)
+            let queries = Tensor((0..<n * d).map { $0 % d == 0 ? 40.0 : 0 }, shape: [1, n, 1, d]).to(.F32)
             // Exact in bfloat16, so that q k / sqrt(16) = 100 + 10 j / 16.
             let keys = Tensor(
-                (0..<n * d).map { $0 % d == 0 ? 10 + Double($0 / d) / 16 : 0 }, shape: [1, 1, n, d]
+                (0..<n * d).map { $0 % d == 0 ? 10 + Double($0 / d) / 16 : 0 }, shape: [1, n, 1, d]
             ).to(.F32)
-            let values = Tensor((0..<n * d).map { Double($0 / d == n - 1 ? 1 : 0) }, shape: [1, 1, n, d]).to(.F32)
+            let values = Tensor((0..<n * d).map { Double($0 / d == n - 1 ? 1 : 0) }, shape: [1, n, 1, d]).to(.F32)
             let mixed = Precision.$current.withValue(.bf16) { queries.attention(keys: keys, values: values) }
             let scores = (0..<n).map { 100 + 10 * Double($0) / 16 }
             let sum = scores.reduce(0) { $0 + exp($1 - scores[n - 1]) }

@@ -92,11 +92,20 @@ int32_t ct_set_gradient(const ct_tensor *tensor, const ct_tensor *gradient);
 int32_t ct_linear(const ct_tensor *x, const ct_tensor *weight, const ct_tensor *bias, ct_tensor **out);
 
 /// LayerNorm without weight and bias, then x (1 + scale) + shift: x [B, N, D], scale and shift [B, D] or [B, 1, D] with
-/// any strides.
+/// any strides. All are float32, and the result too unless `isHalf`: then it is rounded to bfloat16.
 int32_t ct_modulated_norm(const ct_tensor *x, const ct_tensor *scale, const ct_tensor *shift, double epsilon,
-                          ct_tensor **out);
-/// GELU in its tanh form, of any shape.
+                          bool isHalf, ct_tensor **out);
+/// x + gate * branch: x [B, N, D] in float32, branch of its shape in float32 or bfloat16, gate [B, D] or [B, 1, D].
+int32_t ct_gated_sum(const ct_tensor *x, const ct_tensor *branch, const ct_tensor *gate, ct_tensor **out);
+/// GELU in its tanh form, of any shape, in float32 or bfloat16.
 int32_t ct_gelu(const ct_tensor *x, ct_tensor **out);
+
+// ---- Attention (attention.cpp) -------------------------------------------------------------------------------------
+
+/// Whether this processor has the instructions for attention in the element type of q.
+bool ct_has_attention(const ct_tensor *q);
+/// softmax(q k^T / sqrt(d)) v with q, k, v [B, N, H, d] of one type, float32 or bfloat16, N and d even -> [B, N, H, d].
+int32_t ct_attention(const ct_tensor *q, const ct_tensor *k, const ct_tensor *v, ct_tensor **out);
 
 // ---- Devices and the library itself (device.cpp) -------------------------------------------------------------------
 

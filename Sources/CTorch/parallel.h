@@ -1,0 +1,57 @@
+// Units of work of the CPU kernels, shared out over libtorch's threads, in the widest instructions of the processor.
+//
+// - Results do not depend on the number of threads: the borders of units follow from shapes alone, and threads share out
+//   whole units.
+// - Threads come from GOMP_parallel, which is the pool that libtorch's own operators use: two pools would spin against
+//   each other. at::parallel_for cannot do it, since compiled by a clang without OpenMP it is serial without a word.
+// - A loop is compiled for three instruction sets and one is chosen when the program runs, the one that libtorch has
+//   chosen for its own. Between processors the last bits of a result differ, as those of libtorch do.
+#pragma once
+#include "ctorch.h"
+#include <ATen/Parallel.h>
+#include <string_view>
+
+extern "C" void GOMP_parallel(void (*body)(void *), void *data, unsigned threads, unsigned flags);
+extern "C" int omp_get_thread_num(void);
+extern "C" int omp_get_num_threads(void);
+
+namespace parallel {
+
+/// Fewer elements than these are done before a second thread has woken up; libtorch's operators have the same border.
+constexpr int64_t serialElements = 32768;
+
+template <class Work> struct Variants {
+    [[gnu::target("avx512f,avx512bw,avx512vl,avx512dq,avx2,fma")]]
+    static void avx512(const Work &work, int64_t first, int64_t end) { work(first, end); }
+    [[gnu::target("avx2,fma")]]
+    static void avx2(const Work &work, int64_t first, int64_t end) { work(first, end); }
+    static void baseline(const Work &work, int64_t first, int64_t end) { work(first, end); }
+
+    /// What libtorch's own kernels use, so that ATEN_CPU_CAPABILITY (avx2, default) holds for all of them.
+    static auto best() {
+        std::string_view capability = ct_cpu_capability();
+        if (capability.starts_with("AVX512")) return avx512;
+        return capability.starts_with("AVX2") ? avx2 : baseline;
+    }
+};
+
+/// Does work(first, end) for all units, in as many ranges of whole units as there are threads. The work neither throws nor
+/// allocates.
+template <class Work> void run(const Work &work, int64_t units, int64_t elements) {
+    static const auto loop = Variants<Work>::best();
+    int64_t threads = std::min<int64_t>(at::get_num_threads(), units);
+    if (elements < serialElements || threads < 2 || at::in_parallel_region()) return loop(work, 0, units);
+    struct Shared {
+        const Work &work;
+        int64_t units;
+    } shared{work, units};
+    auto body = [](void *data) {
+        auto &[work, units] = *static_cast<Shared *>(data);
+        int64_t thread = omp_get_thread_num(), threads = omp_get_num_threads();
+        int64_t first = units * thread / threads, end = units * (thread + 1) / threads;
+        if (first < end) loop(work, first, end);
+    };
+    GOMP_parallel(body, &shared, (unsigned)threads, 0);
+}
+
+}  // namespace parallel
