@@ -12,7 +12,7 @@ store=$(mktemp -d)
 trap 'rm -rf "$store"' EXIT
 "$PEER_PYTHON" Benchmarks/loader.py make "$store"
 for repeat in $(seq "${1:-3}"); do
-    ours=$(.build/release/transcend bench --data "$store" --batch 256 --steps 600 --warmup 100 | grep -oE '^[0-9]+')
+    ours=$(.build/release/transcend bench loader --data "$store" --batch 256 --steps 600 --warmup 100 | grep -oE '^[0-9]+')
     peer=$("$PEER_PYTHON" Benchmarks/loader.py read "$store")
     echo "$repeat transcend $ours latents/s, PyTorch $peer, ratio $(awk "BEGIN { printf \"%.2f\", $ours / $peer }")"
 done

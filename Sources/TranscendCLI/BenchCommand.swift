@@ -1,119 +1,119 @@
 import ArgumentParser
 import Data
 import Diffusion
-import Formats
 import Foundation
-import Models
 import Torch
 import Transcend
 
 struct BenchCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "bench",
-        abstract: "Time whole training steps, or sampling, on a synthetic batch; or the loader on a store.",
-        usage: "transcend bench [--model <name>] [--batch <n>] [--stage <stage>] [<options>]")
+        abstract: "Time training steps, sampling, the loader, or a whole training.",
+        subcommands: [
+            BenchStepCommand.self, BenchSampleCommand.self, BenchLoaderCommand.self, BenchTrainCommand.self,
+        ],
+        defaultSubcommand: BenchStepCommand.self)
+}
 
-    @Option(help: ArgumentHelp("Network of a published size.", valueName: "name")) var model = "SiT-S/2"
-    @Option(help: ArgumentHelp("Images in a step.", valueName: "n")) var batch = 16
-    @Option(help: ArgumentHelp("Side of the input.", valueName: "n")) var latent = 32
-    @Option(help: ArgumentHelp("Channels of the input.", valueName: "n")) var channels = 4
-    @Option(help: ArgumentHelp("Number of classes.", valueName: "n")) var classes = 1000
-    @Option(help: ArgumentHelp("plain, align, selfguided or sample.", valueName: "name")) var stage = "plain"
-    @Option(help: ArgumentHelp("Hidden size instead of the named network's.", valueName: "n")) var hidden: Int?
-    @Option(help: ArgumentHelp("Depth instead of the named network's.", valueName: "n")) var depth: Int?
-    @Option(help: ArgumentHelp("Heads instead of the named network's.", valueName: "n")) var heads: Int?
-    @Option(help: ArgumentHelp("Patch instead of the named network's.", valueName: "n")) var patch: Int?
+struct BenchStepCommand: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "step",
+        abstract: "Time training steps on a synthetic batch, as `bench` alone does.",
+        usage: "transcend bench step [--model <name>] [--batch <n>] [--stage <stage>] [<options>]")
+
+    @Option(help: ArgumentHelp("plain, align or selfguided.", valueName: "name")) var stage = "plain"
+    @OptionGroup var options: BenchOptions
     @Option(help: ArgumentHelp("Width of the head.", valueName: "n")) var headWidth = 2048
-    @Option(help: ArgumentHelp("Of products: f32 or bf16.", valueName: "type")) var precision = "f32"
     @Option(help: ArgumentHelp("Block that is aligned. (default: 6)", valueName: "n")) var studentDepth: Int?
     @Option(help: ArgumentHelp("Block of the teacher. (default: 8)", valueName: "n")) var teacherDepth: Int?
     @Option(parsing: .upToNextOption, help: ArgumentHelp("Times at which alignment counts.", valueName: "low high"))
     var window = [0.4, 0.7]
-    @Option(
-        help: ArgumentHelp("Time the loader on this store instead, with a thread for each core.", valueName: "path"))
-    var data: String?
-    @Option(help: ArgumentHelp("Steps that are timed.", valueName: "n")) var steps = 10
-    @Option(help: ArgumentHelp("Steps before those.", valueName: "n")) var warmup = 3
-    @Option(help: ArgumentHelp("auto, cpu, cuda or cuda:N.", valueName: "name")) var device = "cpu"
-    @OptionGroup var kernelOptions: KernelOptions
-    @Flag(help: "Print one line of JSON.") var json = false
-
-    /// The stage that times sampling.
-    private static let sampling = "sample"
 
     func run() throws {
-        guard (1...1_000_000).contains(steps), (0...1_000_000).contains(warmup) else {
-            throw ConfigurationError("--steps and --warmup: give 1 to 1000000 and 0 to 1000000")
+        let configuration = try options.configuration(stage: stage) { options in
+            if stage != Plain.name {
+                options.headWidth = headWidth
+                options.window = window
+                options.studentDepth = studentDepth ?? 6
+            }
+            if stage == SelfGuided.name { options.teacherDepth = teacherDepth ?? 8 }
         }
-        if let data { return try timeLoader(PackedStore(path: absolute(data))) }
-        let configuration = try trainingConfiguration()
-        let progress = ProgressLine(stage: "bench", total: steps + warmup, imagesPerStep: batch)
-        let result = try kernelOptions.run {
-            try StepBenchmark(
-                configuration, steps: steps, warmup: warmup,
-                sampler: stage == Self.sampling ? StepBenchmark.peerSampler : nil
-            ).run { progress.update(step: $0) }
-        }
-        progress.finish()
-        let row = row(result, configuration)
-        if json {
-            print(JSONValue.object(row.map { JSONValue.Member($0.0, $0.1) }).text())
-        } else {
-            var table = Table(.text(""), .text(""))
-            for (key, value) in row { table.append(key, value.string ?? value.text()) }
-            print(table)
-        }
+        try options.time(configuration, stage: stage)
     }
+}
 
-    private func timeLoader(_ store: PackedStore) throws {
-        let threads = ProcessInfo.processInfo.activeProcessorCount
+struct BenchSampleCommand: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "sample",
+        abstract: "Time whole batches of samples, each one \"step\".",
+        usage: "transcend bench sample [--model <name>] [--batch <n>] [--solver-steps <n>] [<options>]")
+
+    @OptionGroup var options: BenchOptions
+    @Option(help: ArgumentHelp("Steps of Euler's method.", valueName: "n")) var solverSteps = 50
+    @Option(help: ArgumentHelp("Scale of classifier-free guidance; 1: off.", valueName: "s")) var cfg = 1.9
+    @Option(help: ArgumentHelp("Lowest time t at which guidance acts, 0 to 1.", valueName: "t")) var guidanceLow = 0.0
+    @Option(help: ArgumentHelp("Highest time t at which guidance acts, 0 to 1.", valueName: "t"))
+    var guidanceHigh = 0.65
+
+    func run() throws {
+        let guidance = Guidance(scale: cfg, low: guidanceLow, high: guidanceHigh)
+        let sampler = Sampler(steps: solverSteps, guidance: guidance)
+        if let problem = sampler.problem { throw ConfigurationError(problem) }
+        try options.time(options.configuration(stage: Plain.name), stage: "sample", sampler: sampler)
+    }
+}
+
+struct BenchLoaderCommand: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "loader",
+        abstract: "Time reading a store in shuffled order, with a thread for each core.",
+        usage: "transcend bench loader --data <store> [--batch <n>] [<options>]")
+
+    @Option(help: ArgumentHelp("A store that `transcend prepare` wrote.", valueName: "path")) var data: String
+    @Option(help: ArgumentHelp("Samples that are handed out together.", valueName: "n")) var batch = 256
+    @OptionGroup var count: BenchSteps
+
+    func run() throws {
+        try count.check()
         guard (1...1 << 20).contains(batch) else { throw ConfigurationError("--batch \(batch): give 1 to \(1 << 20)") }
+        let store = try PackedStore(path: absolute(data))
+        let threads = ProcessInfo.processInfo.activeProcessorCount
         let benchmark = try LoaderBenchmark(StoredDataset(store, draws: Draws(seed: 0)), batch: batch, threads: threads)
-        let samples = try benchmark.run(steps: steps, warmup: warmup)
+        let samples = try benchmark.run(steps: count.steps, warmup: count.warmup)
         print(String(format: "%.0f samples a second, %d threads", samples, threads))
     }
+}
 
-    private func trainingConfiguration() throws -> TrainingConfiguration {
-        var options = try TrainingOptions.parse([])
-        options.model = model
-        options.batch = batch
-        options.resolution = latent
-        options.precision = precision
-        options.device = device
-        let own = [
-            ("network.channels", channels), ("network.classes", classes), ("network.hidden", hidden),
-            ("network.depth", depth), ("network.heads", heads), ("network.patchSize", patch),
-        ]
-        options.set = own.compactMap { key, value in value.map { "\(key)=\($0)" } }
-        let method = stage == Self.sampling ? Plain.name : stage
-        if method != Plain.name {
-            options.headWidth = headWidth
-            options.window = window
-            options.studentDepth = studentDepth ?? 6
-        }
-        if stage == SelfGuided.name { options.teacherDepth = teacherDepth ?? 8 }
-        return try ConfigurationBuilder(settings: options.settings()).configuration(stage: method)
-    }
+struct BenchTrainCommand: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "train",
+        abstract: "Time a training with loader, log and checkpoints against its bare step.",
+        usage: "transcend bench train --stage <stage> [--preset <name>] [--data <path>] [<options>]",
+        discussion: """
+            It trains in a temporary folder, as `transcend train` with the same flags would, but draws no sample grids unless
+            --sample-every asks for them.
+            """)
 
-    /// The keys of the PyTorch peer's benchmark, so that rows can be laid side by side.
-    private func row(_ result: StepBenchmark.Result, _ c: TrainingConfiguration) -> [(String, JSONValue)] {
-        func rounded(_ value: Double, _ digits: Int) -> JSONValue {
-            let factor = pow(10, Double(digits))
-            return .number((value * factor).rounded() / factor)
+    @Option(help: ArgumentHelp("plain, align or selfguided.", valueName: "name")) var stage = "plain"
+    @OptionGroup var start: StartOptions
+    @OptionGroup var training: TrainingOptions
+    @Option(help: ArgumentHelp("Steps before those that are timed.", valueName: "n")) var warmup = 20
+
+    func run() throws {
+        var training = training
+        training.sampleEvery = training.sampleEvery ?? 0
+        let configuration = try start.builder(training.settings()).configuration(stage: stage)
+        guard (1..<configuration.steps).contains(warmup) else {
+            throw ConfigurationError("--warmup \(warmup): give 1 to --steps less 1, here \(configuration.steps - 1)")
         }
-        let seconds = result.medianSeconds
-        return [
-            ("system", .string("transcend \(Version.current), libtorch \(Library.version)")), ("model", .string(model)),
-            ("batch", .int(Int64(batch))), ("stage", .string(stage)), ("precision", .string(precision)),
-            ("kernels", .string(kernelOptions.kernels)), ("device", .string(c.chosenDevice.description)),
-            ("threads", .int(Int64(Library.threads))),
-            ("step_seconds", rounded(seconds, 5)), ("step_seconds_min", rounded(result.stepSeconds.min() ?? 0, 5)),
-            ("images_per_second", rounded(Double(batch) / seconds, 3)),
-            ("model_flops_per_step", .number(result.flopsPerStep)),
-            ("matmul_flops_per_second", rounded(result.matmulFLOPsPerSecond, 0)),
-            ("utilisation", rounded(result.flopsPerStep / seconds / result.matmulFLOPsPerSecond, 4)),
-            ("peak_bytes", .int(Int64(result.peakBytes))), ("loss_first", rounded(result.firstLoss, 5)),
-            ("loss_last", rounded(result.lastLoss, 5)),
-        ]
+        let result = try TrainingBenchmark(configuration.resolvingCheckpoints(), warmup: warmup).run()
+        var table = Table(.text(""), .number("seconds a step"), .number("images a second"))
+        for (name, seconds) in [("training", result.trainingSeconds), ("bare step", result.stepSeconds)] {
+            let rate = Double(configuration.batch) / seconds
+            table.append(name, String(format: "%.4f", seconds), String(format: "%.1f", rate))
+        }
+        print(table)
+        let share = result.stepSeconds / result.trainingSeconds
+        print(String(format: "training runs at %.3f of the speed of its step", share))
     }
 }

@@ -11,10 +11,15 @@ import Testing
         guard let root = try? JSONValue(parsing: dump ?? "")["command"] else { return [:] }
         func names(_ command: JSONValue) -> Set<String> {
             let arguments = command["arguments"]?.elements ?? []
-            return Set(arguments.flatMap { $0["names"]?.elements ?? [] }.compactMap { $0["name"]?.string })
+            let own = arguments.flatMap { $0["names"]?.elements ?? [] }.compactMap { $0["name"]?.string }
+            return (command["subcommands"]?.elements ?? []).reduce(Set(own)) { $0.union(names($1)) }
+        }
+        func ownNames(_ command: JSONValue) -> Set<String> {
+            guard let object = command["arguments"] else { return [] }
+            return names(.object([.init("arguments", object)]))
         }
         // Those of the parser itself are in no list.
-        var flags = ["": names(root).union(["help", "version", "generate-completion-script"])]
+        var flags = ["": ownNames(root).union(["help", "version", "generate-completion-script"])]
         for command in root["subcommands"]?.elements ?? [] {
             flags[command["commandName"]?.string ?? ""] = names(command)
         }

@@ -54,15 +54,16 @@ import Testing
         WrongUse(1, "has version 2 of the store's format, where 1 is known", "inspect store", with: "store") {
             try edit($0, "store/manifest.json", #""version" : 1"#, #""version" : 2"#)
         },
-        WrongUse(1, "manifest.json: is not valid JSON", "bench --data store", with: "store") {
+        WrongUse(1, "manifest.json: is not valid JSON", "bench loader --data store", with: "store") {
             try write("", $0, "store/manifest.json")
         },
         WrongUse(1, "bytes where the manifest says", "train --stage align --data store --out x ALIGN", with: "store") {
             truncate($0 + "/store/shard-00000.safetensors", 5000)
         },
-        WrongUse(2, "--batch 0: give 1 to", "bench --data store --batch 0", with: "store"),
+        WrongUse(2, "--batch 0: give 1 to", "bench loader --data store --batch 0", with: "store"),
         WrongUse(
-            2, "--batch 1048576: the batches that are loaded ahead", "bench --data store --batch 1048576", with: "store"
+            2, "--batch 1048576: the batches that are loaded ahead", "bench loader --data store --batch 1048576",
+            with: "store"
         ),
 
         // Places for results

@@ -58,6 +58,8 @@ import Testing
         WrongUse(2, "holds no golden file", "verify ."),
         WrongUse(2, "--kernels fast: give fused or plain", "verify . --kernels fast"),
         WrongUse(2, "--steps and --warmup", "bench --steps 9223372036854775807"),
+        WrongUse(2, "the scale of guidance", "bench sample --cfg 0.5"),
+        WrongUse(2, "--warmup 20: give 1 to --steps less 1, here 9", "bench train --preset demo --steps 10"),
         WrongUse(
             2, "--batch 1048576: the batches that are loaded", "bench --model SiT-XL/2 --latent 256 --batch 1048576"),
         WrongUse(2, "number of attention heads cannot be told", "import GOLDEN/checkpoint.pt --out x"),
@@ -78,11 +80,11 @@ import Testing
     @Test(
         arguments: [
             "prepare", "train", "pipeline", "sample", "watch", "verify", "inspect", "import", "export", "doctor",
-            "bench",
+            "bench step", "bench sample", "bench loader", "bench train",
         ])
     func helpFitsAScreen(command: String) throws {
         try withTemporaryFolder { folder in
-            let ended = try transcend([command, "--help"], in: folder)
+            let ended = try transcend(command.split(separator: " ").map(String.init) + ["--help"], in: folder)
             #expect(ended.status == 0 && ended.errors.isEmpty)
             let lines = ended.output.split(separator: "\n")
             #expect(lines.count <= 50 && lines.allSatisfy { $0.count <= 100 })

@@ -21,16 +21,13 @@ public struct StepBenchmark {
         (self.configuration, self.steps, self.warmup, self.sampler) = (configuration, steps, warmup, sampler)
     }
 
-    /// What the peer samples with: Euler, 50 steps, guidance 1.9 on [0, 0.65].
-    public static let peerSampler = Sampler(steps: 50, guidance: Guidance(scale: 1.9, low: 0, high: 0.65))
-
     /// What was measured.
     public struct Result: Sendable {
         /// Of each timed step.
         public let stepSeconds: [Double]
         /// Of matrix products, all images of a step together.
         public let flopsPerStep: Double
-        /// The best rate of a square matrix product in the same run, the ceiling for utilisation.
+        /// The best rate of a square matrix product in the same run, by any library, the ceiling for utilisation.
         public let matmulFLOPsPerSecond: Double
         /// The most memory that the process had resident.
         public let peakBytes: Int
@@ -121,14 +118,14 @@ public struct StepBenchmark {
             on: device)
     }
 
-    /// FLOP/s of the best of eight square products in the current precision.
+    /// FLOP/s of the best of eight square products in the current precision, by each route that layers take.
     private static func matmulRate(on device: Device) -> Double {
         let side = device.kind == .cuda ? 8192 : 2048
         let a = Tensor.full([side, side], 0.5, Precision.current == .bf16 ? .BF16 : .F32, on: device)
-        let best = (0..<8).map { _ in
+        let best = (0..<16).map { trial in
             device.synchronize()
             let start = DispatchTime.now().uptimeNanoseconds
-            _ = withoutGradients { a.matmul(a) }
+            _ = withoutGradients { trial % 2 == 0 ? a.matmul(a) : a.linear(a, nil) }
             device.synchronize()
             return DispatchTime.now().uptimeNanoseconds - start
         }.min()!

@@ -65,13 +65,14 @@ public final class Trainer {
         case interrupted(step: Int)
     }
 
-    /// Trains to the configuration's last step; a signal ends it with a checkpoint before.
-    public func train() throws -> Outcome {
+    /// Trains to the configuration's last step; a signal ends it with a checkpoint before. `progress` is told how many
+    /// steps are done, after each of them.
+    public func train(progress observe: (_ step: Int) -> Void = { _ in }) throws -> Outcome {
         try Interruption.whileDeferred {
             defer { progress.finish() }
             // Whatever happens, no checkpoint is left half written by this process.
             defer { try? writer.wait() }
-            try Precision.$current.withValue(configuration.precision, operation: takeSteps)
+            try Precision.$current.withValue(configuration.precision) { try takeSteps(observe) }
             if storedStep != state.step { try beginCheckpoint() }
             try writer.wait()
             if state.skips.total > 0 {
@@ -84,7 +85,7 @@ public final class Trainer {
     private var name: String { configuration.method.name }
 
     /// The loop: draw, losses, backward, step, average, report, checkpoint.
-    private func takeSteps() throws {
+    private func takeSteps(_ observe: (_ step: Int) -> Void) throws {
         // A picture that a signal or a full disk kept from being drawn.
         if state.step > 0, !FileManager.default.fileExists(atPath: run.samplesPath(step: state.step)) { drawWhenDue() }
         guard state.step < configuration.steps else { return }
@@ -110,6 +111,7 @@ public final class Trainer {
             drawWhenDue()
             if isDue(configuration.output.checkpointEvery) { try beginCheckpoint() }
             try writer.check()
+            observe(state.step)
         }
     }
 

@@ -1,0 +1,160 @@
+"""Runs Transcend's benchmark and its PyTorch peer (peer/bench_peer.py) alternately and prints their ratios.
+
+compare.sh finds the Python that runs this. Every row goes to the file of --results as soon as it is measured; the same
+command goes on where it was stopped.
+"""
+
+import argparse
+import json
+import os
+import statistics
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+HERE = Path(__file__).resolve().parent
+STYLES = ["published", "tuned", "compiled"]
+OURS = "transcend"
+
+
+class Stop(Exception):
+    """A sentence for the user."""
+
+
+def busy_share(seconds: float = 2) -> float:
+    """Which share of all cores was at work in the next seconds."""
+    def read() -> tuple[int, int]:
+        numbers = [int(n) for n in Path("/proc/stat").read_text().splitlines()[0].split()[1:9]]
+        return sum(numbers), numbers[3] + numbers[4]
+    all_before, idle_before = read()
+    time.sleep(seconds)
+    all_after, idle_after = read()
+    return 1 - (idle_after - idle_before) / max(1, all_after - all_before)
+
+
+def network(a: argparse.Namespace, stage: str, precision: str, batch: int) -> list[str]:
+    sampling = stage == "sample"  # one of its steps is 50 of the network's, guided 32 times
+    named = {"--model": a.model, "--precision": precision, "--device": a.device,
+             "--batch": max(1, batch // 4) if sampling else batch,
+             "--steps": 2 if sampling else a.steps, "--warmup": 1 if sampling else a.warmup,
+             "--latent": a.latent, "--channels": a.channels, "--classes": a.classes,
+             "--hidden": a.hidden, "--depth": a.depth, "--heads": a.heads, "--patch": a.patch}
+    return joined(named)
+
+
+def head(a: argparse.Namespace) -> list[str]:
+    """What the network's features are aligned by."""
+    return joined({"--head-width": a.head_width, "--student-depth": a.student_depth,
+                   "--teacher-depth": a.teacher_depth})
+
+
+def joined(named: dict) -> list[str]:
+    return [part for name, value in named.items() if value is not None for part in (name, str(value))]
+
+
+def command(system: str, stage: str, a: argparse.Namespace) -> list[str]:
+    if system == OURS:
+        return [a.transcend, "bench", *(["sample"] if stage == "sample" else ["step", "--stage", stage, *head(a)])]
+    return [sys.executable, str(HERE / "peer" / "bench_peer.py"), "--style", system, "--stage", stage, *head(a)]
+
+
+def measure(system: str, stage: str, arguments: list[str], a: argparse.Namespace) -> dict | None:
+    """One row of a system's benchmark; None where the memory of a GPU does not suffice."""
+    share = busy_share()
+    if share > a.load:
+        raise Stop(f"other programs use {share:.0%} of the cores: wait until they have ended, then start this again")
+    ended = subprocess.run([*command(system, stage, a), *arguments, "--json"], capture_output=True, text=True)
+    if ended.returncode == 0:
+        return json.loads(ended.stdout.strip().splitlines()[-1])
+    if "out of memory" in ended.stderr:
+        return None
+    last = (ended.stderr.strip().splitlines() or ["it said nothing"])[-1]
+    raise Stop(f"{system} {' '.join(arguments)} ended with {ended.returncode}: {last}")
+
+
+def cell(a: argparse.Namespace, stage: str, precision: str, rows: list[dict]) -> list[dict]:
+    """The rows of one stage and precision, measured as far as they are missing."""
+    batch = a.batch
+    while True:
+        arguments = network(a, stage, precision, batch)
+        mine = [row for row in rows if (row["stage"], row["arguments"]) == (stage, arguments)]
+        fits = True
+        for turn in range(a.rounds * (1 + len(a.styles))):
+            system = [OURS, *a.styles][turn % (1 + len(a.styles))]
+            if sum(row["run"] == system for row in mine) > turn // (1 + len(a.styles)):
+                continue
+            row = measure(system, stage, arguments, a)
+            if row is None:
+                fits = False
+                break
+            row |= {"run": system, "arguments": arguments}
+            mine.append(row)
+            rows.append(row)
+            with open(a.results, "a") as file:
+                file.write(json.dumps(row) + "\n")
+        if fits:
+            return mine
+        if batch == 1:
+            raise Stop(f"{stage} {precision}: not even one image fits into the memory of the device")
+        batch //= 2
+
+
+def seconds(rows: list[dict], system: str) -> str:
+    return " ".join(f"{row['step_seconds']:.4g}" for row in rows if row["run"] == system)
+
+
+def line(stage: str, precision: str, rows: list[dict]) -> str:
+    def median(system: str, key: str) -> float:
+        return statistics.median(row[key] for row in rows if row["run"] == system)
+    peers = sorted({row["run"] for row in rows} - {OURS}, key=lambda system: median(system, "step_seconds"))
+    best = peers[0]
+    ours = next(row for row in rows if row["run"] == OURS)
+    others = ", ".join(f"{peer} {seconds(rows, peer)}" for peer in peers)
+    ratio = median(best, "step_seconds") / median(OURS, "step_seconds")
+    memory = median(OURS, "peak_bytes") / 2**30, median(best, "peak_bytes") / 2**30
+    return (f"| {stage} | {precision} | {ours['batch']} | {seconds(rows, OURS)} | {others} | {ratio:.2f} | "
+            f"{median(OURS, 'utilisation'):.2f} | {memory[0]:.1f} / {memory[1]:.1f} |")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="compare.sh", description=__doc__.splitlines()[0])
+    parser.add_argument("--model", default="SiT-S/2")
+    parser.add_argument("--device", default="cpu")
+    parser.add_argument("--stages", nargs="+", default=None, help="plain align selfguided sample")
+    parser.add_argument("--precisions", nargs="+", default=None, help="f32 bf16; on a GPU bf16 alone")
+    parser.add_argument("--styles", nargs="+", default=STYLES, choices=STYLES)
+    parser.add_argument("--batch", type=int, help="16, on a GPU 256 or the largest half of it that fits")
+    parser.add_argument("--latent", type=int, default=32)
+    parser.add_argument("--channels", type=int, default=4)
+    parser.add_argument("--classes", type=int, default=1000)
+    for own in ("hidden", "depth", "heads", "patch", "student-depth", "teacher-depth"):
+        parser.add_argument(f"--{own}", type=int, help="instead of the named network's")
+    parser.add_argument("--head-width", type=int, default=2048)
+    parser.add_argument("--steps", type=int, help="timed steps of a run: 5, on a GPU 20")
+    parser.add_argument("--warmup", type=int, help="steps before them: 2, on a GPU 5")
+    parser.add_argument("--rounds", type=int, default=2, help="how often each system runs")
+    parser.add_argument("--load", type=float, default=0.15, help="share of the cores that others may use")
+    parser.add_argument("--results", default="compare.jsonl", help="file that keeps what was measured")
+    parser.add_argument("--transcend", default=os.environ.get("TRANSCEND", ".build/release/transcend"))
+    a = parser.parse_args()
+    on_gpu = a.device != "cpu"
+    a.stages = a.stages or (["plain", "selfguided"] if on_gpu else ["plain", "align", "selfguided", "sample"])
+    a.precisions = a.precisions or (["bf16"] if on_gpu else ["f32", "bf16"])
+    a.batch = a.batch or (256 if on_gpu else 16)
+    a.steps, a.warmup = a.steps or (20 if on_gpu else 5), 5 if a.warmup is None and on_gpu else a.warmup or 2
+    path = Path(a.results)
+    rows = [json.loads(text) for text in path.read_text().splitlines()] if path.exists() else []
+    print("| stage | precision | batch | transcend, s a step | PyTorch, s a step | ratio | utilisation | memory, GiB |\n"
+          "|---|---|---|---|---|---|---|---|")
+    try:
+        for stage in a.stages:
+            for precision in a.precisions:
+                print(line(stage, precision, cell(a, stage, precision, rows)), flush=True)
+    except (Stop, OSError) as error:
+        sys.exit(f"compare.sh: error: {error}")
+    print("\n" + ", ".join(sorted({row["system"] for row in rows})))
+
+
+if __name__ == "__main__":
+    main()

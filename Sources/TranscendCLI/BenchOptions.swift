@@ -1,0 +1,99 @@
+import ArgumentParser
+import Diffusion
+import Formats
+import Foundation
+import Models
+import Torch
+import Transcend
+
+/// The network, batch and device that a benchmark takes, under the names of the PyTorch peer's flags.
+struct BenchOptions: ParsableArguments {
+    @Option(help: ArgumentHelp("Network of a published size.", valueName: "name")) var model = "SiT-S/2"
+    @Option(help: ArgumentHelp("Images in a step.", valueName: "n")) var batch = 16
+    @Option(help: ArgumentHelp("Side of the input.", valueName: "n")) var latent = 32
+    @Option(help: ArgumentHelp("Channels of the input.", valueName: "n")) var channels = 4
+    @Option(help: ArgumentHelp("Number of classes.", valueName: "n")) var classes = 1000
+    @Option(help: ArgumentHelp("Hidden size instead of the named network's.", valueName: "n")) var hidden: Int?
+    @Option(help: ArgumentHelp("Depth instead of the named network's.", valueName: "n")) var depth: Int?
+    @Option(help: ArgumentHelp("Heads instead of the named network's.", valueName: "n")) var heads: Int?
+    @Option(help: ArgumentHelp("Patch instead of the named network's.", valueName: "n")) var patch: Int?
+    @Option(help: ArgumentHelp("Of products: f32 or bf16.", valueName: "type")) var precision = "f32"
+    @Option(help: ArgumentHelp("auto, cpu, cuda or cuda:N.", valueName: "name")) var device = "cpu"
+    @OptionGroup var kernelOptions: KernelOptions
+    @OptionGroup var count: BenchSteps
+    @Flag(help: "Print one line of JSON.") var json = false
+
+    /// The configuration of a stage, with the stage's own settings set by `adjust`.
+    func configuration(
+        stage: String, adjust: (inout TrainingOptions) -> Void = { _ in }
+    ) throws -> TrainingConfiguration {
+        var options = try TrainingOptions.parse([])
+        options.model = model
+        options.batch = batch
+        options.resolution = latent
+        options.precision = precision
+        options.device = device
+        let own = [
+            ("network.channels", channels), ("network.classes", classes), ("network.hidden", hidden),
+            ("network.depth", depth), ("network.heads", heads), ("network.patchSize", patch),
+        ]
+        options.set = own.compactMap { key, value in value.map { "\(key)=\($0)" } }
+        adjust(&options)
+        return try ConfigurationBuilder(settings: options.settings()).configuration(stage: stage)
+    }
+
+    /// Times the steps of a configuration, or with a sampler batches of samples, and prints the result.
+    func time(_ configuration: TrainingConfiguration, stage: String, sampler: Sampler? = nil) throws {
+        try count.check()
+        let progress = ProgressLine(stage: "bench", total: count.steps + count.warmup, imagesPerStep: batch)
+        let result = try kernelOptions.run {
+            try StepBenchmark(configuration, steps: count.steps, warmup: count.warmup, sampler: sampler)
+                .run { progress.update(step: $0) }
+        }
+        progress.finish()
+        let row = row(result, stage: stage, configuration)
+        if json {
+            print(JSONValue.object(row.map { JSONValue.Member($0.0, $0.1) }).text())
+        } else {
+            var table = Table(.text(""), .text(""))
+            for (key, value) in row { table.append(key, value.string ?? value.text()) }
+            print(table)
+        }
+    }
+
+    /// The keys of the PyTorch peer's benchmark, so that rows can be laid side by side.
+    private func row(
+        _ result: StepBenchmark.Result, stage: String, _ c: TrainingConfiguration
+    ) -> [(String, JSONValue)] {
+        func rounded(_ value: Double, _ digits: Int) -> JSONValue {
+            let factor = pow(10, Double(digits))
+            return .number((value * factor).rounded() / factor)
+        }
+        let seconds = result.medianSeconds
+        return [
+            ("system", .string("transcend \(Version.current), libtorch \(Library.version)")), ("model", .string(model)),
+            ("batch", .int(Int64(batch))), ("stage", .string(stage)), ("precision", .string(precision)),
+            ("kernels", .string(kernelOptions.kernels)), ("device", .string(c.chosenDevice.description)),
+            ("threads", .int(Int64(Library.threads))),
+            ("step_seconds", rounded(seconds, 5)), ("step_seconds_min", rounded(result.stepSeconds.min() ?? 0, 5)),
+            ("images_per_second", rounded(Double(batch) / seconds, 3)),
+            ("model_flops_per_step", .number(result.flopsPerStep)),
+            ("matmul_flops_per_second", rounded(result.matmulFLOPsPerSecond, 0)),
+            ("utilisation", rounded(result.flopsPerStep / seconds / result.matmulFLOPsPerSecond, 4)),
+            ("peak_bytes", .int(Int64(result.peakBytes))), ("loss_first", rounded(result.firstLoss, 5)),
+            ("loss_last", rounded(result.lastLoss, 5)),
+        ]
+    }
+}
+
+/// How many steps are timed.
+struct BenchSteps: ParsableArguments {
+    @Option(help: ArgumentHelp("Steps that are timed.", valueName: "n")) var steps = 10
+    @Option(help: ArgumentHelp("Steps before those.", valueName: "n")) var warmup = 3
+
+    func check() throws {
+        guard (1...1_000_000).contains(steps), (0...1_000_000).contains(warmup) else {
+            throw ConfigurationError("--steps and --warmup: give 1 to 1000000 and 0 to 1000000")
+        }
+    }
+}
