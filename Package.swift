@@ -25,7 +25,8 @@ let package = Package(
     name: "transcend",
     products: [
         .executable(name: "transcend", targets: ["TranscendCLI"]),
-        .library(name: "Transcend", targets: ["Transcend", "Diffusion", "Models", "Data", "Torch", "Formats"]),
+        .library(
+            name: "Transcend", targets: ["Transcend", "Evaluation", "Diffusion", "Models", "Data", "Torch", "Formats"]),
     ],
     dependencies: [
         .package(url: "https://github.com/apple/swift-argument-parser", exact: "1.8.2"),
@@ -42,13 +43,17 @@ let package = Package(
         .target(name: "Data", dependencies: ["Formats", "Torch", "CImage"]),
         .target(name: "Models", dependencies: ["Torch"]),
         .target(name: "Diffusion", dependencies: ["Models", "Torch"]),
+        .target(name: "Evaluation", dependencies: ["Data", "Torch", "Formats"]),
         .target(
             name: "Transcend",
-            dependencies: ["Diffusion", "Models", "Data", "Torch", "Formats", .product(name: "Yams", package: "Yams")]),
+            dependencies: [
+                "Evaluation", "Diffusion", "Models", "Data", "Torch", "Formats",
+                .product(name: "Yams", package: "Yams"),
+            ]),
         .executableTarget(
             name: "TranscendCLI",
             dependencies: [
-                "Transcend", "CStart", .product(name: "ArgumentParser", package: "swift-argument-parser"),
+                "Transcend", "Evaluation", "CStart", .product(name: "ArgumentParser", package: "swift-argument-parser"),
             ]),
 
         .target(name: "TestSupport", dependencies: ["Torch"], path: "Tests/Support"),
@@ -58,8 +63,10 @@ let package = Package(
         .testTarget(name: "TorchTests", dependencies: ["Torch", "Formats", "TestSupport"]),
         .testTarget(name: "DataTests", dependencies: ["Data", "TestSupport"], exclude: ["Fixtures"]),
         .testTarget(name: "DiffusionTests", dependencies: ["Diffusion", "Models", "Torch", "TestSupport"]),
+        .testTarget(name: "EvaluationTests", dependencies: ["Evaluation", "Formats", "Torch", "TestSupport"]),
         .testTarget(name: "TranscendTests", dependencies: ["Transcend", "TestSupport"]),
-        .testTarget(name: "CommandLineTests", dependencies: ["TranscendCLI", "Data", "TestSupport"]),
+        .testTarget(
+            name: "CommandLineTests", dependencies: ["TranscendCLI", "Data", "TestSupport"], exclude: ["Fixtures"]),
     ],
     swiftLanguageModes: [.v6],
     cxxLanguageStandard: .cxx20

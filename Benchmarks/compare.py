@@ -69,8 +69,10 @@ def measure(system: str, stage: str, arguments: list[str], a: argparse.Namespace
         return json.loads(ended.stdout.strip().splitlines()[-1])
     if "out of memory" in ended.stderr:
         return None
-    last = (ended.stderr.strip().splitlines() or ["it said nothing"])[-1]
-    raise Stop(f"{system} {' '.join(arguments)} ended with {ended.returncode}: {last}")
+    reason = (ended.stderr.strip().splitlines() or ["it said nothing"])[-1]
+    if system == OURS:
+        raise Stop(f"{OURS} {' '.join(arguments)} ended with {ended.returncode}: {reason}")
+    return {"stage": stage, "system": f"{system} cannot run {stage}: {reason}", "failed": True}
 
 
 def cell(a: argparse.Namespace, stage: str, precision: str, rows: list[dict]) -> list[dict]:
@@ -107,7 +109,10 @@ def seconds(rows: list[dict], system: str) -> str:
 def line(stage: str, precision: str, rows: list[dict]) -> str:
     def median(system: str, key: str) -> float:
         return statistics.median(row[key] for row in rows if row["run"] == system)
+    rows = [row for row in rows if "failed" not in row]
     peers = sorted({row["run"] for row in rows} - {OURS}, key=lambda system: median(system, "step_seconds"))
+    if not peers:
+        raise Stop(f"no style of the peer can run {stage} in {precision}")
     best = peers[0]
     ours = next(row for row in rows if row["run"] == OURS)
     others = ", ".join(f"{peer} {seconds(rows, peer)}" for peer in peers)

@@ -41,11 +41,12 @@ public enum NumpyFile {
         try MappedFile(path: path).withBytes { try decode($0, name: path) }
     }
 
-    /// Reads the arrays of a `.npz` file by their names (without ".npy"); throws a `FileError`.
-    public static func readArchive(path: String) throws -> [String: NumpyArray] {
+    /// Reads the arrays of a `.npz` file by their names (without ".npy"), all or only some; throws a `FileError`.
+    public static func readArchive(path: String, only names: Set<String>? = nil) throws -> [String: NumpyArray] {
         let archive = try ZipArchive(path: path)
         var arrays: [String: NumpyArray] = [:]
         for entry in archive.entries where entry.name.hasSuffix(".npy") {
+            guard names?.contains(String(entry.name.dropLast(4))) ?? true else { continue }
             let array = try archive.read(entry).withUnsafeBytes { try decode($0, name: "\(path): entry \(entry.name)") }
             arrays[String(entry.name.dropLast(4))] = array
         }

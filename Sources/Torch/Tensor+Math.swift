@@ -11,6 +11,8 @@ private enum Op {
     static let square = Operator("square")
     static let sqrt = Operator("sqrt")
     static let exp = Operator("exp")
+    static let logSoftmax = Operator("log_softmax", "int")
+    static let log = Operator("log")
     static let sin = Operator("sin")
     static let cos = Operator("cos")
     static let abs = Operator("abs")
@@ -20,6 +22,9 @@ private enum Op {
     static let mean = Operator("mean", "dim")
     static let maximum = Operator("max")
     static let norm = Operator("linalg_vector_norm")
+    static let smallest = Operator("topk")
+    static let isAtMost = Operator("le", "Tensor")
+    static let any = Operator("any", "dim")
     static let isFinite = Operator("isfinite")
     static let all = Operator("all")
 }
@@ -59,6 +64,10 @@ extension Tensor {
     public func squareRoot() -> Tensor { Op.sqrt(self) }
     /// e to the power of every element.
     public func exp() -> Tensor { Op.exp(self) }
+    /// The natural logarithm of every element; minus infinity of 0.
+    public func log() -> Tensor { Op.log(self) }
+    /// The logarithm of the softmax over the last axis, without overflow.
+    public func logSoftmax() -> Tensor { Op.logSoftmax(self, -1, none) }
     /// Of every element, in radians.
     public func sin() -> Tensor { Op.sin(self) }
     /// Of every element, in radians.
@@ -86,6 +95,14 @@ extension Tensor {
 
     /// The largest element.
     public func maximum() -> Tensor { Op.maximum(self) }
+
+    /// The `count` smallest elements along the last axis, ascending: [..., N] -> [..., count].
+    public func smallest(_ count: Int) -> Tensor {
+        Op.smallest.list(self, count, -1, false, true, capacity: 2).first ?? .nothing
+    }
+
+    /// Whether any element along the last axis is at most that of `other`, which is broadcast: [..., N] -> [...], 1 or 0.
+    public func hasAny(atMost other: Tensor) -> Tensor { Op.any(Op.isAtMost(self, other), -1).to(.F64) }
 
     /// The Euclidean norm of all elements, as a scalar.
     public func norm() -> Tensor { Op.norm(self) }

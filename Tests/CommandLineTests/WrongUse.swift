@@ -24,6 +24,7 @@ struct WrongUse: Sendable, CustomTestStringConvertible {
     ) {
         let words: [Substring: [String]] = [
             "TINY": tiny, "ALIGN": alignTiny, "PLAIN": plainTiny, "''": [""],
+            "EXTRACTOR": [fixture("colours.pt")],
         ]
         arguments = command.split(separator: " ").flatMap { word in
             words[word] ?? [String(word).replacing("GOLDEN", with: repository.path + "/Tests/Golden")]

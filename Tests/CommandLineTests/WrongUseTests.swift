@@ -1,3 +1,5 @@
+import Data
+import Foundation
 import TestSupport
 import Testing
 
@@ -77,9 +79,35 @@ import Testing
     ])
     func flags(use: WrongUse) throws { try use.check() }
 
+    @Test(arguments: [
+        WrongUse(2, "--reference: give it, or --make-reference", "evaluate --samples . --extractor EXTRACTOR"),
+        WrongUse(
+            2, "--make-reference r.txt: give the name of a .npz",
+            "evaluate --samples . --extractor EXTRACTOR --make-reference r.txt"),
+        WrongUse(
+            1, "metrics-0.safetensors: is no TorchScript file",
+            "evaluate --samples . --reference . --extractor GOLDEN/metrics-0.safetensors"),
+        WrongUse(1, "holds no images", "evaluate --samples . --reference . --extractor EXTRACTOR"),
+        WrongUse(1, "holds no pictures", "evaluate --samples a.npz --reference . --extractor EXTRACTOR") { folder in
+            try Data([80, 75, 5, 6] + [UInt8](repeating: 0, count: 18)).write(
+                to: URL(fileURLWithPath: folder + "/a.npz"))
+        },
+        WrongUse(
+            1, "holds pictures of 24 x 24 and of 28 x 28 pixels",
+            "evaluate --samples odd --reference odd --extractor EXTRACTOR"
+        ) { folder in
+            try FileManager.default.createDirectory(atPath: folder + "/odd", withIntermediateDirectories: true)
+            for side in [24, 28] {
+                try ImageFile.writePNG(Pictures(side: side).image(0), to: "\(folder)/odd/\(side).png")
+            }
+        },
+    ])
+    func evaluations(use: WrongUse) throws { try use.check() }
+
     @Test(
         arguments: [
-            "prepare", "train", "pipeline", "sample", "watch", "verify", "inspect", "import", "export", "doctor",
+            "prepare", "train", "pipeline", "sample", "evaluate", "watch", "verify", "inspect", "import", "export",
+            "doctor",
             "bench step", "bench sample", "bench loader", "bench train",
         ])
     func helpFitsAScreen(command: String) throws {

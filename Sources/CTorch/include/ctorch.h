@@ -71,6 +71,17 @@ int32_t ct_find_operator(const char *name, const char *overload, ct_operator **o
 int32_t ct_call(const ct_operator *op, const ct_value *arguments, int32_t count, ct_tensor **results,
                 int32_t capacity, int32_t *produced);
 
+// ---- TorchScript (script.cpp) --------------------------------------------------------------------------------------
+
+typedef struct ct_script ct_script;  // a program of a file
+
+/// Loads a file of torch.jit.save on the CPU.
+int32_t ct_script_load(const char *path, ct_script **out);
+void ct_script_release(ct_script *script);
+/// Calls it with one tensor. A tensor or a tuple of at most `capacity` tensors is written to `results`.
+int32_t ct_script_run(ct_script *script, const ct_tensor *input, ct_tensor **results, int32_t capacity,
+                      int32_t *produced);
+
 // ---- Autograd (autograd.cpp) ---------------------------------------------------------------------------------------
 
 /// Whether operators of this thread are recorded for the backward pass.

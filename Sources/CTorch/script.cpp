@@ -1,0 +1,42 @@
+// TorchScript files: programs for libtorch's interpreter, which a user names and which are executed.
+#include "border.h"
+#include <torch/csrc/jit/api/module.h>
+#include <torch/csrc/jit/runtime/graph_executor.h>
+#include <torch/csrc/jit/serialization/import.h>
+using namespace border;
+
+struct ct_script {
+    torch::jit::Module module;
+};
+
+int32_t ct_script_load(const char *path, ct_script **out) {
+    return guarded([&] {
+        torch::jit::Module module = torch::jit::load(path, c10::Device(c10::kCPU));
+        module.eval();
+        *out = new ct_script{std::move(module)};
+    });
+}
+
+void ct_script_release(ct_script *script) { delete script; }
+
+int32_t ct_script_run(ct_script *script, const ct_tensor *input, ct_tensor **results, int32_t capacity,
+                      int32_t *produced) {
+    *produced = 0;
+    return guarded([&] {
+        // As it stands: the interpreter's own optimiser compiles anew for each size of a batch.
+        torch::jit::GraphOptimizerEnabledGuard plainly(false);
+        c10::IValue result = script->module.forward({view(input)});
+        std::vector<at::Tensor> tensors;
+        if (result.isTensor()) {
+            tensors.push_back(result.toTensor());
+        } else {
+            TORCH_CHECK(result.isTuple(), "it returns neither a tensor nor a tuple of tensors");
+            for (const c10::IValue &part : result.toTuple()->elements()) {
+                TORCH_CHECK(part.isTensor(), "it returns neither a tensor nor a tuple of tensors");
+                tensors.push_back(part.toTensor());
+            }
+        }
+        TORCH_CHECK((int32_t)tensors.size() <= capacity, "it returns ", tensors.size(), " tensors, more than ", capacity);
+        for (at::Tensor &tensor : tensors) results[(*produced)++] = own(std::move(tensor));
+    });
+}

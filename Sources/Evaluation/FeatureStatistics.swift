@@ -1,0 +1,66 @@
+import Torch
+
+/// Mean [D] and covariance [D, D] of features, in float64: all that a Fréchet distance knows of a set of images.
+public struct Gaussian: Sendable {
+    /// [D].
+    public let mean: Tensor
+    /// [D, D], symmetric.
+    public let covariance: Tensor
+
+    /// The tensors are converted to float64 on the CPU.
+    public init(mean: Tensor, covariance: Tensor) {
+        (self.mean, self.covariance) = (mean.to(.cpu).to(.F64), covariance.to(.cpu).to(.F64))
+    }
+}
+
+/// Mean and covariance of features that come batch by batch, none of which is kept.
+///
+/// In float64. Batches are joined by the formula of Chan, Golub and LeVeque (1979), which does not cancel where the mean is
+/// large beside the deviation; memory is that of two matrices [D, D], whatever the number of images.
+public struct FeatureStatistics: Sendable {
+    /// Images so far.
+    public private(set) var count = 0
+    /// The mean, and the sum of (x - mean)(x - mean)^T; nil before the first image.
+    private var sums: (mean: Tensor, scatter: Tensor)?
+
+    /// Of no images yet.
+    public init() {}
+
+    /// Adds the features [N, D] of N images, all with the same D. Throws an `EvaluationError` where one is not finite.
+    public mutating func add(_ features: Tensor) throws {
+        let x = features.to(.cpu).to(.F64)
+        guard x.isFinite else {
+            throw EvaluationError("features of images \(count) to \(count + x.size(0) - 1) are not finite numbers")
+        }
+        let (added, ownMean) = (x.size(0), x.mean([0]))
+        if added == 0 { return }
+        let centred = x - ownMean
+        let ownScatter = centred.transposed(0, 1).matmul(centred)
+        defer { count += added }
+        guard let (mean, scatter) = sums else {
+            sums = (ownMean, ownScatter)
+            return
+        }
+        let (old, new) = (Double(count), Double(added))
+        let difference = ownMean - mean
+        let column = difference.expandingAxis(1)
+        let between = column.matmul(column.transposed(0, 1)) * (old * new / (old + new))
+        sums = (mean + difference * (new / (old + new)), scatter + ownScatter + between)
+    }
+
+    /// The unbiased estimate, divided by N - 1. Throws an `EvaluationError` for fewer than two images.
+    public func gaussian() throws -> Gaussian {
+        guard let (mean, scatter) = sums, count >= 2 else {
+            throw EvaluationError("\(count) images have no covariance; give at least 2")
+        }
+        return Gaussian(mean: mean, covariance: scatter / Double(count - 1))
+    }
+}
+
+/// What keeps images from being measured: one sentence.
+public struct EvaluationError: Error, CustomStringConvertible {
+    /// The sentence, on one line.
+    public let description: String
+
+    init(_ description: String) { self.description = description }
+}

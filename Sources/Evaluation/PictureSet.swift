@@ -1,0 +1,86 @@
+import Data
+import Formats
+import Foundation
+
+/// Pictures of one size that are to be measured, as bytes [H, W, 3] each.
+public protocol PictureSet: Sendable {
+    /// Where they come from.
+    var location: String { get }
+    /// How many there are, 1 or more.
+    var count: Int { get }
+    /// Reads one; throws a `FileError`.
+    func picture(_ index: Int) throws -> RGBImage
+}
+
+/// Opens an array of NumPy (`arr_0` of a .npz file), a store of pixels, or a folder, ZIP or tar of images. Throws a
+/// `FileError`.
+public func openPictures(path: String) throws -> any PictureSet {
+    if path.hasSuffix(".npz") { return try ArrayPictures(path: path) }
+    if StoreManifest.exists(in: path) { return try StoredPictures(PackedStore(path: path)) }
+    return try SourcePictures(source: openSource(path: path))
+}
+
+/// `arr_0` of a .npz file: uint8 [N, H, W, 3], as ADM's scripts write samples.
+struct ArrayPictures: PictureSet {
+    let location: String
+    private let array: NumpyArray
+
+    var count: Int { array.shape[0] }
+
+    init(path: String) throws {
+        let arrays = try NumpyFile.readArchive(path: path, only: ["arr_0"])
+        guard let array = arrays["arr_0"], array.type == .U8, array.shape.count == 4, array.shape[3] == 3,
+            array.shape.allSatisfy({ $0 > 0 })
+        else {
+            throw FileError(path, "holds no pictures", remedy: "give an array arr_0 of uint8 [N, H, W, 3]")
+        }
+        (location, self.array) = (path, array)
+    }
+
+    func picture(_ index: Int) -> RGBImage {
+        let (height, width) = (array.shape[1], array.shape[2])
+        let size = height * width * 3
+        return RGBImage(width: width, height: height, pixels: Array(array.bytes[index * size..<(index + 1) * size]))
+    }
+}
+
+/// The images of a folder or archive as they are; none is cropped.
+private struct SourcePictures: PictureSet {
+    let source: any ImageSource
+
+    var location: String { source.location }
+    var count: Int { source.entries.count }
+
+    func picture(_ index: Int) throws -> RGBImage {
+        try ImageFile.decode(source.read(index), name: source.fullName(index))
+    }
+}
+
+/// A store of pixels.
+private struct StoredPictures: PictureSet {
+    let store: PackedStore
+
+    var location: String { store.location }
+    var count: Int { store.count }
+
+    init(_ store: PackedStore) throws {
+        guard store.manifest.layout.content == .pixels else {
+            throw FileError(store.location, "holds latents, not pictures", remedy: "give a store of pixels or images")
+        }
+        self.store = store
+    }
+
+    func picture(_ index: Int) -> RGBImage {
+        let side = store.manifest.layout.side
+        let planes = side * side
+        return store.withRecord(index) { record in
+            let pixels = [UInt8](unsafeUninitializedCapacity: 3 * planes) { pixels, filled in
+                for place in 0..<planes {
+                    for channel in 0..<3 { pixels[3 * place + channel] = record[channel * planes + place] }
+                }
+                filled = 3 * planes
+            }
+            return RGBImage(width: side, height: side, pixels: pixels)
+        }
+    }
+}

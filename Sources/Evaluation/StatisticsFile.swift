@@ -1,0 +1,62 @@
+import Data
+import Formats
+import Torch
+
+/// A reference in the form of ADM's: `mu` and `sigma` of a whole set, and in `arr_0` some of its pictures, whose features
+/// precision and recall are taken of. `extractor` holds the extractor's identity, in UTF-8, where Transcend wrote the file.
+public enum StatisticsFile {
+    /// Pictures that are kept, as in ADM's references.
+    public static let pictures = 10_000
+
+    /// Whether the file is a reference of this form.
+    public static func isOne(_ path: String) throws -> Bool {
+        guard path.hasSuffix(".npz") else { return false }
+        return try ZipArchive(path: path).entries.contains { $0.name == "mu.npy" }
+    }
+
+    /// Reads one, and measures its pictures. Throws a `FileError`, also where another extractor made it.
+    public static func read(
+        path: String, extractor: any FeatureExtractor, progress: (_ done: Int) throws -> Void = { _ in }
+    ) throws -> MeasuredSet {
+        let arrays = try NumpyFile.readArchive(path: path, only: ["mu", "sigma", "extractor"])
+        if let made = arrays["extractor"].map({ String(decoding: $0.bytes, as: UTF8.self) }), made != extractor.identity
+        {
+            throw FileError(
+                path, "was made by the extractor \(made), not by \(extractor.identity)", remedy: "make a reference anew"
+            )
+        }
+        func tensor(_ name: String, rank: Int) throws -> Tensor {
+            guard let array = arrays[name], [.F32, .F64].contains(array.type), array.shape.count == rank,
+                Set(array.shape).count == 1, array.shape[0] > 0
+            else { throw FileError(path, "has no usable array \(name)", remedy: "make a reference anew") }
+            return array.bytes.withUnsafeBytes { Tensor(copying: $0, type: array.type, shape: array.shape) }
+        }
+        let gaussian = Gaussian(mean: try tensor("mu", rank: 1), covariance: try tensor("sigma", rank: 2))
+        guard gaussian.mean.size(0) == gaussian.covariance.size(0), gaussian.mean.isFinite, gaussian.covariance.isFinite
+        else { throw FileError(path, "has no usable array sigma", remedy: "make a reference anew") }
+        let hasPictures = try ZipArchive(path: path).entries.contains { $0.name == "arr_0.npy" }
+        let features =
+            hasPictures
+            ? try MeasuredSet(ArrayPictures(path: path), by: extractor, progress: progress).features : nil
+        return MeasuredSet(extractor: extractor.identity, gaussian: gaussian, features: features)
+    }
+
+    /// Writes one of what was measured, with the first pictures of the set; the file appears when it is whole. Throws a
+    /// `FileError`.
+    public static func write(_ measured: MeasuredSet, of pictures: any PictureSet, to path: String) throws {
+        let writer = try NpzWriter(path: path)
+        let size = measured.gaussian.mean.size(0)
+        for (name, tensor, shape) in [
+            ("mu", measured.gaussian.mean, []), ("sigma", measured.gaussian.covariance, [size]),
+        ] {
+            try writer.beginArray(name, type: .F64, itemShape: shape)
+            try tensor.withHostBytes { try writer.append($0) }
+        }
+        try writer.beginArray("extractor", itemShape: [])
+        try writer.append(Array(measured.extractor.utf8))
+        let first = try pictures.picture(0)
+        try writer.beginArray("arr_0", itemShape: [first.height, first.width, 3])
+        for index in 0..<min(Self.pictures, pictures.count) { try writer.append(pictures.picture(index).pixels) }
+        try writer.finish()
+    }
+}

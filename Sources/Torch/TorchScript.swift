@@ -1,0 +1,36 @@
+import CTorch
+import Formats
+
+/// A program that `torch.jit.save` wrote, run on the CPU. It is executed: only files that the user names are opened.
+public final class TorchScript: @unchecked Sendable {
+    /// The path of the file.
+    public let path: String
+    private let script: OpaquePointer
+
+    /// Loads the file, in evaluation mode; throws a `FileError` where it is none.
+    public init(path: String) throws {
+        var loaded: OpaquePointer?
+        _ = try MappedFile(path: path)
+        guard ct_script_load(path, &loaded) == 0, let loaded else {
+            throw FileError(
+                path, "is no TorchScript file", remedy: "write one with torch.jit.script(network).save(PATH)")
+        }
+        (self.path, script) = (path, loaded)
+    }
+
+    deinit { ct_script_release(script) }
+
+    /// What the program returns for one tensor: a tensor, or a tuple of at most eight. Throws a `FileError` where it fails.
+    public func callAsFunction(_ input: Tensor) throws -> [Tensor] {
+        var results = [OpaquePointer?](repeating: nil, count: 8)
+        var produced: Int32 = 0
+        let status = withoutGradients {
+            ct_script_run(script, input.handle.raw, &results, Int32(results.count), &produced)
+        }
+        guard status == 0 else {
+            let reason = Failure.lastMessage.split(separator: "\n").last.map(String.init) ?? "no reason given"
+            throw FileError(path, "cannot be run on images \(input.shape): \(reason)")
+        }
+        return results.prefix(Int(produced)).map { Tensor(owning: $0!) }
+    }
+}
