@@ -8,6 +8,9 @@ private enum Op {
     static let tanh = Operator("tanh")
     static let pad = Operator("constant_pad_nd")
     static let nearest = Operator("upsample_nearest2d")
+    static let batchNorm = Operator("batch_norm")
+    static let averagePool = Operator("avg_pool2d")
+    static let maximumPool = Operator("max_pool2d")
     static let softmax = Operator("softmax", "int")
 }
 
@@ -18,7 +21,27 @@ extension Tensor {
 
     /// Cross-correlation: [B, I, H, W] with weight [O, I, kh, kw] -> [B, O, H', W'], in the current precision.
     public func convolved(_ weight: Tensor, _ bias: Tensor?, stride: Int, padding: Int) -> Tensor {
-        Op.conv2d(asOperand(), weight.asOperand(), bias?.asOperand(), [stride, stride], [padding, padding])
+        convolved(weight, bias, stride: stride, padding: [padding, padding])
+    }
+
+    /// The same, with `padding` above and below, and at both sides.
+    public func convolved(_ weight: Tensor, _ bias: Tensor?, stride: Int, padding: [Int]) -> Tensor {
+        Op.conv2d(asOperand(), weight.asOperand(), bias?.asOperand(), [stride, stride], padding)
+    }
+
+    /// (x - mean) / sqrt(variance + epsilon) * weight + bias with a number for each channel [C]: [B, C, H, W].
+    public func batchNormalized(
+        _ weight: Tensor, _ bias: Tensor, mean: Tensor, variance: Tensor, epsilon: Double
+    ) -> Tensor {
+        Op.batchNorm(self, weight, bias, mean, variance, false, 0.0, epsilon, false)
+    }
+
+    /// The mean of each 3 x 3 neighbourhood, as far as it lies in the picture: [B, C, H, W] -> the same shape.
+    public func averagePooled() -> Tensor { Op.averagePool(self, [3, 3], [1, 1], [1, 1], false, false) }
+
+    /// The largest of 3 x 3 neighbours: [B, C, H, W] -> [B, C, H', W'].
+    public func maximumPooled(stride: Int, padding: Int = 0) -> Tensor {
+        Op.maximumPool(self, [3, 3], [stride, stride], [padding, padding])
     }
 
     /// Normalises over the last axis: (x - mean) / sqrt(variance + epsilon) * weight + bias; bfloat16 gives float32.

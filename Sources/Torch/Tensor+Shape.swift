@@ -48,8 +48,8 @@ extension Tensor {
         Op.slice(self, axis, bounds.lowerBound, bounds.upperBound)
     }
 
-    /// The elements of the first axis whose numbers `indices` holds, an int64 vector on the same device.
-    public func gathering(_ indices: Tensor) -> Tensor { Op.indexSelect(self, 0, indices) }
+    /// The elements of an axis whose numbers `indices` holds, an int64 vector on the same device.
+    public func gathering(_ indices: Tensor, axis: Int = 0) -> Tensor { Op.indexSelect(self, axis, indices) }
 
     /// The slices of an axis of length `count`, without it.
     public func unbound(_ count: Int, axis: Int) -> [Tensor] {

@@ -8,13 +8,32 @@ enum GoldenFormula {
     static func tensor(_ name: String, _ shape: [Int], scale: Double, offset: Double = 0) -> Tensor {
         let hash = Draws.fnv1a(name)
         let values = (0..<shape.reduce(1, *)).map { index -> Float in
-            var k = UInt32(truncatingIfNeeded: index) ^ hash
-            k = (k ^ (k >> 16)) &* 0x85EB_CA6B
-            k = (k ^ (k >> 13)) &* 0xC2B2_AE35
-            let unit = Double((k ^ (k >> 16)) >> 8) * 0x1p-23 - 1
+            let unit = Double(mixed(UInt32(truncatingIfNeeded: index) ^ hash) >> 8) * 0x1p-23 - 1
             return Float(unit * scale + offset)
         }
         return Tensor(values, shape: shape)
+    }
+
+    /// Bytes [1, 3, height, width] of stripes with a little noise (`picture`).
+    static func picture(_ name: String, height: Int, width: Int) -> Tensor {
+        let hash = Draws.fnv1a(name)
+        var bytes: [UInt8] = []
+        for c in 0..<3 {
+            for y in 0..<height {
+                for x in 0..<width {
+                    let noise = mixed(UInt32((c * height + y) * width + x) ^ hash) & 31
+                    bytes.append(UInt8(((3 + c) * x + (5 - c) * y + ((x * y) >> 5) + Int(noise)) & 255))
+                }
+            }
+        }
+        return Tensor(bytes, shape: [1, 3, height, width])
+    }
+
+    /// MurmurHash3's 32-bit finaliser.
+    private static func mixed(_ key: UInt32) -> UInt32 {
+        var k = (key ^ (key >> 16)) &* 0x85EB_CA6B
+        k = (k ^ (k >> 13)) &* 0xC2B2_AE35
+        return k ^ (k >> 16)
     }
 
     /// Weights of a transformer (reference/make_golden.py, `generated`): 0 +- 0.5 sqrt(3 / n) with n elements for each first
@@ -30,13 +49,15 @@ enum GoldenFormula {
     }
 
     /// Weights of a network of ReLUs (`network_state`): 0 +- gain sqrt(6 / n), vectors 1 +- 0.25 for weights and 0 +- 0.25
-    /// for biases.
+    /// for biases; statistics of batch norm 1 +- 0.5 for variances and 0 +- 0.5 for means.
     static func fill(_ network: some Module, gain: Double) {
         for entry in network.parameters() {
             let shape = entry.parameter.value.shape
             let inputs = Double(shape.dropFirst().reduce(1, *))
-            let scale = shape.count == 1 ? 0.25 : gain * (6 / inputs).squareRoot()
-            let offset = shape.count == 1 && entry.name.hasSuffix("weight") ? 1.0 : 0
+            let isStatistic = entry.name.contains(".running_")
+            let scale = shape.count > 1 ? gain * (6 / inputs).squareRoot() : isStatistic ? 0.5 : 0.25
+            let isAroundOne = entry.name.hasSuffix(".running_var") || entry.name.hasSuffix("weight")
+            let offset = shape.count == 1 && isAroundOne ? 1.0 : 0
             entry.parameter.assign(tensor(entry.name, shape, scale: scale, offset: offset))
         }
     }
