@@ -29,6 +29,16 @@ import Testing
             let made = try evaluate("images", ["--make-reference", "reference.npz"], in: folder)
             #expect(made.status == 0, "\(made.errors)")
 
+            // Red in the upper right quarter, then in the lower left one.
+            let mean = try #require(NumpyFile.readArchive(path: folder + "/reference.npz")["mu"]).elements(
+                as: Double.self)
+            for (index, left, top) in [(1, 14, 0), (2, 0, 14)] {
+                let reds = (0..<40).flatMap { number in
+                    (0..<196).map { Double(pictures.image(number).pixels[3 * ((top + $0 / 14) * 28 + left + $0 % 14)]) }
+                }
+                #expect(abs(mean[index] - reds.reduce(0, +) / Double(reds.count) / 255) < 1e-6)
+            }
+
             let results = try ["images", "store", "reference.npz"].map { reference in
                 let ended = try evaluate("array.npz", ["--reference", reference, "--json"], in: folder)
                 #expect(ended.status == 0 && ended.errors.contains("of 30 pictures"), "\(ended.errors)")

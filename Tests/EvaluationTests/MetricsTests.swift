@@ -90,9 +90,22 @@ import Torch
             let (dx, dy) = (x[2 * i] - y[2 * j], x[2 * i + 1] - y[2 * j + 1])
             return dx * dx + dy * dy
         }
-        let radii = (0..<others).map { i in (0..<others).map { squared(b, i, b, $0) }.sorted()[3] }
-        let covered = (0..<count).count { i in (0..<others).contains { squared(a, i, b, $0) <= radii[$0] } }
-        #expect(shares.recall == Double(covered) / Double(count))
+        /// The fourth smallest distance of a point to its own set: itself, then three others.
+        func radius(_ x: [Double], _ i: Int) -> Double {
+            var least = [Double](repeating: .infinity, count: 4)
+            for j in 0..<x.count / 2 {
+                let distance = squared(x, i, x, j)
+                if distance < least[3] { least = (least.dropLast() + [distance]).sorted() }
+            }
+            return least[3]
+        }
+        func share(_ x: [Double], in y: [Double]) -> Double {
+            let radii = (0..<y.count / 2).map { radius(y, $0) }
+            let covered = (0..<x.count / 2).count { i in radii.indices.contains { squared(x, i, y, $0) <= radii[$0] } }
+            return Double(covered) / Double(x.count / 2)
+        }
+        #expect(shares.recall == share(a, in: b))
+        #expect(shares.precision == share(b, in: a))
     }
 
     @Test func whatCannotBeMeasuredIsSaid() throws {
