@@ -10,7 +10,7 @@ public final class TorchScript: @unchecked Sendable {
     /// Loads the file, in evaluation mode; throws a `FileError` where it is none.
     public init(path: String) throws {
         var loaded: OpaquePointer?
-        _ = try MappedFile(path: path)
+        _ = try MappedFile(path: path)  // a file that cannot be opened is an error of its own
         guard ct_script_load(path, &loaded) == 0, let loaded else {
             throw FileError(
                 path, "is no TorchScript file", remedy: "write one with torch.jit.script(network).save(PATH)")

@@ -4,8 +4,8 @@ import Models
 import Torch
 
 /// Times whole training steps on a synthetic batch: draws, forward, backward, clipping, AdamW, average; in stage 2 the
-/// teacher too. Or whole batches of samples. Weights are moved off the zero initialisation (all normal(0.02)), because zero gates make some kernels
-/// faster than they will be.
+/// teacher too. Or whole batches of samples. Weights are moved off the zero initialisation (all normal(0.02)), because
+/// zero gates make some kernels faster than they will be.
 public struct StepBenchmark {
     /// Network, method, batch, precision and device; the data are synthetic.
     public var configuration: TrainingConfiguration
