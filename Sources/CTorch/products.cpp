@@ -1,16 +1,19 @@
-// Float32 linear layers of the CPU by oneDNN. Their plain twin is libtorch's `linear`, which goes to MKL.
+// Linear layers of the CPU. Their plain twin is libtorch's `linear`.
 //
-// What is clever. On AMD's processors oneDNN is faster than MKL for x W^T + b and for the gradient of x, which is a product
+// What is clever. Operands in float32 go to oneDNN, not to MKL: on AMD's processors oneDNN is faster than MKL for x W^T + b and for the gradient of x, which is a product
 // of the same kind with W transposed: 10 to 25 % on Zen 4, and more than twice as fast on Zen 5, since MKL uses half of its
 // vectors. The gradient of W, whose sums are over rows, is the exception on Zen 4. Which library computes a product follows
-// from the processor alone, never from a measurement, so that the same run gives the same bits.
+// from the processor alone, never from a measurement, so that the same run gives the same bits. Operands in bfloat16
+// are oneDNN's in libtorch too; there the weights come rounded already, and stay so until the optimiser moves them.
 //
 // Why it is safe. oneDNN is called through libtorch's own operator, on libtorch's threads. Saved tensors are saved through
 // libtorch, which notices when somebody has written to them since. A second derivative is refused, not wrong.
 #include "border.h"
 #include "recording.h"
 #include <ATen/core/dispatch/Dispatcher.h>
+#include <ATen/ops/linear.h>
 #include <ATen/ops/mm.h>
+#include <ATen/ops/sum.h>
 #include <cpuid.h>
 #include <torch/csrc/autograd/custom_function.h>
 using namespace border;
@@ -70,6 +73,32 @@ struct Linear : torch::autograd::Function<Linear> {
     }
 };
 
+/// The same with operands in bfloat16, by libtorch's own products. `rounded` is `weight`, whose gradient is float32.
+struct RoundedLinear : torch::autograd::Function<RoundedLinear> {
+    static Tensor forward(AutogradContext *context, Tensor x, Tensor weight, Tensor rounded,
+                          std::optional<Tensor> bias) {
+        context->save_for_backward({x, rounded});
+        context->saved_data["hasBias"] = bias.has_value();
+        return roundedProduct(x, rounded, bias);
+    }
+
+    static variable_list backward(AutogradContext *context, variable_list outputs) {
+        refuseSecondDerivative("linear layer");
+        variable_list saved = context->get_saved_variables();
+        const Tensor &x = saved[0], &rounded = saved[1];
+        Tensor gradient = rows(outputs[0]).contiguous(), gradientX, gradientWeight, gradientBias;
+        if (context->needs_input_grad(0)) gradientX = at::mm(gradient, rounded).view(x.sizes());
+        if (context->needs_input_grad(1)) gradientWeight = at::mm(gradient.t(), rows(x)).to(at::kFloat);
+        if (context->saved_data["hasBias"].toBool() && context->needs_input_grad(3))
+            gradientBias = at::sum(gradient, {0}, false, at::kFloat);
+        return {gradientX, gradientWeight, Tensor(), gradientBias};
+    }
+
+    static Tensor roundedProduct(const Tensor &x, const Tensor &rounded, const std::optional<Tensor> &bias) {
+        return at::linear(x, rounded, bias ? std::optional(bias->to(at::kBFloat16)) : std::nullopt);
+    }
+};
+
 }  // namespace
 
 int32_t ct_linear(const ct_tensor *x, const ct_tensor *weight, const ct_tensor *bias, ct_tensor **out) {
@@ -78,5 +107,16 @@ int32_t ct_linear(const ct_tensor *x, const ct_tensor *weight, const ct_tensor *
         std::optional<Tensor> biases = bias ? std::optional(view(bias)) : std::nullopt;
         bool hasGradient = isRecorded({&in, &weights}) || (biases && isRecorded({&*biases}));
         *out = own(hasGradient ? Linear::apply(in, weights, biases) : product(in, weights, biases));
+    });
+}
+
+int32_t ct_rounded_linear(const ct_tensor *x, const ct_tensor *weight, const ct_tensor *rounded, const ct_tensor *bias,
+                          ct_tensor **out) {
+    return guarded([&] {
+        const Tensor &in = view(x), &weights = view(weight), &halves = view(rounded);
+        std::optional<Tensor> biases = bias ? std::optional(view(bias)) : std::nullopt;
+        bool hasGradient = isRecorded({&in, &weights}) || (biases && isRecorded({&*biases}));
+        *out = own(hasGradient ? RoundedLinear::apply(in, weights, halves, biases)
+                               : RoundedLinear::roundedProduct(in, halves, biases));
     });
 }

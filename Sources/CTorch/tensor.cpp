@@ -21,6 +21,8 @@ int64_t ct_live_handles(void) { return liveHandles.load(std::memory_order_relaxe
 
 int32_t ct_type(const ct_tensor *tensor) { return (int32_t)view(tensor).scalar_type(); }
 int32_t ct_rank(const ct_tensor *tensor) { return (int32_t)view(tensor).dim(); }
+int64_t ct_writes(const ct_tensor *tensor) { return view(tensor)._version(); }
+void ct_count_write(const ct_tensor *tensor) { view(tensor).unsafeGetTensorImpl()->bump_version(); }
 int64_t ct_size(const ct_tensor *tensor, int32_t axis) { return view(tensor).sizes()[(size_t)axis]; }
 
 void ct_device(const ct_tensor *tensor, int32_t *kind, int32_t *index) {

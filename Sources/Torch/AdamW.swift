@@ -1,3 +1,4 @@
+import CTorch
 import Formats
 
 private enum Op {
@@ -57,6 +58,8 @@ public final class AdamW {
                 TensorList(parameters.map(\.parameter.value)), TensorList(parameters.gradients),
                 TensorList(firstMoments), TensorList(secondMoments), TensorList([]), TensorList(steps), learningRate,
                 settings.beta1, settings.beta2, settings.weightDecay, settings.epsilon, false, false)
+            // Unlike other operators, those on lists do not count their writes.
+            for entry in parameters { ct_count_write(entry.parameter.value.handle.raw) }
         }
     }
 }

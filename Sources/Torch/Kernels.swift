@@ -17,7 +17,19 @@ private enum Op {
 
 extension Tensor {
     /// x W^T + b: [..., I] with weight [O, I] and bias [O] -> [..., O], in the current precision.
-    public func linear(_ weight: Tensor, _ bias: Tensor?) -> Tensor {
+    public func linear(_ weight: Tensor, _ bias: Tensor?) -> Tensor { linear(weight, bias, rounded: nil) }
+
+    /// The same; `rounded` belongs to the weight.
+    func linear(_ weight: Tensor, _ bias: Tensor?, rounded: RoundedWeight?) -> Tensor {
+        if let rounded, !Failure.isPending, Kernels.areFused, Precision.current == .bf16, device == .cpu,
+            isOperand(shape), weight.isForKernels
+        {
+            let (x, halves) = (asOperand(), rounded.values(of: weight))
+            var result: OpaquePointer?
+            let status = ct_rounded_linear(
+                x.handle.raw, weight.handle.raw, halves.handle.raw, bias?.handle.raw, &result)
+            return Tensor(result, status, "linear", [x, weight])
+        }
         let (x, weight, bias) = (asOperand(), weight.asOperand(), bias?.asOperand())
         guard !Failure.isPending, Kernels.areFused, x.isLargeProduct(with: weight, bias) else {
             return Op.linear(x, weight, bias)

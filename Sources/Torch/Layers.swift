@@ -4,6 +4,7 @@ public struct Linear: Module {
     public let weight: Parameter
     /// [O]; nil where the layer has none.
     public let bias: Parameter?
+    private let rounded = RoundedWeight()
 
     /// `initializer` starts the weight; the bias starts at 0. Parameters are not set yet.
     public init(
@@ -20,7 +21,7 @@ public struct Linear: Module {
     }
 
     /// [..., I] -> [..., O].
-    public func callAsFunction(_ x: Tensor) -> Tensor { x.linear(weight.value, bias?.value) }
+    public func callAsFunction(_ x: Tensor) -> Tensor { x.linear(weight.value, bias?.value, rounded: rounded) }
 }
 
 /// LayerNorm over the last axis with weight and bias: [..., D] -> [..., D].

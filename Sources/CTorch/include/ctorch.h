@@ -27,6 +27,10 @@ int64_t ct_live_handles(void);
 /// The element type's number in libtorch (c10::ScalarType).
 int32_t ct_type(const ct_tensor *tensor);
 int32_t ct_rank(const ct_tensor *tensor);
+/// How often the values were written to, as far as libtorch counts: operators on lists of tensors are not counted.
+int64_t ct_writes(const ct_tensor *tensor);
+/// Counts a write.
+void ct_count_write(const ct_tensor *tensor);
 int64_t ct_size(const ct_tensor *tensor, int32_t axis);
 /// "cpu", "cuda" or "meta" as 0, 1, 2; the index is -1 where there is only one.
 void ct_device(const ct_tensor *tensor, int32_t *kind, int32_t *index);
@@ -101,6 +105,9 @@ int32_t ct_set_gradient(const ct_tensor *tensor, const ct_tensor *gradient);
 
 /// x W^T + b (products.cpp): x [..., I], weight [O, I], bias [O] or NULL.
 int32_t ct_linear(const ct_tensor *x, const ct_tensor *weight, const ct_tensor *bias, ct_tensor **out);
+/// The same for x in bfloat16 and weight and bias in float32; `rounded` is the weight in bfloat16.
+int32_t ct_rounded_linear(const ct_tensor *x, const ct_tensor *weight, const ct_tensor *rounded, const ct_tensor *bias,
+                          ct_tensor **out);
 
 /// LayerNorm without weight and bias, then x (1 + scale) + shift: x [B, N, D], scale and shift [B, D] or [B, 1, D] with
 /// any strides. All are float32, and the result too unless `isHalf`: then it is rounded to bfloat16.
