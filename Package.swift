@@ -43,7 +43,7 @@ let package = Package(
         .target(name: "Data", dependencies: ["Formats", "Torch", "CImage"]),
         .target(name: "Models", dependencies: ["Torch"]),
         .target(name: "Diffusion", dependencies: ["Models", "Torch"]),
-        .target(name: "Evaluation", dependencies: ["Data", "Torch", "Formats"]),
+        .target(name: "Evaluation", dependencies: ["Models", "Data", "Torch", "Formats"]),
         .target(
             name: "Transcend",
             dependencies: [
@@ -63,7 +63,8 @@ let package = Package(
         .testTarget(name: "TorchTests", dependencies: ["Torch", "Formats", "TestSupport"]),
         .testTarget(name: "DataTests", dependencies: ["Data", "TestSupport"], exclude: ["Fixtures"]),
         .testTarget(name: "DiffusionTests", dependencies: ["Diffusion", "Models", "Torch", "TestSupport"]),
-        .testTarget(name: "EvaluationTests", dependencies: ["Evaluation", "Formats", "Torch", "TestSupport"]),
+        .testTarget(
+            name: "EvaluationTests", dependencies: ["Evaluation", "Models", "Data", "Formats", "Torch", "TestSupport"]),
         .testTarget(name: "TranscendTests", dependencies: ["Transcend", "TestSupport"]),
         .testTarget(
             name: "CommandLineTests", dependencies: ["TranscendCLI", "Data", "TestSupport"], exclude: ["Fixtures"]),

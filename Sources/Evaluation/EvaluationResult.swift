@@ -27,6 +27,9 @@ public struct EvaluationResult: Sendable {
         }
         values = try withErrors {
             var values = [("frechet_distance", try samples.gaussian.frechetDistance(to: reference.gaussian))]
+            if let own = samples.spatial, let other = reference.spatial {
+                values.append(("spatial_frechet_distance", try own.frechetDistance(to: other)))
+            }
             if let logits = samples.logits { values.append(("inception_score", try InceptionScore.of(logits: logits))) }
             if let own = samples.features, let others = reference.features {
                 let shares = try PrecisionRecall(reference: others, samples: own)

@@ -7,10 +7,12 @@ public struct ImageFeatures: Sendable {
     public var features: Tensor
     /// [N, K], what the Inception Score is taken of; nil where the extractor is no classifier.
     public var logits: Tensor?
+    /// [N, S], features that keep their places, of which sFID is taken; nil where the extractor has none.
+    public var spatial: Tensor?
 
-    /// Features, and logits if there are any.
-    public init(features: Tensor, logits: Tensor? = nil) {
-        (self.features, self.logits) = (features, logits)
+    /// Features, and what else there is.
+    public init(features: Tensor, logits: Tensor? = nil, spatial: Tensor? = nil) {
+        (self.features, self.logits, self.spatial) = (features, logits, spatial)
     }
 }
 

@@ -13,6 +13,8 @@ public struct MeasuredSet: Sendable {
     public let count: Int?
     /// Mean and covariance of all features.
     public let gaussian: Gaussian
+    /// The same of features that keep their places; nil where the extractor has none.
+    public let spatial: Gaussian?
     /// [N, D] of some pictures or of all, for precision and recall; nil where there are none.
     public let features: Tensor?
     /// [N, K]; nil where the extractor is no classifier.
@@ -24,7 +26,7 @@ public struct MeasuredSet: Sendable {
         _ pictures: any PictureSet, by extractor: any FeatureExtractor,
         progress: (_ done: Int) throws -> Void = { _ in }
     ) throws {
-        var statistics = FeatureStatistics()
+        var (statistics, spatialStatistics) = (FeatureStatistics(), FeatureStatistics())
         var (features, logits): ([Tensor], [Tensor]) = ([], [])
         var size: (width: Int, height: Int)?
         for start in stride(from: 0, to: pictures.count, by: Self.batch) {
@@ -42,6 +44,7 @@ public struct MeasuredSet: Sendable {
                 let bytes = Tensor(images.flatMap(\.pixels), shape: shape).permuted([0, 3, 1, 2]).contiguous()
                 let result = try extractor(bytes)
                 try statistics.add(result.features)
+                if let spatial = result.spatial { try spatialStatistics.add(spatial) }
                 return result
             }
             features.append(result.features.to(.F32))
@@ -51,13 +54,14 @@ public struct MeasuredSet: Sendable {
         self.extractor = extractor.identity
         count = pictures.count
         gaussian = try withErrors { try statistics.gaussian() }
+        spatial = try withErrors { spatialStatistics.count > 0 ? try spatialStatistics.gaussian() : nil }
         self.features = .concatenate(features)
         self.logits = logits.isEmpty ? nil : .concatenate(logits)
     }
 
     /// As a file of statistics says (see `StatisticsFile`); `features` are those of its pictures.
-    init(extractor: String, gaussian: Gaussian, features: Tensor?) {
-        (self.extractor, self.gaussian, self.features) = (extractor, gaussian, features)
+    init(extractor: String, gaussian: Gaussian, spatial: Gaussian?, features: Tensor?) {
+        (self.extractor, self.gaussian, self.spatial, self.features) = (extractor, gaussian, spatial, features)
         (count, logits) = (nil, nil)
     }
 }

@@ -23,13 +23,13 @@ public func openPictures(path: String) throws -> any PictureSet {
 /// `arr_0` of a .npz file: uint8 [N, H, W, 3], as ADM's scripts write samples.
 struct ArrayPictures: PictureSet {
     let location: String
-    private let array: NumpyArray
+    private let array: NumpyItems
 
-    var count: Int { array.shape[0] }
+    var count: Int { array.count }
 
     init(path: String) throws {
-        let arrays = try NumpyFile.readArchive(path: path, only: ["arr_0"])
-        guard let array = arrays["arr_0"], array.type == .U8, array.shape.count == 4, array.shape[3] == 3,
+        guard let array = try NumpyItems(path: path, name: "arr_0"), array.type == .U8, array.shape.count == 4,
+            array.shape[3] == 3,
             array.shape.allSatisfy({ $0 > 0 })
         else {
             throw FileError(path, "holds no pictures", remedy: "give an array arr_0 of uint8 [N, H, W, 3]")
@@ -38,9 +38,7 @@ struct ArrayPictures: PictureSet {
     }
 
     func picture(_ index: Int) -> RGBImage {
-        let (height, width) = (array.shape[1], array.shape[2])
-        let size = height * width * 3
-        return RGBImage(width: width, height: height, pixels: Array(array.bytes[index * size..<(index + 1) * size]))
+        RGBImage(width: array.shape[2], height: array.shape[1], pixels: array.item(index))
     }
 }
 

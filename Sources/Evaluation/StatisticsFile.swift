@@ -2,7 +2,7 @@ import Data
 import Formats
 import Torch
 
-/// A reference in the form of ADM's: `mu` and `sigma` of a whole set, and in `arr_0` some of its pictures, whose features
+/// A reference in the form of ADM's: `mu` and `sigma` of a whole set, `mu_s` and `sigma_s` of its spatial features, and in `arr_0` some of its pictures, whose features
 /// precision and recall are taken of. `extractor` holds the extractor's identity, in UTF-8, where Transcend wrote the file.
 public enum StatisticsFile {
     /// Pictures that are kept, as in ADM's references.
@@ -18,7 +18,7 @@ public enum StatisticsFile {
     public static func read(
         path: String, extractor: any FeatureExtractor, progress: (_ done: Int) throws -> Void = { _ in }
     ) throws -> MeasuredSet {
-        let arrays = try NumpyFile.readArchive(path: path, only: ["mu", "sigma", "extractor"])
+        let arrays = try NumpyFile.readArchive(path: path, only: ["mu", "sigma", "mu_s", "sigma_s", "extractor"])
         if let made = arrays["extractor"].map({ String(decoding: $0.bytes, as: UTF8.self) }), made != extractor.identity
         {
             throw FileError(
@@ -31,26 +31,31 @@ public enum StatisticsFile {
             else { throw FileError(path, "has no usable array \(name)", remedy: "make a reference anew") }
             return array.bytes.withUnsafeBytes { Tensor(copying: $0, type: array.type, shape: array.shape) }
         }
-        let gaussian = Gaussian(mean: try tensor("mu", rank: 1), covariance: try tensor("sigma", rank: 2))
-        guard gaussian.mean.size(0) == gaussian.covariance.size(0), gaussian.mean.isFinite, gaussian.covariance.isFinite
-        else { throw FileError(path, "has no usable array sigma", remedy: "make a reference anew") }
+        func gaussian(_ suffix: String) throws -> Gaussian {
+            let (mean, covariance) = (try tensor("mu" + suffix, rank: 1), try tensor("sigma" + suffix, rank: 2))
+            guard mean.size(0) == covariance.size(0), mean.isFinite, covariance.isFinite else {
+                throw FileError(path, "has no usable array sigma\(suffix)", remedy: "make a reference anew")
+            }
+            return Gaussian(mean: mean, covariance: covariance)
+        }
         let hasPictures = try ZipArchive(path: path).entries.contains { $0.name == "arr_0.npy" }
         let features =
             hasPictures
             ? try MeasuredSet(ArrayPictures(path: path), by: extractor, progress: progress).features : nil
-        return MeasuredSet(extractor: extractor.identity, gaussian: gaussian, features: features)
+        return MeasuredSet(
+            extractor: extractor.identity, gaussian: try gaussian(""),
+            spatial: arrays["mu_s"] == nil ? nil : try gaussian("_s"), features: features)
     }
 
     /// Writes one of what was measured, with the first pictures of the set; the file appears when it is whole. Throws a
     /// `FileError`.
     public static func write(_ measured: MeasuredSet, of pictures: any PictureSet, to path: String) throws {
         let writer = try NpzWriter(path: path)
-        let size = measured.gaussian.mean.size(0)
-        for (name, tensor, shape) in [
-            ("mu", measured.gaussian.mean, []), ("sigma", measured.gaussian.covariance, [size]),
-        ] {
-            try writer.beginArray(name, type: .F64, itemShape: shape)
-            try tensor.withHostBytes { try writer.append($0) }
+        for (suffix, gaussian) in [("", measured.gaussian)] + (measured.spatial.map { [("_s", $0)] } ?? []) {
+            try writer.beginArray("mu" + suffix, type: .F64, itemShape: [])
+            try gaussian.mean.withHostBytes { try writer.append($0) }
+            try writer.beginArray("sigma" + suffix, type: .F64, itemShape: [gaussian.mean.size(0)])
+            try gaussian.covariance.withHostBytes { try writer.append($0) }
         }
         try writer.beginArray("extractor", itemShape: [])
         try writer.append(Array(measured.extractor.utf8))

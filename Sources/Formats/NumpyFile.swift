@@ -63,6 +63,14 @@ public enum NumpyFile {
 
     /// Reads the bytes of a `.npy` file that came from `name`; throws a `FileError`.
     public static func decode(_ bytes: UnsafeRawBufferPointer, name: String) throws -> NumpyArray {
+        let (header, data) = try layout(bytes, name: name)
+        return NumpyArray(type: header.type, shape: header.shape, bytes: Array(bytes[data]))
+    }
+
+    /// The header of a `.npy` file that came from `name`, and where its data lie, which are as many as it says.
+    static func layout(
+        _ bytes: UnsafeRawBufferPointer, name: String
+    ) throws -> (header: NumpyHeader, data: Range<Int>) {
         let file = ByteReader(bytes)
         guard let magic = file.slice(0, count: 8), magic.prefix(6).elementsEqual([0x93] + "NUMPY".utf8) else {
             throw FileError(name, "is not a file in NumPy's format (npy)")
@@ -81,7 +89,7 @@ public enum NumpyFile {
             let remedy = "copy or make the file again"
             throw FileError(name, "has \(data) bytes of data for \(header.shape) of \(header.type)", remedy: remedy)
         }
-        return NumpyArray(type: header.type, shape: header.shape, bytes: Array(bytes.suffix(data)))
+        return (header, bytes.count - data..<bytes.count)
     }
 
     /// The bytes of a header of version 1, padded to a multiple of 64 bytes, or to `length` if that is given.

@@ -7,7 +7,7 @@ import CZlib
 public final class ZipArchive: Sendable {
     /// The most entries that are read.
     public static let maximumEntries = 20_000_000
-    /// The largest entry that is read, in bytes.
+    /// The largest entry that is read into memory, in bytes.
     public static let maximumEntryBytes = 1 << 34
     /// The most bytes that one byte of deflated data can stand for.
     public static let maximumRatio = 1032
@@ -62,6 +62,17 @@ public final class ZipArchive: Sendable {
         }
     }
 
+    /// The content of a stored entry in the mapped file, whose checksum is right; nil for a deflated one. Throws a
+    /// `FileError`.
+    func checkedRange(of entry: Entry) throws -> Range<Int>? {
+        guard entry.method == 0 else { return nil }
+        let range = try range(of: entry)
+        try withExtendedLifetime(mapping) {
+            try check(UnsafeRawBufferPointer(rebasing: mapping.bytes[range]), of: entry)
+        }
+        return range
+    }
+
     private func wrong(_ entry: Entry, _ reason: String, remedy: String = "") -> FileError {
         FileError(path, "entry \(entry.name): \(reason)", remedy: remedy)
     }
@@ -73,9 +84,6 @@ public final class ZipArchive: Sendable {
         }
         guard entry.method == 0 || entry.method == 8 else {
             throw wrong(entry, "uses compression method \(entry.method)", remedy: "pack it stored or deflated")
-        }
-        guard entry.count <= Self.maximumEntryBytes else {
-            throw wrong(entry, "has \(entry.count) bytes (limit \(Self.maximumEntryBytes))")
         }
         guard file.uint32(entry.offset) == 0x0403_4B50, file.uint16(entry.offset + 8) == entry.method,
             let nameCount = file.uint16(entry.offset + 26), let extraCount = file.uint16(entry.offset + 28),
@@ -91,6 +99,9 @@ public final class ZipArchive: Sendable {
     }
 
     private func read(_ entry: Entry, from file: ByteReader) throws -> [UInt8] {
+        guard entry.count <= Self.maximumEntryBytes else {
+            throw wrong(entry, "has \(entry.count) bytes (limit \(Self.maximumEntryBytes))")
+        }
         let data = try data(of: entry, in: file)
         let content: [UInt8]
         if entry.method == 0 {
@@ -100,11 +111,15 @@ public final class ZipArchive: Sendable {
             else { throw wrong(entry, "claims to inflate by more than \(Self.maximumRatio)") }
             content = try inflate(data, count: entry.count) { wrong(entry, $0, remedy: "pack the archive again") }
         }
-        let crc = content.withUnsafeBufferPointer { czlib_crc32(0, $0.baseAddress, $0.count) }
-        guard crc == entry.crc else {
+        try content.withUnsafeBytes { try check($0, of: entry) }
+        return content
+    }
+
+    private func check(_ content: UnsafeRawBufferPointer, of entry: Entry) throws {
+        let bytes = content.assumingMemoryBound(to: UInt8.self)
+        guard czlib_crc32(0, bytes.baseAddress, bytes.count) == entry.crc else {
             throw wrong(entry, "is damaged (wrong checksum)", remedy: "copy the archive again")
         }
-        return content
     }
 
     private func inflate(

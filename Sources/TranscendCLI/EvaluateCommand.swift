@@ -9,13 +9,14 @@ struct EvaluateCommand: ParsableCommand {
         commandName: "evaluate",
         abstract: "Measure samples against a reference: Fréchet distance, Inception Score, precision, recall.",
         usage: """
-            transcend evaluate --samples <path> --reference <path> --extractor <file> [--json]
-            transcend evaluate --make-reference <file> --samples <path> --extractor <file>
+            transcend evaluate --samples <path> --reference <path> [--extractor <file>] [--json]
+            transcend evaluate --make-reference <file> --samples <path> [--extractor <file>]
             """,
         discussion: """
             Samples and reference are a .npz file (arr_0: uint8 [N, H, W, 3]), a store of pixels, or a folder, ZIP or tar of
-            images; the reference may also be a .npz file with mu and sigma, as --make-reference and ADM write them. The
-            extractor's program is executed: name only files that you trust.
+            images; the reference may also be a .npz file with mu and sigma, as --make-reference and ADM write them. With
+            the Inception network of 2015 the distances are FID and sFID. A program of TorchScript is executed: name only
+            files that you trust.
             """)
 
     @Option(help: ArgumentHelp("The pictures that are measured.", valueName: "path"))
@@ -24,8 +25,9 @@ struct EvaluateCommand: ParsableCommand {
     var reference: String?
     @Option(
         help: ArgumentHelp(
-            "TorchScript: bytes [N, 3, H, W] to features [N, D], or to (features, logits).", valueName: "file"))
-    var extractor: String
+            "Weights of Inception, or TorchScript: bytes [N, 3, H, W] to features [N, D] or (features, logits). (default: \(InceptionExtractor.fileName) in the cache folder)",
+            valueName: "file"))
+    var extractor: String?
     @Option(help: ArgumentHelp("Write the statistics of the samples to NAME.npz instead.", valueName: "file"))
     var makeReference: String?
     @Flag(help: "Print one line of JSON.")
@@ -38,7 +40,7 @@ struct EvaluateCommand: ParsableCommand {
         if let makeReference, !makeReference.hasSuffix(".npz") {
             throw ConfigurationError("--make-reference \(makeReference): give the name of a .npz file")
         }
-        let network = try TorchScriptExtractor(path: absolute(extractor))
+        let network = try openExtractor(path: extractor.map(absolute) ?? Self.inceptionPath)
         let pictures = try openPictures(path: absolute(samples))
         if let makeReference {
             let path = try absolute(makeReference)
@@ -58,6 +60,13 @@ struct EvaluateCommand: ParsableCommand {
         table.append("samples", "\(result.sampleCount) of \(result.samples)")
         table.append("reference", (result.referenceCount.map { "\($0) of " } ?? "") + result.reference)
         print(table)
+    }
+
+    /// Where the weights are looked for unless a file is named.
+    private static var inceptionPath: String {
+        let environment = ProcessInfo.processInfo.environment
+        let cache = environment["XDG_CACHE_HOME"].flatMap { $0.hasPrefix("/") ? $0 : nil }
+        return (cache ?? NSHomeDirectory() + "/.cache") + "/transcend/" + InceptionExtractor.fileName
     }
 
     private func measureReference(_ path: String, by network: any FeatureExtractor) throws -> MeasuredSet {

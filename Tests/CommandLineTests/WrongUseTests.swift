@@ -87,6 +87,9 @@ import Testing
         WrongUse(
             1, "metrics-0.safetensors: is no TorchScript file",
             "evaluate --samples . --reference . --extractor GOLDEN/metrics-0.safetensors"),
+        WrongUse(
+            1, "fetch https://github.com/mseitzer/pytorch-fid/releases",
+            "evaluate --samples . --reference . --extractor pt_inception-2015-12-05-6726825d.pth"),
         WrongUse(1, "holds no images", "evaluate --samples . --reference . --extractor EXTRACTOR"),
         WrongUse(1, "holds no pictures", "evaluate --samples a.npz --reference . --extractor EXTRACTOR") { folder in
             try Data([80, 75, 5, 6] + [UInt8](repeating: 0, count: 18)).write(

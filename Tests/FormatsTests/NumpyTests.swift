@@ -1,4 +1,5 @@
 import Formats
+import Foundation
 import TestSupport
 import Testing
 
@@ -78,5 +79,26 @@ import Testing
         }
         #expect(error?.description.hasPrefix("a.npy: ") == true)
         #expect(error?.problem.contains(problem) == true, "\(error?.problem ?? "")")
+    }
+
+    @Test func itemsAreReadOneByOne() throws {
+        try withTemporaryFolder { folder in
+            let path = folder + "/items.npz"
+            let writer = try NpzWriter(path: path)
+            try writer.beginArray("first", itemShape: [2])
+            try writer.append([9, 8, 7, 6])
+            try writer.beginArray(itemShape: [2, 3])
+            try writer.append((0..<30).map { UInt8($0) })
+            try writer.finish()
+            let items = try #require(try NumpyItems(path: path, name: "arr_0"))
+            #expect(items.shape == [5, 2, 3] && items.type == .U8)
+            #expect((0..<5).map(items.item) == (0..<5).map { index in (0..<6).map { UInt8(6 * index + $0) } })
+            #expect(try NumpyItems(path: path, name: "arr_1") == nil)
+            var bytes = try Data(contentsOf: URL(fileURLWithPath: path))
+            let place = try #require(bytes.firstRange(of: Data((0..<30).map { UInt8($0) }))).lowerBound
+            bytes[place + 7] = 99
+            try bytes.write(to: URL(fileURLWithPath: path))
+            #expect(throws: FileError.self) { try NumpyItems(path: path, name: "arr_0") }
+        }
     }
 }

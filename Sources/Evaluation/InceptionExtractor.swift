@@ -1,0 +1,58 @@
+import Formats
+import Foundation
+import Models
+import Torch
+
+/// The Inception network of 2015 with its published weights: its Fréchet distance is FID, its spatial one sFID, as ADM
+/// defines them.
+public struct InceptionExtractor: FeatureExtractor {
+    /// The file of the weights as published.
+    public static let fileName = "pt_inception-2015-12-05-6726825d.pth"
+    /// Where they are published; the name ends with the beginning of their SHA-256.
+    public static let address = "https://github.com/mseitzer/pytorch-fid/releases/download/fid_weights/" + fileName
+
+    public let identity: String
+    private let network: Inception
+
+    /// Loads the weights from a file of `torch.save` or safetensors. Throws a `FileError` if they are not there, with the
+    /// address, or not those of this network.
+    public init(path: String, on device: Device = .cpu) throws {
+        guard FileManager.default.fileExists(atPath: path) else {
+            throw FileError(
+                path, "is not there",
+                remedy: "fetch \(Self.address) (SHA-256 6726825d...) into it, or give another --extractor")
+        }
+        let checksum = try MappedFile(path: path).withBytes { Checksum(of: $0) }
+        identity = "\(path.split(separator: "/").last.map(String.init) ?? path) \(checksum.text)"
+        let network = Inception(on: device)
+        let weights = try openWeights(path: path)
+        // What PyTorch counts while it trains a norm, and nobody else reads.
+        let used = weights.names.filter { !$0.hasSuffix(".num_batches_tracked") }
+        try withErrors {
+            try TensorSection(weights, used.map { ($0, $0) }).load(network.parameters().tensors)
+        }
+        self.network = network
+    }
+
+    public func callAsFunction(_ images: Tensor) -> ImageFeatures {
+        let device = network.parameters()[0].parameter.value.device
+        let output = withoutGradients { network(images.to(device)) }
+        return ImageFeatures(features: output.pool, logits: output.logits, spatial: output.spatial)
+    }
+}
+
+/// The extractor in a file: weights of the Inception network, or else a program of TorchScript. Throws a `FileError`.
+public func openExtractor(path: String, on device: Device = .cpu) throws -> any FeatureExtractor {
+    if path.hasSuffix("/" + InceptionExtractor.fileName) || holdsInception(path) {
+        return try InceptionExtractor(path: path, on: device)
+    }
+    return try TorchScriptExtractor(path: path)
+}
+
+private func holdsInception(_ path: String) -> Bool {
+    // A program is an archive of torch.save too, but with code.
+    if let archive = try? ZipArchive(path: path), archive.entries.contains(where: { $0.name.contains("/code/") }) {
+        return false
+    }
+    return (try? openWeights(path: path))?.names.contains("Conv2d_1a_3x3.conv.weight") ?? false
+}
