@@ -15,8 +15,17 @@ public struct EvaluationResult: Sendable {
     public let referenceCount: Int?
     /// D, the length of a feature.
     public let featureSize: Int
-    /// By name: "Fréchet distance" and what else can be had.
+    /// By name: "frechet_distance" and what else can be had.
     public let values: [(name: String, value: Double)]
+    /// How many classes the extractor recognises, and of how many; nil where it is no classifier of them.
+    public let recognised: (classes: Int, of: Int)?
+    /// How the samples were drawn; nil where that is not known.
+    public var stamp: JSONValue?
+
+    /// The names that `values` may have.
+    public static let metrics = [
+        "frechet_distance", "spatial_frechet_distance", "inception_score", "precision", "recall", "class_accuracy",
+    ]
 
     /// Compares two sets that one extractor measured. Throws an `EvaluationError`.
     public init(
@@ -25,6 +34,10 @@ public struct EvaluationResult: Sendable {
         guard samples.extractor == reference.extractor else {
             throw EvaluationError("\(samples.extractor) and \(reference.extractor) are two extractors; use one")
         }
+        let recognised = samples.logits.flatMap { logits in
+            samples.labels.flatMap { RecognisedClasses(logits: logits, labels: $0) }
+        }
+        self.recognised = recognised.map { ($0.recognised, $0.classes) }
         values = try withErrors {
             var values = [("frechet_distance", try samples.gaussian.frechetDistance(to: reference.gaussian))]
             if let own = samples.spatial, let other = reference.spatial {
@@ -35,6 +48,7 @@ public struct EvaluationResult: Sendable {
                 let shares = try PrecisionRecall(reference: others, samples: own)
                 values += [("precision", shares.precision), ("recall", shares.recall)]
             }
+            if let recognised { values.append(("class_accuracy", recognised.accuracy)) }
             return values
         }
         extractor = samples.extractor
@@ -56,11 +70,33 @@ public struct EvaluationResult: Sendable {
     /// One object, with the names of the table.
     public var json: JSONValue {
         var members: [JSONValue.Member] = values.map { .init($0.name, .number($0.value)) }
+        func add(_ name: String, _ number: Int?) { if let number { members.append(.init(name, .int(Int64(number)))) } }
+        add("recognised_classes", recognised?.classes)
+        add("classes", recognised?.of)
         members += [
-            .init("extractor", .string(extractor)), .init("samples", .string(samples)),
-            .init("sample_count", .int(Int64(sampleCount))), .init("reference", .string(reference)),
+            .init("extractor", .string(extractor)), .init("feature_size", .int(Int64(featureSize))),
+            .init("samples", .string(samples)), .init("sample_count", .int(Int64(sampleCount))),
+            .init("reference", .string(reference)),
         ]
-        if let referenceCount { members.append(.init("reference_count", .int(Int64(referenceCount)))) }
+        add("reference_count", referenceCount)
+        if let stamp { members.append(.init("protocol", stamp)) }
         return .object(members)
     }
+
+    /// From such an object; nil if it is none.
+    public init?(json: JSONValue) {
+        guard let extractor = json["extractor"]?.string, let samples = json["samples"]?.string,
+            let sampleCount = json["sample_count"]?.int, let reference = json["reference"]?.string,
+            let featureSize = json["feature_size"]?.int
+        else { return nil }
+        (self.extractor, self.samples, self.sampleCount) = (extractor, samples, sampleCount)
+        (self.reference, self.featureSize) = (reference, featureSize)
+        referenceCount = json["reference_count"]?.int
+        values = Self.metrics.compactMap { name in json[name]?.double.map { (name, $0) } }
+        recognised = json["recognised_classes"]?.int.flatMap { found in json["classes"]?.int.map { (found, $0) } }
+        stamp = json["protocol"]
+    }
+
+    /// The value of that name; nil if there is none.
+    public subscript(name: String) -> Double? { values.first { $0.name == name }?.value }
 }

@@ -19,6 +19,8 @@ public struct MeasuredSet: Sendable {
     public let features: Tensor?
     /// [N, K]; nil where the extractor is no classifier.
     public let logits: Tensor?
+    /// The class of each picture; nil where it is not known.
+    public let labels: [Int]?
 
     /// Measures all pictures, which have to be of one size. `progress` is told how many are done. Throws what keeps a
     /// picture from being read or measured.
@@ -57,11 +59,12 @@ public struct MeasuredSet: Sendable {
         spatial = try withErrors { spatialStatistics.count > 0 ? try spatialStatistics.gaussian() : nil }
         self.features = .concatenate(features)
         self.logits = logits.isEmpty ? nil : .concatenate(logits)
+        labels = pictures.labels
     }
 
     /// As a file of statistics says (see `StatisticsFile`); `features` are those of its pictures.
     init(extractor: String, gaussian: Gaussian, spatial: Gaussian?, features: Tensor?) {
         (self.extractor, self.gaussian, self.spatial, self.features) = (extractor, gaussian, spatial, features)
-        (count, logits) = (nil, nil)
+        (count, logits, labels) = (nil, nil, nil)
     }
 }

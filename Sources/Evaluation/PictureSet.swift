@@ -8,8 +8,15 @@ public protocol PictureSet: Sendable {
     var location: String { get }
     /// How many there are, 1 or more.
     var count: Int { get }
+    /// The class of each, counted from 0; nil where it is not known.
+    var labels: [Int]? { get }
     /// Reads one; throws a `FileError`.
     func picture(_ index: Int) throws -> RGBImage
+}
+
+extension PictureSet {
+    /// Not known.
+    public var labels: [Int]? { nil }
 }
 
 /// Opens an array of NumPy (`arr_0` of a .npz file), a store of pixels, or a folder, ZIP or tar of images. Throws a
@@ -20,9 +27,10 @@ public func openPictures(path: String) throws -> any PictureSet {
     return try SourcePictures(source: openSource(path: path))
 }
 
-/// `arr_0` of a .npz file: uint8 [N, H, W, 3], as ADM's scripts write samples.
+/// `arr_0` of a .npz file: uint8 [N, H, W, 3], and maybe labels [N] in `arr_1`, as ADM's scripts write samples.
 struct ArrayPictures: PictureSet {
     let location: String
+    let labels: [Int]?
     private let array: NumpyItems
 
     var count: Int { array.count }
@@ -35,6 +43,13 @@ struct ArrayPictures: PictureSet {
             throw FileError(path, "holds no pictures", remedy: "give an array arr_0 of uint8 [N, H, W, 3]")
         }
         (location, self.array) = (path, array)
+        let numbers = try NumpyItems(path: path, name: "arr_1")
+        labels = numbers.flatMap { numbers in
+            guard numbers.type == .I64, numbers.shape == [array.count] else { return nil }
+            return (0..<array.count).map { index in
+                numbers.item(index).withUnsafeBytes { Int($0.loadUnaligned(as: Int64.self)) }
+            }
+        }
     }
 
     func picture(_ index: Int) -> RGBImage {

@@ -29,7 +29,8 @@ public enum AtomicFile {
 
 /// A buffered writer of one file that appears under its name only when it is committed.
 ///
-/// Not for use from two threads at a time. A writer that is released without `commit()` leaves nothing behind.
+/// Not for use from two threads at a time. A writer that is released without `commit()` leaves nothing behind, unless its file
+/// is one to be continued.
 public final class FileWriter {
     /// The path that the file will have.
     public let path: String
@@ -44,17 +45,39 @@ public final class FileWriter {
     private static let bufferCount = 1 << 20
 
     private let temporaryPath: String
+    /// Whether the unfinished file outlives the process, to be continued.
+    private let isKept: Bool
     private var descriptor: Int32
     private var buffer: [UInt8] = []
 
     /// Opens `.NAME.partial-PID` beside `path`; throws a `FileError`.
     init(path: String) throws {
-        let location = URL(fileURLWithPath: path)
-        let name = ".\(location.lastPathComponent)\(Self.partialMark)\(getpid())"
-        self.path = path
-        temporaryPath = location.deletingLastPathComponent().appendingPathComponent(name).path
+        temporaryPath = Self.beside(path, Self.partialMark + "\(getpid())")
+        (self.path, isKept) = (path, false)
         descriptor = open(temporaryPath, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0o666)
         guard descriptor >= 0 else { throw FileError.system(path, "cannot be written", code: errno) }
+    }
+
+    /// Opens `unfinishedPath(of: path)`, which stays when the writer or the process ends early. What a process before wrote is
+    /// there still, from the beginning: write over it, or `adopt` it. Throws a `FileError`, also while another process writes.
+    init(continuing path: String) throws {
+        temporaryPath = Self.unfinishedPath(of: path)
+        (self.path, isKept) = (path, true)
+        descriptor = open(temporaryPath, O_RDWR | O_CREAT | O_CLOEXEC, 0o666)
+        guard descriptor >= 0 else { throw FileError.system(path, "cannot be written", code: errno) }
+        guard flock(descriptor, LOCK_EX | LOCK_NB) == 0 else {
+            close(descriptor)
+            descriptor = -1
+            throw FileError(path, "is being written by another process", remedy: "wait for it, or choose another name")
+        }
+    }
+
+    /// Where a file is written that another process can continue: `.NAME.unfinished` beside it.
+    public static func unfinishedPath(of path: String) -> String { beside(path, ".unfinished") }
+
+    private static func beside(_ path: String, _ mark: String) -> String {
+        let location = URL(fileURLWithPath: path)
+        return location.deletingLastPathComponent().appendingPathComponent("." + location.lastPathComponent + mark).path
     }
 
     deinit { abandon() }
@@ -85,25 +108,52 @@ public final class FileWriter {
         try check(lseek(descriptor, off_t(offset), SEEK_SET) >= 0)
     }
 
+    /// Takes the next `count` bytes as they are in the unfinished file, and hands them to `receive` in parts. False, with what is
+    /// there handed over, if there are fewer.
+    func adopt(_ count: Int, _ receive: (UnsafeRawBufferPointer) -> Void) throws -> Bool {
+        try flush()
+        var part = [UInt8](repeating: 0, count: Self.bufferCount)
+        var left = count
+        while left > 0 {
+            let taken = read(descriptor, &part, min(left, part.count))
+            if taken < 0 && errno == EINTR { continue }
+            try check(taken >= 0)
+            if taken == 0 { return false }
+            part.withUnsafeBytes {
+                let bytes = UnsafeRawBufferPointer(rebasing: $0[..<taken])
+                checksum.add(bytes)
+                receive(bytes)
+            }
+            offset += taken
+            left -= taken
+        }
+        return true
+    }
+
+    /// Waits until all that was written is on the disk; what an earlier process wrote behind it is gone.
+    func synchronize() throws {
+        try flush()
+        try check(ftruncate(descriptor, off_t(offset)) == 0 && fsync(descriptor) == 0)
+    }
+
     /// Makes the file durable and gives it its name; nothing can be written afterwards.
     func commit() throws {
-        try flush()
-        try check(fsync(descriptor) == 0)
+        try synchronize()
         let closed = close(descriptor)
         descriptor = -1
         guard closed == 0, rename(temporaryPath, path) == 0 else {
             let code = errno
-            unlink(temporaryPath)
+            if !isKept { unlink(temporaryPath) }
             throw FileError.system(path, "cannot be written", code: code)
         }
         try synchronizeFolder(URL(fileURLWithPath: path).deletingLastPathComponent().path)
     }
 
-    /// Closes and removes the temporary file; does nothing after `commit()`.
+    /// Closes the temporary file, and removes it unless it is one to be continued; does nothing after `commit()`.
     func abandon() {
         guard descriptor >= 0 else { return }
         close(descriptor)
-        unlink(temporaryPath)
+        if !isKept { unlink(temporaryPath) }
         descriptor = -1
     }
 

@@ -21,6 +21,12 @@ public final class NpzWriter {
         archive = try ZipWriter(path: path)
     }
 
+    /// Starts a file that another process can continue, or continues one: its parts are in `FileWriter.unfinishedPath`, and stay
+    /// there until `finish()`. Begin the same array, then `adopt` what is there. Throws a `FileError`.
+    public init(continuing path: String) throws {
+        archive = try ZipWriter(continuing: path)
+    }
+
     /// Begins the next array, of shape [number of items, itemShape...]; NumPy's own name of an only array is "arr_0".
     public func beginArray(_ name: String = "arr_0", type: ElementType = .U8, itemShape: [Int]) throws {
         precondition(!entries.contains { $0.name == name }, "array names have to be unique")
@@ -44,6 +50,17 @@ public final class NpzWriter {
     public func append(_ items: [UInt8]) throws {
         try items.withUnsafeBytes { try append($0) }
     }
+
+    /// Takes the next `count` items of the array begun last as an earlier process left them, if their checksum is the one that
+    /// its `synchronize()` returned; else returns false, and the file can no longer be continued.
+    public func adopt(items count: Int, checksum: String) throws -> Bool {
+        let index = entries.count - 1
+        entries[index].dataCount += count * entries[index].itemBytes
+        return try archive.adopt(count * entries[index].itemBytes) && archive.synchronize().text == checksum
+    }
+
+    /// Waits until all is on the disk; returns the checksum of the items of the array begun last.
+    public func synchronize() throws -> String { try archive.synchronize().text }
 
     /// Fills in the numbers of items and gives the file its name; nothing can be written afterwards.
     public func finish() throws {

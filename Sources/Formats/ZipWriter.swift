@@ -12,12 +12,12 @@ final class ZipWriter {
         var paddingCount: Int
         var head: [UInt8]
         var restCount = 0
-        var restCRC: UInt32 = 0
+        var rest = Checksum()
 
         var count: Int { head.count + restCount }
         var crc: UInt32 {
             let first = head.withUnsafeBufferPointer { czlib_crc32(0, $0.baseAddress, $0.count) }
-            return czlib_crc32_combine(first, restCRC, UInt64(restCount))
+            return czlib_crc32_combine(first, rest.value, UInt64(restCount))
         }
         var contentOffset: Int { offset + 30 + name.utf8.count + ZipWriter.sizesCount + paddingCount }
     }
@@ -30,6 +30,9 @@ final class ZipWriter {
 
     /// Starts a file; throws a `FileError` if it cannot be written there.
     init(path: String) throws { writer = try FileWriter(path: path) }
+
+    /// Continues, entry by entry, the file that an earlier process left unfinished, or starts one that can be continued.
+    init(continuing path: String) throws { writer = try FileWriter(continuing: path) }
 
     deinit { writer.abandon() }
 
@@ -50,10 +53,22 @@ final class ZipWriter {
     func append(_ content: UnsafeRawBufferPointer) throws {
         precondition(!entries.isEmpty, "an entry has to be begun first")
         let index = entries.count - 1
-        let bytes = content.assumingMemoryBound(to: UInt8.self)
-        entries[index].restCRC = czlib_crc32(entries[index].restCRC, bytes.baseAddress, bytes.count)
+        entries[index].rest.add(content)
         entries[index].restCount += content.count
         try writer.write(content)
+    }
+
+    /// Takes the next `count` bytes of the entry begun last as an earlier process left them; false if there are fewer.
+    func adopt(_ count: Int) throws -> Bool {
+        let index = entries.count - 1
+        entries[index].restCount += count
+        return try writer.adopt(count) { entries[index].rest.add($0) }
+    }
+
+    /// Waits until all is on the disk; returns the checksum of what was appended to the entry begun last.
+    func synchronize() throws -> Checksum {
+        try writer.synchronize()
+        return entries.last?.rest ?? Checksum()
     }
 
     /// Replaces the head of an entry, counted from 0, by one of equal length.

@@ -24,6 +24,7 @@ private enum Op {
     static let norm = Operator("linalg_vector_norm")
     static let smallest = Operator("topk")
     static let isAtMost = Operator("le", "Tensor")
+    static let argmax = Operator("argmax")
     static let any = Operator("any", "dim")
     static let isFinite = Operator("isfinite")
     static let all = Operator("all")
@@ -100,6 +101,9 @@ extension Tensor {
     public func smallest(_ count: Int) -> Tensor {
         Op.smallest.list(self, count, -1, false, true, capacity: 2).first ?? .nothing
     }
+
+    /// The place of the largest element along the last axis, int64: [..., N] -> [...].
+    public func largestIndices() -> Tensor { Op.argmax(self, -1, false) }
 
     /// Whether any element along the last axis is at most that of `other`, which is broadcast: [..., N] -> [...], 1 or 0.
     public func hasAny(atMost other: Tensor) -> Tensor { Op.any(Op.isAtMost(self, other), -1).to(.F64) }

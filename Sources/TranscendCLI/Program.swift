@@ -78,7 +78,9 @@ struct Root: ParsableCommand {
         version: Version.current,
         subcommands: [
             PrepareCommand.self, PipelineCommand.self, TrainCommand.self, SampleCommand.self, EvaluateCommand.self,
-            WatchCommand.self, InspectCommand.self, ImportCommand.self, ExportCommand.self, VerifyCommand.self,
+            CurveCommand.self, ReportCommand.self, WatchCommand.self, InspectCommand.self, ImportCommand.self,
+            ExportCommand.self,
+            VerifyCommand.self,
             BenchCommand.self,
             DoctorCommand.self,
         ])

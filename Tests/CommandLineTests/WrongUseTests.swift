@@ -80,6 +80,10 @@ import Testing
     func flags(use: WrongUse) throws { try use.check() }
 
     @Test(arguments: [
+        WrongUse(2, "--out x.jpg: give the name of a .png file", "curve nothing --out x.jpg"),
+        WrongUse(2, "--every 0: give 1 or more", "curve nothing --out x.png --every 0"),
+        WrongUse(1, "nothing: holds no checkpoint", "curve nothing --out x.png"),
+        WrongUse(1, "nothing: is not a run", "report nothing"),
         WrongUse(2, "--reference: give it, or --make-reference", "evaluate --samples . --extractor EXTRACTOR"),
         WrongUse(
             2, "--make-reference r.txt: give the name of a .npz",
@@ -109,7 +113,8 @@ import Testing
 
     @Test(
         arguments: [
-            "prepare", "train", "pipeline", "sample", "evaluate", "watch", "verify", "inspect", "import", "export",
+            "prepare", "train", "pipeline", "sample", "evaluate", "curve", "report", "watch", "verify", "inspect",
+            "import", "export",
             "doctor",
             "bench step", "bench sample", "bench loader", "bench train",
         ])

@@ -117,4 +117,13 @@ import Torch
         let few = Tensor.zeros([3, 2])
         #expect(throws: EvaluationError.self) { try PrecisionRecall(reference: few, samples: few) }
     }
+
+    /// Two classes of which one is recognised in 3 of 4 pictures, the other in 1 of 2.
+    @Test func classesAreRecognisedFromSevenTenthsOfTheirPicturesOn() throws {
+        let logits = Tensor([1, 0, 2, 1, 0, 1, 5, 4, 0, 3, 1, 0] as [Float], shape: [6, 2])
+        let found = try #require(RecognisedClasses(logits: logits, labels: [0, 0, 0, 0, 1, 1]))
+        #expect(found.recognised == 1 && found.classes == 2 && found.accuracy == 4.0 / 6)
+        #expect(RecognisedClasses(logits: logits, labels: [0, 0, 0, 0, 0, 0]) == nil, "a class without pictures")
+        #expect(RecognisedClasses(logits: logits, labels: [0, 1, 2, 0, 1, 2]) == nil, "three classes, two logits")
+    }
 }

@@ -1,5 +1,10 @@
-/// The picture of a run's curves: losses, gradient norm, size of features, learning rate and speed by step.
+/// The picture of a run's curves, `lossPanels`.
 public func lossCurves(_ rows: [MetricsRow], title: String, subtitle: String = "") -> Canvas {
+    CurvePlot(title: title, subtitle: subtitle, panels: lossPanels(rows)).render()
+}
+
+/// Losses, gradient norm, size of features, learning rate and speed by step, as far as there are any.
+func lossPanels(_ rows: [MetricsRow]) -> [CurvePlot.Panel] {
     typealias Series = CurvePlot.Series
     typealias Panel = CurvePlot.Panel
     let panels = [
@@ -13,6 +18,5 @@ public func lossCurves(_ rows: [MetricsRow], title: String, subtitle: String = "
         Panel("learning rate", [Series("AdamW", of: "learningRate", in: rows)], exact: true, fromZero: true),
         Panel("images per second", [Series("training", of: "imagesPerSecond", in: rows)], exact: true, fromZero: true),
     ]
-    let shown = panels.filter { $0.series.contains { !$0.points.isEmpty } }
-    return CurvePlot(title: title, subtitle: subtitle, panels: shown).render()
+    return panels.filter { $0.series.contains { !$0.points.isEmpty } }
 }

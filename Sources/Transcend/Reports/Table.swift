@@ -20,9 +20,10 @@ public struct Table: Sendable, CustomStringConvertible {
     private var rows: [[String]] = []
 
     /// A table without rows.
-    public init(_ columns: Column...) {
-        self.columns = columns
-    }
+    public init(_ columns: Column...) { self.init(columns) }
+
+    /// A table without rows.
+    public init(_ columns: [Column]) { self.columns = columns }
 
     /// Adds a row with one cell for each column.
     public mutating func append(_ cells: String...) {

@@ -17,17 +17,24 @@ public struct Checkpoint: Sendable {
 
     /// Opens a checkpoint's folder, or the newest checkpoint of a run or of a pipeline's last stage that has one.
     public init(_ path: String) throws {
-        let folders =
-            [path]
-            + ([path] + Pipeline.stages.reversed().map { path + "/" + $0 }).compactMap {
-                RunDirectory.newestCheckpoint(in: $0)
-            }
-        guard let found = folders.first(where: { FileManager.default.fileExists(atPath: $0 + "/" + State.file) }) else {
+        guard let found = Self.folder(at: path) else {
             throw FileError(
                 path, "holds no checkpoint", remedy: "give a run's folder or one of its checkpoints/step-...")
         }
         self.path = found
         state = try State.read(found + "/" + State.file)
+    }
+
+    /// Whether there is one that `init` would open.
+    public static func exists(at path: String) -> Bool { folder(at: path) != nil }
+
+    private static func folder(at path: String) -> String? {
+        let folders =
+            [path]
+            + ([path] + Pipeline.stages.reversed().map { path + "/" + $0 }).compactMap {
+                RunDirectory.newestCheckpoint(in: $0)
+            }
+        return folders.first { FileManager.default.fileExists(atPath: $0 + "/" + State.file) }
     }
 
     /// What a run does not decide by itself when a checkpoint is damaged: going on from an older one loses work.
@@ -55,6 +62,11 @@ public struct Checkpoint: Sendable {
             for (name, tensors) in training.files { try file(name).load(tensors) }
         }
         training.resume(at: state.step, skips: state.skips)
+    }
+
+    /// The checksum of the file with these weights.
+    func checksum(of weights: NetworkWeights) -> String {
+        state.checksums[weights == .ema ? TrainingState.averageFile : TrainingState.modelFile] ?? "none"
     }
 
     /// The network with the checkpoint's weights, without gradients in mind.

@@ -52,6 +52,16 @@ extension RunDirectory {
         checkpointSteps(in: path).last.map { path + "/checkpoints/" + CheckpointName.of(step: $0) }
     }
 
+    /// The folder of the run that a checkpoint belongs to; nil for one that stands alone.
+    static func run(ofCheckpoint path: String) -> String? {
+        let url = URL(fileURLWithPath: path)
+        let above = url.deletingLastPathComponent()
+        guard CheckpointName.step(url.lastPathComponent) != nil, above.lastPathComponent == "checkpoints" else {
+            return nil
+        }
+        return above.deletingLastPathComponent().path
+    }
+
     /// Where the checkpoint of a step is or would be: `checkpoints/step-0001000`.
     public func checkpointPath(step: Int) -> String { path + "/checkpoints/" + CheckpointName.of(step: step) }
 

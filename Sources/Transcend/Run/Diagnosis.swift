@@ -27,6 +27,14 @@ public enum Diagnosis {
         ]
     }
 
+    /// Those of the facts on which the speed of a run depends.
+    static var machine: [(name: String, value: String)] {
+        let names: Set = [
+            "transcend", "vector instructions of libtorch", "CPU", "threads", "memory", "CUDA devices", "system",
+        ]
+        return [("libtorch", Library.version)] + facts.filter { names.contains($0.name) }
+    }
+
     /// What keeps something from working, one sentence each.
     public static var problems: [String] {
         var all: [String] = []

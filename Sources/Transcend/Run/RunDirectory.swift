@@ -1,10 +1,11 @@
 import Formats
 import Foundation
+import Torch
 
 /// The folder of one training run; nothing else holds state.
 ///
-/// `config.json`, `metrics.jsonl`, `losses.png`, `samples/`, `checkpoints/step-0001000/`. The same command continues a
-/// run. One process at a time: a lock names the owner.
+/// `config.json`, `machine.json`, `metrics.jsonl`, `losses.png`, `events/`, `samples/`, `checkpoints/step-0001000/`, and what
+/// is measured of them: `evaluations/`, `features/`, `probes/`. The same command continues a run. One process at a time: a lock names the owner.
 public final class RunDirectory: Sendable {
     /// The folder, as it was given.
     public let path: String
@@ -17,6 +18,10 @@ public final class RunDirectory: Sendable {
     public var configurationPath: String { path + "/config.json" }
     /// A line of JSON for each logged step.
     public var metricsPath: String { path + "/metrics.jsonl" }
+    /// TensorBoard's files.
+    public var eventsPath: String { path + "/events" }
+    /// On what the run was started last.
+    public var machinePath: String { path + "/machine.json" }
     /// The picture of losses, norms and speed.
     public var curvesPath: String { path + "/losses.png" }
     /// The sample grid that was drawn when so many steps were done.
@@ -111,6 +116,13 @@ public final class RunDirectory: Sendable {
     public func store(_ configuration: TrainingConfiguration) throws {
         let text = try ConfigurationTree.tree(of: configuration).text(.pretty) + "\n"
         try AtomicFile.write(to: configurationPath) { try $0.write(Array(text.utf8)) }
+    }
+
+    /// Stores what the program finds on this machine, for reports.
+    func storeMachine(device: Device) throws {
+        let facts = [("device", device.description)] + Diagnosis.machine.map { ($0.name, $0.value) }
+        let text = JSONValue.object(facts.map { .init($0.0, .string($0.1)) }).text(.pretty) + "\n"
+        try AtomicFile.write(to: machinePath) { try $0.write(Array(text.utf8)) }
     }
 
     /// What may differ between two starts of one run: its length, what it writes and says, where it computes, and how many

@@ -7,6 +7,8 @@ import Torch
 public struct PictureDecoder: Sendable {
     /// Why the pictures may look wrong, in a sentence; nil if nothing speaks for it.
     public let warning: String?
+    /// The autoencoder's name and the checksum of its weights, or "pixels".
+    let identity: String
 
     private let autoencoder: (any Autoencoder)?
     private let normalisation: LatentNormalisation
@@ -19,7 +21,7 @@ public struct PictureDecoder: Sendable {
     public init(channels: Int, latents: LatentEncoding?, autoencoder path: String?, on device: Device) throws {
         if latents == nil, [1, 3].contains(channels) {
             if let path { throw ConfigurationError("the autoencoder \(path): the network draws pixels; leave it away") }
-            (autoencoder, normalisation, warning) = (nil, LatentNormalisation(), nil)
+            (autoencoder, normalisation, warning, identity) = (nil, LatentNormalisation(), nil, "pixels")
             return
         }
         guard let path else {
@@ -35,6 +37,7 @@ public struct PictureDecoder: Sendable {
         }
         warning = latents.flatMap { Self.warning(of: $0, decodedBy: autoencoder, at: path) }
         self.autoencoder = autoencoder
+        identity = autoencoder.encoding(precision: .f32).identity
         normalisation = latents?.normalisation ?? autoencoder.normalisation
     }
 

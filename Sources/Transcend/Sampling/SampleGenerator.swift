@@ -40,13 +40,13 @@ public struct SampleGenerator: Sendable {
             increment: { normals(.sampleIncrement, step: $0) }, progress: progress)
     }
 
-    /// The same as pictures, handed out in batches; `decoder` is that of the network's data. Throws what went wrong in the
-    /// network or what `progress` (after each step of the solver) or `receive` throws.
+    /// The same as pictures, handed out in batches, from sample `first` on; `decoder` is that of the network's data. Throws what
+    /// went wrong in the network or what `progress` (after each step of the solver) or `receive` throws.
     public func pictures(
-        labels: [Int], decoder: PictureDecoder, progress: (_ step: Int) throws -> Void = { _ in },
+        labels: [Int], from first: Int = 0, decoder: PictureDecoder, progress: (_ step: Int) throws -> Void = { _ in },
         receive: (_ images: [Canvas]) throws -> Void
     ) throws {
-        for start in stride(from: 0, to: labels.count, by: Self.batch) {
+        for start in stride(from: first, to: labels.count, by: Self.batch) {
             let part = Array(labels[start..<min(start + Self.batch, labels.count)])
             let images = try withErrors {
                 decoder.pictures(try samples(part, firstItem: start, progress: progress))

@@ -8,9 +8,12 @@ public struct SampleLabels: Sendable {
     public let columns: Int
     /// The labels of the grid's rows, where each row is of one class.
     public let rows: [Int]
+    /// The rule in words: "random", "balanced", or the classes.
+    public let rule: String
 
-    /// `requested`: class numbers and names, each maybe several in one word with commas, or "random"; none: every class.
-    /// Samples of one class come one after another. Without a count there are 8 of each class, or 64 random ones.
+    /// `requested`: class numbers and names, each maybe several in one word with commas, of which each has an equal share, one
+    /// class after another (none: every class); "random": drawn uniformly; or "balanced": sample i is of class i mod K, so
+    /// that the first ones are balanced too. Without a count there are 8 of each class, or 64 random ones.
     public init(_ requested: [String], count: Int?, classNames: [String], seed: UInt64) throws {
         if let count, count < 1 || count > 1_000_000 {
             throw ConfigurationError("--count \(count): give a number from 1 to 1000000")
@@ -21,17 +24,23 @@ public struct SampleLabels: Sendable {
                 let uniform = draws.uniforms(.sampleLabel, step: 0, item: $0, count: 1)[0]
                 return Int(Double(uniform) * Double(classNames.count))
             }
-            (columns, rows) = (8, [])
+            (columns, rows, rule) = (8, [], "random")
             return
         }
-        if requested.contains("random") {
-            throw ConfigurationError("--labels: random stands alone; leave it or the other classes out")
+        if requested == ["balanced"] {
+            labels = (0..<(count ?? 8 * classNames.count)).map { $0 % classNames.count }
+            (columns, rows, rule) = (min(classNames.count, 32), [], "balanced")
+            return
+        }
+        if let word = requested.first(where: { ["random", "balanced"].contains($0) }) {
+            throw ConfigurationError("--labels: \(word) stands alone; leave it or the other classes out")
         }
         let words = requested.flatMap { $0.split(separator: ",", omittingEmptySubsequences: false).map(String.init) }
         let classes = try words.isEmpty ? Array(classNames.indices) : words.map { try Self.label($0, classNames) }
         let total = count ?? 8 * classes.count
         let perClass = (total + classes.count - 1) / classes.count
         labels = (0..<total).map { classes[$0 * classes.count / total] }
+        rule = words.isEmpty ? "all, in blocks" : classes.map(String.init).joined(separator: ", ")
         columns = total % perClass == 0 && perClass <= 32 ? perClass : 8
         rows = columns == perClass ? Array(classes.prefix(total / perClass)) : []
     }

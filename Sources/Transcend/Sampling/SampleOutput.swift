@@ -2,25 +2,27 @@ import Data
 import Formats
 import Foundation
 
-/// Where samples go: a grid, an array, or single pictures, by the form of the path.
+/// Where the samples of a job go: a grid, an array, or single pictures, by the form of the path.
+///
+/// An array and a folder can be continued by another process: beside what is unfinished lies a record of the job and of how far
+/// it is.
 public final class SampleOutput {
     /// As the user gave it; its form decides what is written.
     public let path: String
-    private var sink: Sink
+    /// Samples that are there already, all of the job's where it is done.
+    public private(set) var count = 0
+
+    private let job: SamplingJob
+    private let isDone: Bool
+    private var sink: any SampleSink
     /// The folders that were not there before.
     private let newFolders: [String]
-    private var written = 0
-    private var kept: [Canvas] = []
 
-    private enum Sink {
-        case grid, folder
-        case array(NpzWriter)
-    }
-
-    /// `NAME.png` is a grid, `NAME.npz` an array `arr_0` of bytes [N, H, W, 3], anything else a folder of PNGs. Throws
-    /// before any work is done if it cannot be written.
-    public init(path: String) throws {
-        self.path = path
+    /// `NAME.png` is a grid, `NAME.npz` an array `arr_0` of bytes [N, H, W, 3] with its labels in `arr_1`, anything else a
+    /// folder of PNGs. Goes on where an earlier process ended. Throws before any work is done if nothing can be written
+    /// there, or if what is there belongs to another job.
+    public init(path: String, of job: SamplingJob) throws {
+        (self.path, self.job) = (path, job)
         let url = URL(fileURLWithPath: path)
         let kind = url.pathExtension.lowercased()
         if Self.otherFiles.contains(kind) {
@@ -28,61 +30,211 @@ public final class SampleOutput {
         }
         let isFile = ["png", "npz"].contains(kind)
         newFolders = try makeFolder(isFile ? url.deletingLastPathComponent().path : path)
-        if !isFile { try Self.checkContent(of: path) }
-        try AtomicFile.check(isFile ? path : Self.picture(0, in: path))
+        let isThere = kind == "npz" ? FileManager.default.fileExists(atPath: path) : !isFile
+        isDone = isThere && SamplingProtocol.read(ofSamples: path) == job.stamp
         switch kind {
-        case "png": sink = .grid
-        case "npz": sink = .array(try NpzWriter(path: path))
-        default: sink = .folder
+        case "png": sink = GridSink(path: path, job: job)
+        case "npz": sink = ArraySink(path: path, job: job)
+        default: sink = FolderSink(path: path)
+        }
+        if isDone {
+            count = job.stamp.samples
+        } else {
+            let record = try sink.record.flatMap { try SamplingRecord.read($0) }
+            if let record, record.job != job.stamp {
+                throw FileError(
+                    sink.record ?? path, "belongs to samples of other settings",
+                    remedy: "give those settings, another --out, or remove it")
+            }
+            count = try sink.open(after: record)
         }
     }
 
     /// Where nothing could be drawn, nothing is left behind.
     deinit {
-        sink = .folder  // the unfinished file of an array goes first
+        if count == 0 { sink.abandon() }
         removeEmptyFolders(newFolders)
     }
 
     /// What is not meant as the name of a folder.
     private static let otherFiles: Set = ["jpg", "jpeg", "webp", "gif", "bmp", "tif", "tiff", "npy", "pt", "zip"]
 
-    private static func picture(_ index: Int, in folder: String) -> String {
-        let digits = String(index)
-        return folder + "/" + String(repeating: "0", count: max(0, 6 - digits.count)) + digits + ".png"
+    /// Takes pictures of which the first is the job's number `first`; those that are there already are passed over.
+    func append(_ images: [Canvas], from first: Int) throws {
+        precondition(first <= count, "no sample is left out")
+        let new = Array(images.dropFirst(count - first))
+        guard !new.isEmpty else { return }
+        let checksum = try sink.append(new, from: count)
+        count += new.count
+        if let path = sink.record {
+            let size = [new[0].height, new[0].width]
+            try SamplingRecord(job: job.stamp, count: count, size: size, checksum: checksum).write(to: path)
+        }
     }
+
+    /// Completes what is written, with the stamp of the job.
+    func finish() throws {
+        guard !isDone else { return }
+        try sink.finish()
+        guard let record = sink.record else { return }
+        try job.stamp.write(besides: path)
+        unlink(record)
+    }
+}
+
+/// How far a job is whose samples are not complete.
+private struct SamplingRecord: Codable {
+    let job: SamplingProtocol
+    let count: Int
+    /// Height and width of the pictures.
+    let size: [Int]
+    /// Of an array's samples so far.
+    var checksum: String?
+
+    static func read(_ path: String) throws -> SamplingRecord? {
+        guard FileManager.default.fileExists(atPath: path) else { return nil }
+        do {
+            let record = try ConfigurationTree.decode(SamplingRecord.self, from: JSONValue.read(path: path))
+            guard (1...record.job.samples).contains(record.count), record.size.count == 2,
+                record.size.allSatisfy({ $0 > 0 })
+            else { throw ConfigurationError("") }
+            return record
+        } catch is ConfigurationError {
+            throw FileError(path, "is no record of unfinished samples", remedy: "remove it to begin anew")
+        }
+    }
+
+    func write(to path: String) throws {
+        let text = try ConfigurationTree.tree(of: self).text() + "\n"
+        try AtomicFile.write(to: path) { try $0.write(Array(text.utf8)) }
+    }
+}
+
+/// One form of output.
+private protocol SampleSink: AnyObject {
+    /// The record of what is unfinished; nil where nothing can be continued.
+    var record: String? { get }
+    /// Begins, or goes on after what the record tells; returns how many samples are there. Throws if it cannot.
+    func open(after record: SamplingRecord?) throws -> Int
+    /// Takes pictures, which are on the disk when it returns where they can be continued, with the checksum of all so far.
+    func append(_ images: [Canvas], from first: Int) throws -> String?
+    func finish() throws
+    /// Removes what is unfinished.
+    func abandon()
+}
+
+private final class GridSink: SampleSink {
+    let record: String? = nil
+    private let path: String
+    private let job: SamplingJob
+    private var images: [Canvas] = []
+
+    init(path: String, job: SamplingJob) { (self.path, self.job) = (path, job) }
+
+    func open(after record: SamplingRecord?) throws -> Int {
+        try AtomicFile.check(path)
+        return 0
+    }
+
+    func append(_ images: [Canvas], from first: Int) -> String? {
+        self.images += images
+        return nil
+    }
+
+    func finish() throws {
+        let grid = ImageGrid(
+            images, columns: job.labels.columns, rowLabels: job.labels.rows.map { job.classNames[$0] })
+        try ImageFile.writePNG(RGBImage(grid.render()), to: path)
+    }
+
+    func abandon() {}
+}
+
+private final class ArraySink: SampleSink {
+    private let path: String
+    private let job: SamplingJob
+    private var writer: NpzWriter?
+
+    private var unfinished: String { FileWriter.unfinishedPath(of: path) }
+    var record: String? { unfinished + ".json" }
+
+    init(path: String, job: SamplingJob) { (self.path, self.job) = (path, job) }
+
+    func open(after record: SamplingRecord?) throws -> Int {
+        try AtomicFile.check(path)
+        if let record, isComplete(record) { return record.count }
+        let writer = try NpzWriter(continuing: path)
+        if let record {
+            try writer.beginArray(itemShape: record.size + [3])
+            guard try writer.adopt(items: record.count, checksum: record.checksum ?? "") else {
+                throw FileError(
+                    unfinished, "is damaged (its checksum is wrong)",
+                    remedy: "remove it and \(self.record ?? "its record")"
+                )
+            }
+        }
+        self.writer = writer
+        return record?.count ?? 0
+    }
+
+    /// Whether the earlier process ended between giving the file its name and writing the stamp, which it had removed before.
+    private func isComplete(_ record: SamplingRecord) -> Bool {
+        let isThere = { FileManager.default.fileExists(atPath: $0) }
+        return record.count == job.stamp.samples && isThere(path) && !isThere(unfinished)
+            && !isThere(SamplingProtocol.path(ofSamples: path))
+    }
+
+    func append(_ images: [Canvas], from first: Int) throws -> String? {
+        if first == 0 { try writer?.beginArray(itemShape: [images[0].height, images[0].width, 3]) }
+        for image in images { try writer?.append(image.pixels) }
+        return try writer?.synchronize()
+    }
+
+    func finish() throws {
+        try writer?.beginArray("arr_1", type: .I64, itemShape: [])
+        try job.labels.labels.map(Int64.init).withUnsafeBytes { try writer?.append($0) }
+        // The stamp of an earlier file of this name.
+        unlink(SamplingProtocol.path(ofSamples: path))
+        try writer?.finish()
+    }
+
+    func abandon() {
+        guard writer != nil else { return }
+        writer = nil
+        unlink(unfinished)
+    }
+}
+
+private final class FolderSink: SampleSink {
+    private let path: String
+
+    var record: String? { path + "/.unfinished.json" }
+
+    init(path: String) { self.path = path }
 
     /// Samples of another number from before would be taken for those of now, as would the pictures of a data set.
-    private static func checkContent(of folder: String) throws {
-        let names = (try? FileManager.default.contentsOfDirectory(atPath: folder)) ?? []
-        guard let other = names.filter({ !$0.hasPrefix(".") }).min() else { return }
-        throw FileError(folder, "is not empty (\(other))", remedy: "give another --out")
+    func open(after record: SamplingRecord?) throws -> Int {
+        let names = (try? FileManager.default.contentsOfDirectory(atPath: path)) ?? []
+        if record == nil, let other = names.filter({ !$0.hasPrefix(".") }).min() {
+            throw FileError(path, "is not empty (\(other))", remedy: "give another --out")
+        }
+        try AtomicFile.check(picture(0))
+        let whole = record?.count ?? 0
+        return (0..<whole).first { !FileManager.default.fileExists(atPath: picture($0)) } ?? whole
     }
 
-    /// Takes the next pictures; only a grid keeps them in memory.
-    public func append(_ images: [Canvas]) throws {
-        switch sink {
-        case .grid: kept += images
-        case .array(let writer):
-            if written == 0, let first = images.first {
-                try writer.beginArray(itemShape: [first.height, first.width, 3])
-            }
-            for image in images { try writer.append(image.pixels) }
-        case .folder:
-            for (index, image) in images.enumerated() {
-                try ImageFile.writePNG(RGBImage(image), to: Self.picture(written + index, in: path))
-            }
-        }
-        written += images.count
+    private func picture(_ index: Int) -> String {
+        let digits = String(index)
+        return path + "/" + String(repeating: "0", count: max(0, 6 - digits.count)) + digits + ".png"
     }
 
-    /// Completes the file.
-    public func finish(_ labels: SampleLabels, classNames: [String]) throws {
-        switch sink {
-        case .grid:
-            let grid = ImageGrid(kept, columns: labels.columns, rowLabels: labels.rows.map { classNames[$0] })
-            try ImageFile.writePNG(RGBImage(grid.render()), to: path)
-        case .array(let writer): try writer.finish()
-        case .folder: break
+    func append(_ images: [Canvas], from first: Int) throws -> String? {
+        for (index, image) in images.enumerated() {
+            try ImageFile.writePNG(RGBImage(image), to: picture(first + index))
         }
+        return nil
     }
+
+    func finish() {}
+    func abandon() {}
 }

@@ -15,6 +15,7 @@ public final class Trainer {
     private let preview: Preview
     private let writer = CheckpointWriter()
     private let metrics: MetricsLog
+    private let events: RunEvents
     private let progress: ProgressLine
     private var curves: CurveWriter
     private var lossTrends: [String: LossTrend] = [:]
@@ -55,6 +56,8 @@ public final class Trainer {
         try run.store(configuration)
         try MetricsLog.cutBack(path: run.metricsPath, toStep: state.step - 1)
         metrics = try MetricsLog(path: run.metricsPath)
+        events = RunEvents(folder: run.eventsPath, firstStep: state.step)
+        try run.storeMachine(device: device)
     }
 
     /// How a call of `train` ended.
@@ -106,6 +109,7 @@ public final class Trainer {
                 let speed = meter.stepsPerSecond.map { $0 * Double(configuration.batch) }
                 let values = report.values(imagesPerSecond: speed, skips: state.skips)
                 try metrics.append(step: report.step, stage: name, values: values)
+                tell { try events.append(step: report.step, stage: name, values: values) }
             }
             if !isSkipped { watchTrends(of: report) }
             drawWhenDue()
@@ -191,14 +195,19 @@ public final class Trainer {
 
     /// Sample grid and curves. They can be drawn again, so that a full disk or want of memory here stops no run.
     private func drawWhenDue() {
-        do {
+        tell {
             if isDue(configuration.output.sampleEvery) {
-                try preview.write(state, to: run.samplesPath(step: state.step))
+                let path = run.samplesPath(step: state.step)
+                try preview.write(state, to: path)
+                try events.append(step: state.step, stage: name, picture: path)
             }
             try curves.update(isLast: state.step == configuration.steps || Interruption.isRequested)
-        } catch {
-            progress.note("warning: \(error)")
         }
+    }
+
+    /// Writes for the user's eyes alone; what goes wrong is a warning.
+    private func tell(_ body: () throws -> Void) {
+        do { try body() } catch { progress.note("warning: \(error)") }
     }
 }
 

@@ -1,0 +1,117 @@
+import Foundation
+
+/// Writes a file of TensorBoard's events: scalars and pictures by step, as training goes.
+///
+/// The file is a row of TFRecords (length, masked CRC-32C of the length, content, masked CRC-32C of the content), each holding a
+/// message `Event` of tensorboard/compat/proto/event.proto, of which the few fields that are needed are encoded here. Every
+/// record is appended by one call. Not for use from two threads at a time.
+public final class EventFile {
+    /// The file, `events.out.tfevents.SECONDS.HOST.PROCESS`, the name by which TensorBoard finds it.
+    public let path: String
+    private let descriptor: Int32
+
+    /// Begins a file in a folder, for a run whose next step is `firstStep`: what earlier files of the folder tell of it and of
+    /// later steps no longer counts. `seconds` since 1970 become a part of the name. Throws a `FileError`.
+    public init(folder: String, firstStep: Int, seconds: Double = Date().timeIntervalSince1970) throws {
+        let host = ProcessInfo.processInfo.hostName.replacingOccurrences(of: "/", with: "-")
+        path = "\(folder)/events.out.tfevents.\(Int(seconds)).\(host).\(getpid())"
+        descriptor = open(path, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC, 0o666)
+        guard descriptor >= 0 else { throw FileError.system(path, "cannot be written", code: errno) }
+        // The version has to be the first event; the second says that a process has started (SessionLog.START = 1).
+        try append(step: nil, seconds, field: 3, Array("brain.Event:2".utf8))
+        try append(step: firstStep, seconds, field: 7, Message().number(1, 1).bytes)
+    }
+
+    deinit { close(descriptor) }
+
+    /// Appends the values of a step. Throws a `FileError`.
+    public func append(
+        step: Int, _ values: [(tag: String, value: Double)], seconds: Double = Date().timeIntervalSince1970
+    ) throws {
+        let summary = values.reduce(Message()) { summary, one in
+            summary.bytes(1, Message().bytes(1, Array(one.tag.utf8)).float(2, Float(one.value)).bytes)
+        }
+        try append(step: step, seconds, field: 5, summary.bytes)
+    }
+
+    /// Appends a picture, the bytes of a PNG file. Throws a `FileError`.
+    public func append(
+        step: Int, tag: String, png: [UInt8], width: Int, height: Int, seconds: Double = Date().timeIntervalSince1970
+    ) throws {
+        let image = Message().number(1, height).number(2, width).number(3, 3).bytes(4, png)
+        let value = Message().bytes(1, Array(tag.utf8)).bytes(4, image.bytes)
+        try append(step: step, seconds, field: 5, Message().bytes(1, value.bytes).bytes)
+    }
+
+    private func append(step: Int?, _ seconds: Double, field: Int, _ content: [UInt8]) throws {
+        var event = Message().double(1, seconds)
+        if let step { event = event.number(2, step) }
+        let record = Self.record(event.bytes(field, content).bytes)
+        var written = write(descriptor, record, record.count)
+        while written < 0, errno == EINTR { written = write(descriptor, record, record.count) }
+        guard written == record.count else {
+            let code = written < 0 ? errno : ENOSPC
+            if written > 0 { ftruncate(descriptor, lseek(descriptor, 0, SEEK_END) - off_t(written)) }
+            throw FileError.system(path, "cannot be written", code: code)
+        }
+    }
+
+    private static func record(_ content: [UInt8]) -> [UInt8] {
+        func bytes(_ number: some FixedWidthInteger) -> [UInt8] { withUnsafeBytes(of: number.littleEndian, Array.init) }
+        let length = bytes(UInt64(content.count))
+        return length + bytes(maskedChecksum(length)) + content + bytes(maskedChecksum(content))
+    }
+
+    /// TensorFlow's mask keeps checksums of data with checksums in them from being weak.
+    static func maskedChecksum(_ bytes: [UInt8]) -> UInt32 {
+        let value = crc32c(bytes)
+        return (value >> 15 | value << 17) &+ 0xA282_EAD8
+    }
+}
+
+/// The CRC-32C of Castagnoli, as in iSCSI (RFC 3720).
+func crc32c(_ bytes: [UInt8]) -> UInt32 {
+    ~bytes.reduce(~0) { crc32cTable[Int(UInt8(truncatingIfNeeded: $0) ^ $1)] ^ $0 >> 8 }
+}
+
+private let crc32cTable: [UInt32] = (0..<256).map { byte in
+    (0..<8).reduce(UInt32(byte)) { value, _ in value & 1 == 1 ? value >> 1 ^ 0x82F6_3B78 : value >> 1 }
+}
+
+/// A message of Protocol Buffers: fields one after another.
+private struct Message {
+    private(set) var bytes: [UInt8] = []
+
+    func number(_ field: Int, _ value: Int) -> Message {
+        adding(field, wire: 0, Self.variable(UInt64(bitPattern: Int64(value))))
+    }
+
+    func double(_ field: Int, _ value: Double) -> Message {
+        adding(field, wire: 1, withUnsafeBytes(of: value.bitPattern.littleEndian, Array.init))
+    }
+
+    func float(_ field: Int, _ value: Float) -> Message {
+        adding(field, wire: 5, withUnsafeBytes(of: value.bitPattern.littleEndian, Array.init))
+    }
+
+    func bytes(_ field: Int, _ content: [UInt8]) -> Message {
+        adding(field, wire: 2, Self.variable(UInt64(content.count)) + content)
+    }
+
+    private func adding(_ field: Int, wire: Int, _ content: [UInt8]) -> Message {
+        Message(bytes: bytes + Self.variable(UInt64(field << 3 | wire)) + content)
+    }
+
+    private init(bytes: [UInt8]) { self.bytes = bytes }
+    init() {}
+
+    /// Seven bits a byte, the lowest first, the eighth set in all but the last.
+    private static func variable(_ value: UInt64) -> [UInt8] {
+        var (rest, bytes) = (value, [UInt8]())
+        while rest >= 0x80 {
+            bytes.append(UInt8(truncatingIfNeeded: rest) | 0x80)
+            rest >>= 7
+        }
+        return bytes + [UInt8(rest)]
+    }
+}

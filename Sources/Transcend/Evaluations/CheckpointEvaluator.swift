@@ -1,0 +1,76 @@
+import Evaluation
+import Formats
+import Foundation
+
+/// Draws samples from checkpoints and measures them, always in the same way. In a run's folder the results stay, in
+/// `evaluations/step-0001000-1a2b3c4d.json`, and are not measured again.
+public final class CheckpointEvaluator {
+    /// What is going on, for a line of progress.
+    public struct Progress: Sendable {
+        /// "reference", or "samples" of a step.
+        public let stage: String
+        /// Pictures that are measured.
+        public let done: Int
+        /// Pictures in all.
+        public let count: Int
+    }
+
+    private let extractor: any FeatureExtractor
+    private let reference: EvaluationReference
+    private let settings: SamplingSettings
+    private let labels: [String]
+    private let count: Int
+
+    /// `labels` and `count` are those of the samples, as `SampleLabels` has them.
+    public init(
+        _ extractor: any FeatureExtractor, reference: EvaluationReference, settings: SamplingSettings,
+        labels: [String], count: Int
+    ) {
+        (self.extractor, self.reference, self.settings) = (extractor, reference, settings)
+        (self.labels, self.count) = (labels, count)
+    }
+
+    /// The numbers of a checkpoint, from its run's folder if they are there. Throws a `ConfigurationError` where the settings do
+    /// not fit it, and what its files cause.
+    public func evaluate(
+        _ checkpoint: Checkpoint, progress: (Progress) -> Void = { _ in }
+    ) throws -> EvaluationResult {
+        let job = try SamplingJob(checkpoint, settings, labels: labels, count: count)
+        let folder = RunDirectory.run(ofCheckpoint: checkpoint.path).map { $0 + "/" + Self.folder }
+        let record = folder.map { "\($0)/\(CheckpointName.of(step: checkpoint.state.step))-\(key(of: job)).json" }
+        if let record, let kept = try? JSONValue.read(path: record), let result = EvaluationResult(json: kept) {
+            return result
+        }
+        let against = try reference.measure { progress(Progress(stage: "reference", done: $0, count: $1)) }
+        let pictures = GeneratedPictures(job, location: checkpoint.path)
+        let samples = try MeasuredSet(pictures, by: extractor) {
+            progress(Progress(stage: "samples of step \(checkpoint.state.step)", done: $0, count: pictures.count))
+        }
+        var result = try EvaluationResult(
+            samples, from: checkpoint.path, reference: against, from: reference.name)
+        result.stamp = job.stamp.json
+        if let folder, let record {
+            try makeFolder(folder)
+            let text = result.json.text(.pretty) + "\n"
+            try AtomicFile.write(to: record) { try $0.write(Array(text.utf8)) }
+        }
+        return result
+    }
+
+    /// Below a run's folder.
+    static let folder = "evaluations"
+
+    /// All results that a run's folder holds, in the order of their names, that is of their steps.
+    public static func results(ofRun path: String) -> [EvaluationResult] {
+        let names = (try? FileManager.default.contentsOfDirectory(atPath: path + "/" + folder)) ?? []
+        return names.filter { $0.hasPrefix("step-") && $0.hasSuffix(".json") }.sorted().compactMap { name in
+            (try? JSONValue.read(path: "\(path)/\(folder)/\(name)")).flatMap(EvaluationResult.init(json:))
+        }
+    }
+
+    /// Eight digits that tell apart how the samples were drawn, by what and against what they were measured.
+    private func key(of job: SamplingJob) -> String {
+        var text = [job.stamp.json.text(), extractor.identity, reference.name].joined(separator: "\n")
+        return String(text.withUTF8 { Checksum(of: UnsafeRawBufferPointer($0)).text }.suffix(8))
+    }
+}

@@ -1,0 +1,35 @@
+import Data
+import Evaluation
+
+/// The pictures of a data set of pixels as a network sees them: cropped, and of one size.
+struct DatasetPictures: PictureSet {
+    let location: String
+    private let dataset: any Dataset
+
+    /// `location` is what results call them. Throws a `ConfigurationError` where the data are latents.
+    init(_ dataset: any Dataset, location: String) throws {
+        guard dataset.latents == nil, [1, 3].contains(dataset.channels) else {
+            throw ConfigurationError(
+                "--reference: give one, with pixels; \(location), on which the run was trained, holds latents")
+        }
+        (self.dataset, self.location) = (dataset, location)
+    }
+
+    var count: Int { dataset.count }
+
+    func picture(_ index: Int) throws -> RGBImage {
+        let (side, channels) = (dataset.side, dataset.channels)
+        let plane = side * side
+        let values = try [Float](unsafeUninitializedCapacity: channels * plane) { buffer, count in
+            try dataset.copyImage(
+                index, epoch: 0, into: UnsafeMutableBufferPointer(rebasing: buffer[..<(channels * plane)]),
+                mirrored: false)
+            count = channels * plane
+        }
+        // The inverse of byte / 127.5 - 1, to the nearest byte, so that bytes come back as they were.
+        let bytes = (0..<3 * plane).map { place in
+            UInt8(((values[(channels == 1 ? 0 : place % 3) * plane + place / 3] + 1) * 127.5).rounded())
+        }
+        return RGBImage(width: side, height: side, pixels: bytes)
+    }
+}

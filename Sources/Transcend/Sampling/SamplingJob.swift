@@ -1,0 +1,98 @@
+import Diffusion
+import Foundation
+import Torch
+
+/// What a user chooses about samples, besides their number and labels.
+public struct SamplingSettings: Sendable {
+    /// Averaged or raw.
+    public var weights = NetworkWeights.ema
+    /// Solver, steps and guidance.
+    public var sampler = Sampler(mode: .ode, steps: 50, guidance: Guidance(scale: 2))
+    /// Of the noise.
+    public var seed: UInt64 = 0
+    /// Of products.
+    public var precision = Precision.f32
+    /// Of the autoencoder that decodes latents; nil: the one that the checkpoint names.
+    public var autoencoder: String?
+    /// auto, cpu, cuda or cuda:N.
+    public var device = "auto"
+
+    /// Averaged weights, 50 steps of the ODE, guidance 2.
+    public init() {}
+}
+
+/// Samples that are to be drawn from a checkpoint.
+public struct SamplingJob: Sendable {
+    /// What decides the pictures.
+    public let stamp: SamplingProtocol
+    /// The label of each sample.
+    public let labels: SampleLabels
+    /// The classes of the checkpoint.
+    public let classNames: [String]
+    /// Why the pictures may look wrong, in a sentence; nil if nothing speaks for it.
+    public let warning: String?
+
+    private let generator: SampleGenerator
+    private let decoder: PictureDecoder
+
+    /// Loads the network, and the autoencoder where it draws latents. `labels` and `count` are as `SampleLabels` has them.
+    /// Throws a `ConfigurationError` where the settings do not fit the checkpoint, and what its files cause.
+    public init(
+        _ checkpoint: Checkpoint, _ settings: SamplingSettings, labels requested: [String], count: Int?
+    ) throws {
+        let state = checkpoint.state
+        let (network, path) = (state.configuration.network, state.configuration.diffusion.path)
+        if let problem = settings.sampler.problem { throw ConfigurationError(problem) }
+        if let channels = settings.sampler.guidance.channels, channels > network.channels {
+            throw ConfigurationError(
+                "--guidance-channels \(channels): the network has \(network.channels) channels")
+        }
+        classNames = state.classNames
+        labels = try SampleLabels(requested, count: count, classNames: classNames, seed: settings.seed)
+        let device = chooseDevice(settings.device)
+        decoder = try PictureDecoder(
+            channels: network.channels, latents: state.latents,
+            autoencoder: settings.autoencoder ?? state.configuration.preview.autoencoder, on: device)
+        warning = decoder.warning
+        generator = SampleGenerator(
+            network: try checkpoint.network(settings.weights, on: device), path: path, sampler: settings.sampler,
+            seed: settings.seed)
+        stamp = SamplingProtocol(
+            samples: labels.labels.count, labels: labels.rule, sampler: settings.sampler, seed: settings.seed,
+            precision: settings.precision, decoder: decoder.identity,
+            checkpoint: checkpoint.checksum(of: settings.weights), step: state.step, weights: settings.weights)
+    }
+
+    /// Draws the samples from number `first` on, in batches. A sample depends on its number, but its last bits on what goes
+    /// through the network with it: with `first` a multiple of `SampleGenerator.batch` the pictures are the same to the byte
+    /// as those of a call that begins at 0.
+    public func draw(from first: Int = 0, receive: (_ images: [Canvas]) throws -> Void) throws {
+        try Precision.$current.withValue(stamp.precision) {
+            try generator.pictures(labels: labels.labels, from: first, decoder: decoder, receive: receive)
+        }
+    }
+
+    /// The batch that begins with sample `first`.
+    func batch(from first: Int) throws -> [Canvas] {
+        var all: [Canvas] = []
+        try Precision.$current.withValue(stamp.precision) {
+            let end = min(first + SampleGenerator.batch, labels.labels.count)
+            try generator.pictures(labels: Array(labels.labels[..<end]), from: first, decoder: decoder) { all += $0 }
+        }
+        return all
+    }
+
+    /// Draws what the outputs do not have yet, and completes them. `progress` is told how many samples there are.
+    public func draw(to outputs: [SampleOutput], progress: (_ done: Int) -> Void = { _ in }) throws {
+        let done = outputs.map(\.count).min() ?? 0
+        if done < stamp.samples {
+            var next = done - done % SampleGenerator.batch
+            try draw(from: next) { images in
+                for output in outputs { try output.append(images, from: next) }
+                next += images.count
+                progress(next)
+            }
+        }
+        for output in outputs { try output.finish() }
+    }
+}

@@ -1,0 +1,63 @@
+import ArgumentParser
+import Data
+import Evaluation
+import Formats
+import Foundation
+import Transcend
+
+struct CurveCommand: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "curve",
+        abstract: "Evaluate the checkpoints of runs and plot their numbers by step, together.",
+        usage: "transcend curve <run> ... --out <file> [--reference <path>] [--extractor <file>] [<options>]",
+        discussion: """
+            Each checkpoint is sampled and measured as evaluate does it. The results stay in the runs' folders, so that the same
+            command goes on where it was stopped and adds only what is new.
+            """)
+
+    @Argument(help: ArgumentHelp("Folders of runs or pipelines.", valueName: "run"))
+    var runs: [String]
+    @Option(help: ArgumentHelp("The plot, NAME.png.", valueName: "file"))
+    var out: String
+    @Option(
+        help: ArgumentHelp("Only checkpoints at multiples of n steps, and the last. (default: all)", valueName: "n"))
+    var every = 1
+    @OptionGroup var measuring: MeasuringOptions
+    @Option(help: ArgumentHelp("Samples that are drawn from each checkpoint.", valueName: "n"))
+    var count = 1_000
+    @OptionGroup(title: "Options for samples") var sampling: SamplingOptions
+    @Flag(help: "Print a line of JSON for each checkpoint.")
+    var json = false
+
+    func run() throws {
+        guard out.hasSuffix(".png") else { throw ConfigurationError("--out \(out): give the name of a .png file") }
+        guard every > 0 else { throw ConfigurationError("--every \(every): give 1 or more") }
+        let target = try absolute(out)
+        try AtomicFile.check(target)
+        var curve = try EvaluationCurve(runs.map(absolute))
+        let settings = try sampling.settings()
+        let network = try measuring.openNetwork()
+        let checkpoints = try curve.runs.indices.map { run in
+            try curve.checkpoints(of: run, every: every).map { try Checkpoint($0) }
+        }
+        let evaluator = CheckpointEvaluator(
+            network, reference: try measuring.reference(for: checkpoints[0][0], by: network), settings: settings,
+            labels: measuring.chosenLabels, count: count)
+        let progress = MeasuringProgress()
+        var warnings: Set<String> = []
+        for (run, all) in checkpoints.enumerated() {
+            for checkpoint in all {
+                let result = try evaluator.evaluate(checkpoint, progress: progress.update)
+                curve.append(result, step: checkpoint.state.step, run: run)
+                warnings.formUnion(result.warnings.map { $0.replacing(result.samples, with: "samples") })
+                if json { print(result.json.text()) }
+            }
+        }
+        progress.finish()
+        for warning in warnings.sorted() { say("warning: \(warning)") }
+        let subtitle = "\(count) samples of each, \(network.identity)"
+        try ImageFile.writePNG(RGBImage(curve.plot(subtitle: subtitle).render()), to: target)
+        if !json { print(curve.table) }
+        print(target)
+    }
+}

@@ -1,0 +1,97 @@
+import Foundation
+import TestSupport
+import Testing
+
+/// Samples in numbers: continued after a kill, stamped, the same in every form.
+@Suite(.serialized) struct SampleTests {
+    private func sample(_ out: [String], _ more: [String] = []) -> [String] {
+        [
+            "sample", "--checkpoint", "run", "--steps", "4", "--count", "200", "--labels", "balanced", "--out",
+        ] + out + more
+    }
+
+    private func withRun(_ body: (_ folder: String) throws -> Void) throws {
+        try withTemporaryFolder { folder in
+            let train = ["train", "--stage", "plain", "--out", "run", "--steps", "2"] + plainTiny
+            #expect(try transcend(train, in: folder).status == 0)
+            try body(folder)
+        }
+    }
+
+    /// Kills the program when it has recorded some of the samples; false where it was too late.
+    private func killAmong(_ arguments: [String], in folder: String, once record: String) throws -> Bool {
+        let process = try program(arguments, in: folder)
+        try process.run()
+        while process.isRunning, !FileManager.default.fileExists(atPath: folder + "/" + record) { usleep(500) }
+        kill(process.processIdentifier, SIGKILL)
+        process.waitUntilExit()
+        return process.terminationReason == .uncaughtSignal
+    }
+
+    @Test func samplesThatWereKilledEqualThoseThatWereNot() throws {
+        try withRun { folder in
+            #expect(try transcend(sample(["whole.npz", "whole"]), in: folder).status == 0)
+            let pictures = try files(folder + "/whole")
+            #expect(pictures.count == 201 && pictures["protocol.json"] != nil)
+
+            let wasKilled = try killAmong(sample(["array.npz"]), in: folder, once: ".array.npz.unfinished.json")
+            #expect(wasKilled && !FileManager.default.fileExists(atPath: folder + "/array.npz"))
+            let other = try transcend(sample(["array.npz"], ["--seed", "1"]), in: folder)
+            #expect(other.status == 1 && other.errors.contains("belongs to samples of other settings"))
+            #expect(try transcend(sample(["array.npz"]), in: folder).status == 0)
+            let all = try files(folder)
+            #expect(all["array.npz"] == all["whole.npz"] && all["array.json"] == all["whole.json"])
+            #expect(!all.keys.contains { $0.contains("unfinished") })
+
+            #expect(try killAmong(sample(["many"]), in: folder, once: "many/.unfinished.json"))
+            #expect(try transcend(sample(["many"]), in: folder).status == 0)
+            #expect(try files(folder + "/many") == pictures)
+            // What is complete stays as it is.
+            let again = try transcend(sample(["many", "array.npz"]), in: folder)
+            #expect(again.status == 0 && !again.errors.contains("sample"))
+        }
+    }
+
+    @Test func anUnfinishedArrayThatIsDamagedIsRefused() throws {
+        try withRun { folder in
+            #expect(try killAmong(sample(["array.npz"]), in: folder, once: ".array.npz.unfinished.json"))
+            let path = folder + "/.array.npz.unfinished"
+            var bytes = try Data(contentsOf: URL(fileURLWithPath: path))
+            bytes[5000] ^= 1
+            try bytes.write(to: URL(fileURLWithPath: path))
+            let ended = try transcend(sample(["array.npz"]), in: folder)
+            #expect(ended.status == 1 && ended.errors.contains(".array.npz.unfinished: is damaged"), "\(ended.errors)")
+            #expect(FileManager.default.fileExists(atPath: path))
+        }
+    }
+
+    @Test func aCheckpointIsEvaluatedOnceAndCurvesUseWhatIsThere() throws {
+        try withRun { folder in
+            let measure = ["--extractor", fixture("colours.pt"), "--steps", "4", "--count", "70"]
+            let drawn = try transcend(["evaluate", "--samples", "run", "--json"] + measure, in: folder)
+            #expect(drawn.status == 0 && drawn.errors.contains("of 70 pictures"), "\(drawn.errors)")
+            let kept = try files(folder + "/run/evaluations")
+            #expect(kept.count == 1)
+
+            // The same samples as a folder, measured against the embedded pictures as a store would be, have the same numbers.
+            let sample = ["sample", "--checkpoint", "run", "--steps", "4", "--count", "70", "--labels", "random"]
+            #expect(try transcend(sample + ["--out", "samples.npz"], in: folder).status == 0)
+            let reference = ["evaluate", "--samples", "samples.npz", "--extractor", fixture("colours.pt")]
+            let made = try transcend(reference + ["--make-reference", "own.npz"], in: folder)
+            #expect(made.status == 0, "\(made.errors)")
+            let own = ["--reference", "own.npz"] + measure
+            let same = try transcend(["evaluate", "--samples", "run", "--json"] + own, in: folder)
+            let distance = try #require(JSONSerialization.jsonObject(with: Data(same.output.utf8)) as? [String: Any])
+            #expect(try abs(#require(distance["frechet_distance"] as? Double)) < 1e-9)
+            #expect(distance["precision"] as? Double == 1)
+            let stamp = try #require(distance["protocol"] as? [String: Any])
+            #expect(stamp["samples"] as? Int == 70 && stamp["labels"] as? String == "random")
+
+            let curve = try transcend(["curve", "run", "--out", "curve.png"] + measure, in: folder)
+            #expect(curve.status == 0, "\(curve.errors)")
+            #expect(!curve.errors.contains("samples of step"), "nothing is measured twice: \(curve.errors)")
+            #expect(curve.output.contains("frechet distance") && curve.output.contains("curve.png"))
+            #expect(try files(folder + "/run/evaluations").count == 2)
+        }
+    }
+}
