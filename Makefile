@@ -24,9 +24,12 @@ test: tests  ## Run all tests, or with FILTER=NAME those whose name matches
 lint: setup  ## Check the format, and that a release build gives no warnings
 	@Scripts/lint.sh
 
-demo: build  ## Train both stages on the embedded pictures, then draw samples: runs/demo
+demo: build  ## Train both stages on the embedded pictures, then draw samples and measure them: runs/demo
 	@$(transcend) pipeline --preset demo --out runs/demo
 	@$(transcend) sample --checkpoint runs/demo --out runs/demo/samples.png
+	@$(transcend) fit-extractor --data pictures --steps 300 --out runs/demo/extractor.pt
+	@$(transcend) evaluate --samples runs/demo --extractor runs/demo/extractor.pt --count 1000 --labels balanced \
+		--steps 20 --brief
 
 bundle: build  ## Make a directory for other machines: .build/transcend-VERSION-linux-x86_64
 	@Scripts/bundle.sh

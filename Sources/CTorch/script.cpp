@@ -3,6 +3,7 @@
 #include <torch/csrc/jit/api/module.h>
 #include <torch/csrc/jit/runtime/graph_executor.h>
 #include <torch/csrc/jit/serialization/import.h>
+#include <sstream>
 using namespace border;
 
 struct ct_script {
@@ -38,5 +39,20 @@ int32_t ct_script_run(ct_script *script, const ct_tensor *input, ct_tensor **res
         }
         TORCH_CHECK((int32_t)tensors.size() <= capacity, "it returns ", tensors.size(), " tensors, more than ", capacity);
         for (at::Tensor &tensor : tensors) results[(*produced)++] = own(std::move(tensor));
+    });
+}
+
+int32_t ct_script_write(const char *source, const char *const *names, const ct_tensor *const *tensors, int32_t count,
+                        void (*receive)(void *context, const void *bytes, int64_t count), void *context) {
+    return guarded([&] {
+        torch::jit::Module module("Extractor");
+        for (int32_t index = 0; index < count; ++index)
+            module.register_buffer(names[index], view(tensors[index]).detach().contiguous());
+        module.define(source);
+        module.eval();
+        std::ostringstream stream;
+        module.save(stream);
+        const std::string bytes = stream.str();
+        receive(context, bytes.data(), (int64_t)bytes.size());
     });
 }

@@ -30,18 +30,20 @@ extension Tensor {
     }
 
     /// (x - mean) / sqrt(variance + epsilon) * weight + bias with a number for each channel [C]: [B, C, H, W].
+    ///
+    /// With a `momentum` mean and variance are those of x, and the stored ones move toward them by that share.
     public func batchNormalized(
-        _ weight: Tensor, _ bias: Tensor, mean: Tensor, variance: Tensor, epsilon: Double
+        _ weight: Tensor, _ bias: Tensor, mean: Tensor, variance: Tensor, epsilon: Double, momentum: Double? = nil
     ) -> Tensor {
-        Op.batchNorm(self, weight, bias, mean, variance, false, 0.0, epsilon, false)
+        Op.batchNorm(self, weight, bias, mean, variance, momentum != nil, momentum ?? 0, epsilon, false)
     }
 
     /// The mean of each 3 x 3 neighbourhood, as far as it lies in the picture: [B, C, H, W] -> the same shape.
     public func averagePooled() -> Tensor { Op.averagePool(self, [3, 3], [1, 1], [1, 1], false, false) }
 
-    /// The largest of 3 x 3 neighbours: [B, C, H, W] -> [B, C, H', W'].
-    public func maximumPooled(stride: Int, padding: Int = 0) -> Tensor {
-        Op.maximumPool(self, [3, 3], [stride, stride], [padding, padding])
+    /// The largest of `side` x `side` neighbours: [B, C, H, W] -> [B, C, H', W'].
+    public func maximumPooled(side: Int = 3, stride: Int, padding: Int = 0) -> Tensor {
+        Op.maximumPool(self, [side, side], [stride, stride], [padding, padding])
     }
 
     /// Normalises over the last axis: (x - mean) / sqrt(variance + epsilon) * weight + bias; bfloat16 gives float32.
@@ -64,7 +66,9 @@ extension Tensor {
     public func tanh() -> Tensor { Op.tanh(self) }
 
     /// Zeros to the right of the last axis and below the one before: [..., H, W] -> [..., H + below, W + right].
-    public func padded(right: Int, below: Int) -> Tensor { Op.pad(self, [0, right, 0, below]) }
+    public func padded(left: Int = 0, right: Int, above: Int = 0, below: Int) -> Tensor {
+        Op.pad(self, [left, right, above, below])
+    }
 
     /// Every value `factor` times along each side: [B, C, H, W] -> [B, C, factor H, factor W].
     public func repeated(_ factor: Int) -> Tensor {

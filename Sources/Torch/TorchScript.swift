@@ -1,5 +1,6 @@
 import CTorch
 import Formats
+import Foundation
 
 /// A program that `torch.jit.save` wrote, run on the CPU. It is executed: only files that the user names are opened.
 public final class TorchScript: @unchecked Sendable {
@@ -32,5 +33,22 @@ public final class TorchScript: @unchecked Sendable {
             throw FileError(path, "cannot be run on images \(input.shape): \(reason)")
         }
         return results.prefix(Int(produced)).map { Tensor(owning: $0!) }
+    }
+
+    /// The bytes of a file with a program of our own: `source` is that of its methods, which read the tensors as `self.NAME`.
+    public static func bytes(source: String, tensors: [(name: String, tensor: Tensor)]) -> [UInt8] {
+        let names = tensors.map { strdup($0.name) }
+        defer { names.forEach { free($0) } }
+        var bytes: [UInt8] = []
+        let status = withUnsafeMutablePointer(to: &bytes) { bytes in
+            ct_script_write(
+                source, names.map { UnsafePointer($0) }, tensors.map { $0.tensor.handle.raw }, Int32(tensors.count),
+                { context, part, count in
+                    let all = context!.assumingMemoryBound(to: [UInt8].self)
+                    all.pointee += UnsafeRawBufferPointer(start: part, count: Int(count))
+                }, bytes)
+        }
+        precondition(status == 0, "the source of a program is ours: \(Failure.lastMessage)")
+        return bytes
     }
 }

@@ -33,6 +33,8 @@ struct EvaluateCommand: ParsableCommand {
     var makeReference: String?
     @Flag(help: "Print one line of JSON.")
     var json = false
+    @Flag(help: "Print one line of the most important numbers.")
+    var brief = false
 
     func run() throws {
         let path = try absolute(samples)
@@ -70,7 +72,7 @@ struct EvaluateCommand: ParsableCommand {
         }
         progress.finish()
         for warning in result.warnings { say("warning: \(warning)") }
-        print(json ? result.json.text() : table(result).description)
+        print(json ? result.json.text() : brief ? line(result) : table(result).description)
     }
 
     private func writeReference(of path: String, to file: String) throws {
@@ -89,16 +91,27 @@ struct EvaluateCommand: ParsableCommand {
         print(target)
     }
 
+    private func line(_ result: EvaluationResult) -> String {
+        var parts = [("Fréchet distance", "frechet_distance"), ("precision", "precision"), ("recall", "recall")]
+            .compactMap { title, name in result[name].map { title + String(format: " %.3f", $0) } }
+        if let recognised = result.recognised {
+            parts.append(
+                "\(recognised.classes) of \(recognised.of) classes recognised in \(share) or more of their samples")
+        }
+        return parts.joined(separator: ", ") + " (\(result.sampleCount) samples, \(result.extractor))"
+    }
+
+    private var share: String { "\(Int((100 * RecognisedClasses.share).rounded())) %" }
+
     private func table(_ result: EvaluationResult) -> Table {
         var table = Table(.text(""), .text(""))
         for (name, value) in result.values {
             table.append(name.replacing("_", with: " "), String(format: "%.4f", value))
         }
         if let recognised = result.recognised {
-            let share = Int((100 * RecognisedClasses.share).rounded())
             table.append(
                 "classes recognised",
-                "\(recognised.classes) of \(recognised.of), in \(share) % of their samples or more")
+                "\(recognised.classes) of \(recognised.of), in \(share) or more of their samples")
         }
         table.append("extractor", result.extractor)
         table.append("samples", "\(result.sampleCount) of \(result.samples)")

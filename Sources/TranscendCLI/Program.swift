@@ -78,7 +78,9 @@ struct Root: ParsableCommand {
         version: Version.current,
         subcommands: [
             PrepareCommand.self, PipelineCommand.self, TrainCommand.self, SampleCommand.self, EvaluateCommand.self,
-            CurveCommand.self, ReportCommand.self, WatchCommand.self, InspectCommand.self, ImportCommand.self,
+            FitExtractorCommand.self,
+            CurveCommand.self, FeaturesCommand.self,
+            ProbeCommand.self, ReportCommand.self, WatchCommand.self, InspectCommand.self, ImportCommand.self,
             ExportCommand.self,
             VerifyCommand.self,
             BenchCommand.self,

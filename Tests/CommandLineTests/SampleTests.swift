@@ -94,4 +94,46 @@ import Testing
             #expect(try files(folder + "/run/evaluations").count == 2)
         }
     }
+
+    /// Sheets, probes and the page about a run.
+    @Test func whatALookFindsIsInTheReport() throws {
+        try withRun { folder in
+            let features = ["features", "run", "--kinds", "conditional", "guided", "--times", "0.2", "0.6"]
+            #expect(try transcend(features, in: folder).status == 0)
+            let wrong = try transcend(features + ["--blocks", "3"], in: folder)
+            #expect(wrong.status == 2 && wrong.errors.contains("--blocks 3: the network has blocks 1 to 2"))
+            let image = try transcend(["features", "run", "--images", "20000"], in: folder)
+            #expect(image.status == 2 && image.errors.contains("the data have images 0 to 19999"))
+            let probe = try transcend(["probe", "run", "--count", "200", "--times", "0.1", "--json"], in: folder)
+            let found = try #require(JSONSerialization.jsonObject(with: Data(probe.output.utf8)) as? [String: Any])
+            #expect(found["images_fitted"] as? Int == 160 && (found["accuracies"] as? [[Double]])?[0].count == 2)
+            let measure = ["--extractor", fixture("colours.pt"), "--steps", "4", "--count", "70"]
+            #expect(try transcend(["evaluate", "--samples", "run"] + measure, in: folder).status == 0)
+
+            let ended = try transcend(["report", "run"], in: folder)
+            #expect(ended.status == 0 && ended.output.hasSuffix("run/report.html\n"), "\(ended.errors)")
+            let page = try String(contentsOfFile: folder + "/run/report.html", encoding: .utf8)
+            for part in [
+                "denoising loss", "Evaluation", "colours.pt crc32:", "Features", "Linear probes", "data.source", "CPU",
+            ] {
+                #expect(page.contains(part), "\(part)")
+            }
+            // Nothing is loaded from elsewhere.
+            #expect(!page.contains("http://") && !page.contains("https://") && !page.contains("src=\"/"))
+            #expect(page.components(separatedBy: "<section>").count == page.components(separatedBy: "</section>").count)
+        }
+    }
+
+    @Test func anExtractorIsFittedAndTellsTheClasses() throws {
+        try withRun { folder in
+            let fit = ["fit-extractor", "--data", "pictures", "--steps", "10", "--out", "own.pt"]
+            let fitted = try transcend(fit, in: folder)
+            #expect(fitted.status == 0 && fitted.output.contains("of 2000 images that were held out of 20000"))
+            let measure = ["--extractor", "own.pt", "--steps", "2", "--count", "70", "--labels", "balanced", "--brief"]
+            let ended = try transcend(["evaluate", "--samples", "run"] + measure, in: folder)
+            #expect(ended.status == 0, "\(ended.errors)")
+            let line = ended.output.split(separator: "\n")
+            #expect(line.count == 1 && line[0].contains("Fréchet distance") && line[0].contains("of 10 classes"))
+        }
+    }
 }

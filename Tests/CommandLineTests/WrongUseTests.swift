@@ -84,6 +84,13 @@ import Testing
         WrongUse(2, "--every 0: give 1 or more", "curve nothing --out x.png --every 0"),
         WrongUse(1, "nothing: holds no checkpoint", "curve nothing --out x.png"),
         WrongUse(1, "nothing: is not a run", "report nothing"),
+        WrongUse(2, "--out x: give the name of a .pt file", "fit-extractor --data pictures --out x"),
+        WrongUse(2, "--resolution 20: give a multiple of 8", "fit-extractor --data x --out x.pt --resolution 20"),
+        WrongUse(2, "--steps 0: give 1 to 1000000", "fit-extractor --data x --out x.pt --steps 0"),
+        WrongUse(2, "it holds latents; give images", "fit-extractor --data GOLDEN/vae-sd --out x.pt"),
+        WrongUse(1, "nothing: holds no checkpoint", "features nothing"),
+        WrongUse(2, "--kinds x: choose conditional", "features nothing --kinds x"),
+        WrongUse(1, "nothing: holds no checkpoint", "probe nothing"),
         WrongUse(2, "--reference: give it, or --make-reference", "evaluate --samples . --extractor EXTRACTOR"),
         WrongUse(
             2, "--make-reference r.txt: give the name of a .npz",
@@ -113,7 +120,8 @@ import Testing
 
     @Test(
         arguments: [
-            "prepare", "train", "pipeline", "sample", "evaluate", "curve", "report", "watch", "verify", "inspect",
+            "prepare", "train", "pipeline", "sample", "evaluate", "fit-extractor", "curve", "features", "probe",
+            "report", "watch", "verify", "inspect",
             "import", "export",
             "doctor",
             "bench step", "bench sample", "bench loader", "bench train",

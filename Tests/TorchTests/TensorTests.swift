@@ -136,5 +136,19 @@ extension EngineTests {
             #expect((x + x).shape == [1 << 20, 1 << 20])
             #expect((x + x).device == .meta)
         }
+
+        /// In training batch norm takes mean and variance of the batch, and moves the stored ones by the momentum; the stored variance
+        /// is that of N - 1.
+        @Test func batchNormInTrainingUsesAndKeepsTheStatisticsOfTheBatch() {
+            let x = Tensor([1, 2, 3, 6, 10, 20, 30, 60] as [Float], shape: [2, 2, 1, 2])
+            let (mean, variance) = (Tensor([0, 0] as [Float]), Tensor([1, 1] as [Float]))
+            let y = x.batchNormalized(
+                Tensor([1, 2] as [Float]), Tensor([0, 1] as [Float]), mean: mean, variance: variance, epsilon: 0,
+                momentum: 0.1)
+            // The first channel holds 1, 2, 10, 20: mean 8.25, squares 58.1875 and, over 3, 77.583.
+            #expect(abs(y[0].values(as: Float.self)[0] - (1 - 8.25) / Float(58.1875).squareRoot()) < 1e-5)
+            #expect(abs(mean.values(as: Float.self)[0] - 0.825) < 1e-6)
+            #expect(abs(variance.values(as: Float.self)[0] - (0.9 + 0.1 * 232.75 / 3)) < 1e-5)
+        }
     }
 }

@@ -4,6 +4,7 @@ import Foundation
 struct CurvePanel {
     private typealias Style = CurvePlot.Style
     private let title: String
+    private let axis: String
     private let curves: [(curve: Curve, color: Canvas.Color)]
     private let card: Canvas.Rectangle
     private let plot: Canvas.Rectangle
@@ -12,8 +13,8 @@ struct CurvePanel {
     private let legend: PlotLegend
 
     /// A panel whose axis of steps shows those in `range`.
-    init(_ panel: CurvePlot.Panel, steps range: ClosedRange<Double>, area: Canvas.Rectangle) {
-        title = panel.title
+    init(_ panel: CurvePlot.Panel, steps range: ClosedRange<Double>, axis: String, area: Canvas.Rectangle) {
+        (title, self.axis) = (panel.title, axis)
         let card = area.inset(left: 8, top: 8, right: 8, bottom: 8)
         self.card = card
         let columns = max(1, Int(card.width - 130))
@@ -28,7 +29,8 @@ struct CurvePanel {
             card: card)
 
         steps = PlotAxis(
-            from: range.lowerBound, to: range.upperBound, margin: 0.01, tickCount: max(2, Int(card.width / 130)))
+            from: range.lowerBound, to: range.upperBound, isWhole: true, margin: 0.01,
+            tickCount: max(2, Int(card.width / 130)))
         let lowest = curves.map(\.curve.range.lowerBound).min() ?? (panel.logarithmic ? 0.1 : 0)
         let highest = curves.map(\.curve.range.upperBound).max() ?? 1
         values = PlotAxis(
@@ -73,7 +75,7 @@ struct CurvePanel {
         }
         if !curves.isEmpty {
             canvas.text(
-                "step", at: Canvas.Point(free, plot.bottom + 24), size: Style.textSize, Style.faintInk, align: .right)
+                axis, at: Canvas.Point(free, plot.bottom + 24), size: Style.textSize, Style.faintInk, align: .right)
         }
         canvas.fill(Canvas.Rectangle(x: plot.x, y: plot.bottom, width: plot.width, height: 1), Style.faintInk)
         canvas.fill(Canvas.Rectangle(x: plot.x, y: plot.y, width: 1, height: plot.height), Style.faintInk)

@@ -56,6 +56,8 @@ public struct CurvePlot: Sendable {
     public var subtitle: String
     /// The panels, drawn row by row, two or three in a row.
     public var panels: [Panel]
+    /// What the horizontal axes count.
+    public var axis = "step"
 
     /// A picture with a title and panels.
     public init(title: String, subtitle: String = "", panels: [Panel]) {
@@ -82,7 +84,7 @@ public struct CurvePlot: Sendable {
             let area = Canvas.Rectangle(
                 x: edge + panelWidth * Double(index % columns), y: Double(top + index / columns * rowHeight),
                 width: panelWidth, height: Double(rowHeight))
-            CurvePanel(panel, steps: steps, area: area).draw(on: &canvas)
+            CurvePanel(panel, steps: steps, axis: axis, area: area).draw(on: &canvas)
         }
         return canvas
     }

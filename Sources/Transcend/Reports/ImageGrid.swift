@@ -8,6 +8,8 @@ public struct ImageGrid: Sendable {
     public var columns: Int
     /// A name for each row, drawn at its left; rows beyond the list have none.
     public var rowLabels: [String]
+    /// A name for each column, drawn above it; empty: none.
+    public var columnLabels: [String] = []
     /// Room around each picture in pixels.
     public var padding = 4
     /// Pictures are enlarged by the smallest whole number that makes the larger side of the largest of them this long.
@@ -32,17 +34,24 @@ public struct ImageGrid: Sendable {
         let labels = rowLabels.prefix(rows)
         let labelWidth = labels.map { Canvas.textWidth($0, size: size) }.max() ?? 0
         let left = labelWidth > 0 ? padding + Int(labelWidth + size) : padding
+        let top = columnLabels.isEmpty ? padding : padding + Int(2 * size)
 
         var canvas = Canvas(
-            width: left + columns * cellWidth, height: padding + rows * cellHeight, background: Canvas.Color(0xFFFFFF))
+            width: left + columns * cellWidth, height: top + rows * cellHeight, background: Canvas.Color(0xFFFFFF))
+        for (column, label) in columnLabels.prefix(columns).enumerated() {
+            let middle = Double(left + column * cellWidth) + Double(cellWidth - padding) / 2
+            canvas.text(
+                label, at: Canvas.Point(middle, Double(top) - size / 2), size: size, Canvas.Color(0x1F2430),
+                align: .center)
+        }
         for (row, label) in labels.enumerated() {
-            let middle = Double(padding + row * cellHeight) + Double(cellHeight - padding) / 2
+            let middle = Double(top + row * cellHeight) + Double(cellHeight - padding) / 2
             let place = Canvas.Point(Double(left) - size / 2, middle + size * Canvas.capitalHeight / 2)
             canvas.text(label, at: place, size: size, Canvas.Color(0x1F2430), align: .right)
         }
         for (index, image) in images.enumerated() {
             let x = left + index % columns * cellWidth + (cellWidth - padding - image.width * scale) / 2
-            let y = padding + index / columns * cellHeight + (cellHeight - padding - image.height * scale) / 2
+            let y = top + index / columns * cellHeight + (cellHeight - padding - image.height * scale) / 2
             canvas.draw(image, x: x, y: y, scale: scale)
         }
         return canvas

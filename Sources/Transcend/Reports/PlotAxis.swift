@@ -15,8 +15,12 @@ struct PlotAxis {
 
     /// An axis on which the values from `low` to `high` are seen, with about `tickCount` round labels.
     ///
-    /// `margin` is the share of the axis that is left free at each end. Both ends of a logarithmic axis are positive.
-    init(from low: Double, to high: Double, logarithmic: Bool = false, margin: Double, tickCount: Int) {
+    /// `margin` is the share of the axis that is left free at each end. Both ends of a logarithmic axis are positive. An axis of
+    /// whole numbers labels no others.
+    init(
+        from low: Double, to high: Double, logarithmic: Bool = false, isWhole: Bool = false, margin: Double,
+        tickCount: Int
+    ) {
         var start = Self.transform(low, logarithmic)
         var end = Self.transform(high, logarithmic)
         if end - start <= 1e-9 * max(abs(start), abs(end)) {
@@ -32,7 +36,7 @@ struct PlotAxis {
         if values.count < 2 {
             let from = logarithmic ? pow(10, start) : start
             let to = logarithmic ? pow(10, end) : end
-            values = Self.roundValues(from: from, to: to, about: tickCount)
+            values = Self.roundValues(from: from, to: to, about: tickCount, least: isWhole ? 1 : 0)
             labels = axisLabels(values)
         }
         ticks = zip(values, labels).map { value, label in
@@ -57,10 +61,11 @@ struct PlotAxis {
     }
 
     /// Multiples of 1, 2 or 5 times a power of ten, whichever is nearest to the wanted number of them.
-    private static func roundValues(from low: Double, to high: Double, about count: Int) -> [Double] {
+    private static func roundValues(from low: Double, to high: Double, about count: Int, least: Double) -> [Double] {
         let rough = (high - low) / Double(count)
         let power = pow(10, floor(log10(rough)))
-        let step = power * [1, 2, 5, 10].min { abs(log($0 * power / rough)) < abs(log($1 * power / rough)) }!
+        let nearest = power * [1, 2, 5, 10].min { abs(log($0 * power / rough)) < abs(log($1 * power / rough)) }!
+        let step = max(least, nearest)
         let first = (low / step).rounded(.up)
         let last = (high / step).rounded(.down)
         guard first <= last, last - first < 100 else { return [] }

@@ -27,9 +27,11 @@ public struct RunReport {
     public func page() throws -> String {
         let name = URL(fileURLWithPath: path).lastPathComponent
         let parts = try stages.map(Stage.init)
-        let links = parts.count < 2
+        let links =
+            parts.count < 2
             ? "" : "<nav>" + parts.map { ##"<a href="#\##($0.method)">\##($0.method)</a>"## }.joined() + "</nav>\n"
-        let head = "<h1>\(HTML.text(name))</h1>\n<p class=\"soft\">\(HTML.text(path)), by transcend \(Version.current)</p>\n\(links)"
+        let head =
+            "<h1>\(HTML.text(name))</h1>\n<p class=\"soft\">\(HTML.text(path)), by transcend \(Version.current)</p>\n\(links)"
         return HTML.page(title: "\(name): report", head + parts.map(\.html).joined())
     }
 
@@ -64,12 +66,14 @@ public struct RunReport {
                 ("parameters", readableCount(SiT(configuration.network, on: .meta).parameterCount)),
             ]
             func add(_ name: String, _ key: String, _ text: (Double) -> String = readableNumber) {
-                if let value = rows.last(where: { $0.values[key] != nil })?.values[key] { all.append((name, text(value))) }
+                if let value = rows.last(where: { $0.values[key] != nil })?.values[key] {
+                    all.append((name, text(value)))
+                }
             }
             add("denoising loss", "denoisingLoss")
             add("alignment loss", "alignmentLoss")
             let speeds = rows.compactMap { $0.values["imagesPerSecond"] }.sorted()
-            if !speeds.isEmpty { all.append(("images per second, median", readableNumber(speeds[speeds.count / 2]))) }
+            if !speeds.isEmpty { all.append(("images per second", readableNumber(speeds[speeds.count / 2]))) }
             add("memory", "residentBytes") { readableBytes(Int($0)) }
             let last = CheckpointEvaluator.results(ofRun: folder).last
             if let distance = last?["frechet_distance"] { all.append(("Fréchet distance", readableNumber(distance))) }
@@ -91,7 +95,8 @@ public struct RunReport {
                     attributes: #"\#(shown)data-label="\#(step)""#)
             }
             guard !images.isEmpty else { return "" }
-            let slider = #"<label><input type="range" min="0" max="\#(images.count - 1)" value="\#(images.count - 1)" aria-label="training step"><output></output></label>"#
+            let slider =
+                #"<label><input type="range" min="0" max="\#(images.count - 1)" value="\#(images.count - 1)" aria-label="training step"><output></output></label>"#
             return #"<div class="film">"# + slider + images.joined(separator: "\n") + "</div>\n"
         }
 
@@ -100,7 +105,8 @@ public struct RunReport {
             var groups: [(key: String, results: [(step: Int, result: EvaluationResult)])] = []
             for result in CheckpointEvaluator.results(ofRun: folder) {
                 let stamp = SamplingProtocol(json: result.stamp ?? .null)
-                let key = [result.extractor, result.reference, stamp?.withoutCheckpoint.json.text() ?? ""].joined(separator: "\n")
+                let key = [result.extractor, result.reference, stamp?.withoutCheckpoint.json.text() ?? ""].joined(
+                    separator: "\n")
                 let one = (stamp?.step ?? 0, result)
                 if let place = groups.firstIndex(where: { $0.key == key }) {
                     groups[place].results.append(one)
@@ -125,9 +131,13 @@ public struct RunReport {
             let stamp = HTML.table(
                 [
                     ["extractor", first.extractor], ["samples", "\(first.sampleCount)"], ["reference", reference],
-                    ["protocol", SamplingProtocol(json: first.stamp ?? .null)?.withoutCheckpoint.json.text() ?? "not known"],
+                    [
+                        "protocol",
+                        SamplingProtocol(json: first.stamp ?? .null)?.withoutCheckpoint.json.text() ?? "not known",
+                    ],
                 ])
-            return HTML.table([titles] + lines, hasTitles: true, style: "numbers") + HTML.details("How it was measured", stamp)
+            return HTML.table([titles] + lines, hasTitles: true, style: "numbers")
+                + HTML.details("How it was measured", stamp)
                 + (results.count > 1 ? VectorPlot.figures([panel]) : "")
         }
 

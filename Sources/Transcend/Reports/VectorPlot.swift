@@ -20,7 +20,7 @@ struct VectorPlot {
         guard let lowest = curves.map(\.curve.range.lowerBound).min(),
             let highest = curves.map(\.curve.range.upperBound).max()
         else { return nil }
-        steps = PlotAxis(from: range.lowerBound, to: range.upperBound, margin: 0.01, tickCount: 6)
+        steps = PlotAxis(from: range.lowerBound, to: range.upperBound, isWhole: true, margin: 0.01, tickCount: 6)
         values = PlotAxis(
             from: panel.fromZero ? min(0, lowest) : lowest, to: panel.fromZero ? max(0, highest) : highest,
             logarithmic: panel.logarithmic, margin: 0.05, tickCount: 5)

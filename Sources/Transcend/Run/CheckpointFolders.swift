@@ -53,13 +53,19 @@ extension RunDirectory {
     }
 
     /// The folder of the run that a checkpoint belongs to; nil for one that stands alone.
-    static func run(ofCheckpoint path: String) -> String? {
+    public static func run(ofCheckpoint path: String) -> String? {
         let url = URL(fileURLWithPath: path)
         let above = url.deletingLastPathComponent()
         guard CheckpointName.step(url.lastPathComponent) != nil, above.lastPathComponent == "checkpoints" else {
             return nil
         }
         return above.deletingLastPathComponent().path
+    }
+
+    /// All complete checkpoints of the run that a checkpoint belongs to, in order; itself where it stands alone.
+    public static func checkpoints(besides path: String) -> [String] {
+        guard let run = run(ofCheckpoint: path) else { return [path] }
+        return checkpointSteps(in: run).map { "\(run)/checkpoints/\(CheckpointName.of(step: $0))" }
     }
 
     /// Where the checkpoint of a step is or would be: `checkpoints/step-0001000`.

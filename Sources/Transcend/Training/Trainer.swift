@@ -92,6 +92,10 @@ public final class Trainer {
         // A picture that a signal or a full disk kept from being drawn.
         if state.step > 0, !FileManager.default.fileExists(atPath: run.samplesPath(step: state.step)) { drawWhenDue() }
         guard state.step < configuration.steps else { return }
+        // TensorBoard forgets what is told of the step that a process begins with.
+        if state.step > 0 {
+            tell { try events.append(step: state.step, stage: name, picture: run.samplesPath(step: state.step)) }
+        }
         let loader = makeLoader()
         defer { loader.stop() }
         if let note = run.note(on: dataset.skipped, of: dataset.count) { progress.note(note) }

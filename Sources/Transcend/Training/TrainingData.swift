@@ -29,6 +29,19 @@ public enum TrainingData {
             source: openSource(path: source), side: c.network.inputSize, skippingBad: c.data.skipBadImages)
     }
 
+    /// The pictures of a source, without a network in mind: those of a store as they are, others cropped to `side` pixels (32
+    /// unless told otherwise). Throws a `ConfigurationError` where they are latents.
+    public static func pixels(of source: String, side: Int? = nil) throws -> any Dataset {
+        if source == DataConfiguration.embedded { return Pictures(side: side ?? 24) }
+        if StoreManifest.exists(in: source) {
+            return StoredDataset(try PackedStore(path: source), draws: Draws(seed: 0))
+        }
+        if try openLatents(path: source) != nil {
+            throw ConfigurationError("\(source): it holds latents; give images or a store of pixels")
+        }
+        return try PixelDataset(source: openSource(path: source), side: side ?? 32, skippingBad: false)
+    }
+
     /// Whether two configurations train on the same images.
     static func isSame(_ a: TrainingConfiguration, _ b: TrainingConfiguration) -> Bool {
         a.data.source == b.data.source && a.data.skipBadImages == b.data.skipBadImages

@@ -1,0 +1,23 @@
+/// Some pictures of a data set, in an order of their own.
+public struct DatasetPart: Dataset {
+    private let whole: any Dataset
+    private let indices: [Int]
+
+    /// Those with these numbers.
+    public init(_ whole: any Dataset, indices: [Int]) { (self.whole, self.indices) = (whole, indices) }
+
+    public var count: Int { indices.count }
+    public var classNames: [String] { whole.classNames }
+    public var channels: Int { whole.channels }
+    public var side: Int { whole.side }
+    public var canMirror: Bool { whole.canMirror }
+    public var latents: LatentEncoding? { whole.latents }
+
+    public func label(_ index: Int) -> Int { whole.label(indices[index]) }
+
+    public func copyImage(
+        _ index: Int, epoch: Int, into image: UnsafeMutableBufferPointer<Float>, mirrored: Bool
+    ) throws {
+        try whole.copyImage(indices[index], epoch: epoch, into: image, mirrored: mirrored)
+    }
+}

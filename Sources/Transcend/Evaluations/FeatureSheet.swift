@@ -1,0 +1,136 @@
+import Diffusion
+import Evaluation
+import Models
+import Torch
+
+/// The features of images by block, as maps of their principal components: rows are images, training steps, times and kinds of
+/// features, columns are blocks. One basis serves the whole sheet, so that equal colours mean equal features.
+public struct FeatureSheet {
+    /// What is shown.
+    public struct Settings: Sendable {
+        /// Numbers of the images in the data set; empty: four, spread over it.
+        public var images: [Int] = []
+        /// Blocks, counted from 1; empty: all.
+        public var blocks: [Int] = []
+        /// Times t, from 0 (clean) to 1 (noise).
+        public var times: [Double] = [0.5]
+        /// With the label, without, or guided.
+        public var kinds: [BlockFeatures] = [.conditional]
+        /// w of the guided ones.
+        public var scale = 30.0
+        /// Averaged or raw weights.
+        public var weights = NetworkWeights.ema
+        /// Leaves in the features what is the same at a place whatever the image. Else the mean over 64 images at each place is
+        /// subtracted: the positions that a network adds to its tokens would be most of what is seen.
+        public var keepsPositions = false
+
+        /// Four images in the middle of the way to noise.
+        public init() {}
+
+        /// What is impossible for a network and its data; nil if nothing is.
+        func problem(depth: Int, images count: Int) -> String? {
+            if let image = images.first(where: { !(0..<count).contains($0) }) {
+                return "--images \(image): the data have images 0 to \(count - 1)"
+            }
+            return blockAndTimeProblem(blocks: blocks, times: times, depth: depth)
+        }
+    }
+
+    private let settings: Settings
+    private let blocks: [Int]
+    private let source: NoisedImages
+    private let classNames: [String]
+    private let pictures: [Canvas]
+    /// Images over which the mean at each place is taken.
+    private let others: [Int]
+    /// [N, D] of every row and block.
+    private var rows: [(image: Int, label: String, maps: [Tensor])] = []
+
+    /// For checkpoints of one run, whose data are `source`; `decoder` shows the images. Throws a `ConfigurationError`.
+    public init(_ chosen: Settings, of checkpoint: Checkpoint, source: NoisedImages, decoder: PictureDecoder) throws {
+        var settings = chosen
+        let count = source.dataset.count
+        if settings.images.isEmpty { settings.images = (0..<min(4, count)).map { (2 * $0 + 1) * count / 8 % count } }
+        others = (0..<min(64, count)).map { $0 * count / min(64, count) }
+        let depth = checkpoint.state.configuration.network.depth
+        if let problem = settings.problem(depth: depth, images: count) {
+            throw ConfigurationError(problem)
+        }
+        (self.settings, self.source) = (settings, source)
+        blocks = settings.blocks.isEmpty ? Array(1...depth) : settings.blocks
+        classNames = checkpoint.state.classNames
+        pictures = try withErrors { decoder.pictures(try source.clean(settings.images)) }
+    }
+
+    /// Adds the features of a checkpoint; `isNamed` puts its step beside its rows.
+    public mutating func add(_ checkpoint: Checkpoint, isNamed: Bool, on device: Device) throws {
+        let network = try checkpoint.network(settings.weights, on: device)
+        for t in settings.times {
+            for kind in settings.kinds {
+                let features = try withErrors { try self.features(of: network, kind, t: t) }
+                let names = [
+                    isNamed ? "step \(checkpoint.state.step)" : "", settings.times.count > 1 ? "t \(t)" : "",
+                    settings.kinds.count > 1 ? kind.rawValue : "",
+                ]
+                for image in settings.images.indices {
+                    let name = classNames[source.dataset.label(settings.images[image])]
+                    let label = ([name] + names.filter { !$0.isEmpty }).joined(separator: ", ")
+                    rows.append(
+                        (image, label, features.map { $0[image..<image + 1].reshaped([$0.size(1), $0.size(2)]) }))
+                }
+            }
+        }
+    }
+
+    /// [B, N, D] of each block.
+    private func features(of network: SiT, _ kind: BlockFeatures, t: Double) throws -> [Tensor] {
+        func features(_ images: [Int]) throws -> [Tensor] {
+            kind(of: network, try source.batch(images, t: t), depths: blocks, scale: settings.scale)
+        }
+        let own = try features(settings.images)
+        guard !settings.keepsPositions else { return own }
+        return zip(own, try features(others)).map { $0 - $1.mean([0]) }
+    }
+
+    /// The sheet.
+    public func render() throws -> Canvas {
+        // A group is what one block of one network says at one time: the rows that differ in their image alone.
+        let size = settings.images.count
+        let groups = stride(from: 0, to: rows.count, by: size).flatMap { first in
+            blocks.indices.map { block in Tensor.concatenate(rows[first..<first + size].map { $0.maps[block] }) }
+        }
+        let colours = try withErrors { PrincipalColours(of: groups) }
+        let maps = try withErrors { groups.map(colours.bytes) }
+        let order = rows.indices.sorted { (rows[$0].image, $0) < (rows[$1].image, $1) }
+        let cells = order.flatMap { row -> [Canvas] in
+            let picture = pictures[rows[row].image]
+            return [picture]
+                + blocks.indices.map { block in
+                    let bytes = maps[row / size * blocks.count + block]
+                    let part = bytes.count / size
+                    return Self.map(Array(bytes[row % size * part..<(row % size + 1) * part]), side: picture.width)
+                }
+        }
+        var grid = ImageGrid(cells, columns: blocks.count + 1, rowLabels: order.map { rows[$0].label })
+        grid.columnLabels = ["image"] + blocks.map { "block \($0)" }
+        return grid.render()
+    }
+
+    /// A square of tokens, enlarged to the side of its image where that is a multiple.
+    private static func map(_ bytes: [UInt8], side: Int) -> Canvas {
+        let grid = Int(Double(bytes.count / 3).squareRoot().rounded())
+        let scale = max(1, side / grid)
+        var canvas = Canvas(width: grid * scale, height: grid * scale, background: Canvas.Color(0xFFFFFF))
+        canvas.draw(Canvas(width: grid, height: grid, pixels: bytes), x: 0, y: 0, scale: scale)
+        return canvas
+    }
+}
+
+/// What is impossible about blocks and times for a network; nil if nothing is.
+func blockAndTimeProblem(blocks: [Int], times: [Double], depth: Int) -> String? {
+    if let block = blocks.first(where: { !(1...depth).contains($0) }) {
+        return "--blocks \(block): the network has blocks 1 to \(depth)"
+    }
+    if let t = times.first(where: { !(0...1).contains($0) }) { return "--times \(t): give times from 0 to 1" }
+    return nil
+}

@@ -1,0 +1,49 @@
+import Data
+import Diffusion
+import Torch
+
+/// Images of the data of a checkpoint, noised as in training, for looking at what a network makes of them.
+public struct NoisedImages {
+    /// The data, as the network was trained on them.
+    public let dataset: any Dataset
+    private let configuration: TrainingConfiguration
+    private let device: Device
+
+    /// Opens the data that the checkpoint was trained on, or others of the same form. Throws what keeps them from being read, or
+    /// from fitting the network.
+    public init(_ checkpoint: Checkpoint, data path: String?, on device: Device) throws {
+        var configuration = checkpoint.state.configuration
+        if let path { configuration.data.source = path }
+        configuration.data.flips = false
+        dataset = try TrainingData.open(configuration)
+        (self.configuration, self.device) = (configuration, device)
+    }
+
+    /// Clean images [B, C, R, R]; throws what keeps one from being read.
+    public func clean(_ indices: [Int]) throws -> Tensor {
+        let network = configuration.network
+        let shape = [network.channels, network.inputSize, network.inputSize]
+        let count = shape.reduce(1, *)
+        let values = try [Float](unsafeUninitializedCapacity: indices.count * count) { buffer, filled in
+            for (place, index) in indices.enumerated() {
+                let part = UnsafeMutableBufferPointer(rebasing: buffer[place * count..<(place + 1) * count])
+                try dataset.copyImage(index, epoch: 0, into: part, mirrored: false)
+            }
+            filled = indices.count * count
+        }
+        return Tensor(values, shape: [indices.count] + shape).to(device)
+    }
+
+    /// Images at one time t, each with a noise that is its own at every t.
+    public func batch(_ indices: [Int], t: Double) throws -> NoisedBatch {
+        let clean = try clean(indices)
+        let draws = Draws(seed: configuration.seed)
+        let count = clean.count / indices.count
+        let noise = indices.flatMap { draws.normals(.noise, step: 0, item: $0, count: count) }
+        let labels = Tensor(indices.map(dataset.label)).to(device)
+        return Batch(
+            clean: clean, noise: Tensor(noise, shape: clean.shape).to(device),
+            times: [Float](repeating: Float(t), count: indices.count), labels: labels, seenLabels: labels
+        ).noised(along: configuration.diffusion.path)
+    }
+}
