@@ -43,7 +43,7 @@ let package = Package(
         .target(name: "Data", dependencies: ["Formats", "Torch", "CImage"]),
         .target(name: "Models", dependencies: ["Torch"]),
         .target(name: "Diffusion", dependencies: ["Models", "Torch"]),
-        .target(name: "Evaluation", dependencies: ["Diffusion", "Models", "Data", "Torch", "Formats"]),
+        .target(name: "Evaluation", dependencies: ["Models", "Data", "Torch", "Formats"]),
         .target(
             name: "Transcend",
             dependencies: [

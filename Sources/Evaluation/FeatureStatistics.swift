@@ -15,13 +15,19 @@ public struct Gaussian: Sendable {
 
 /// Mean and covariance of features that come batch by batch, none of which is kept.
 ///
-/// In float64. Batches are joined by the formula of Chan, Golub and LeVeque (1979), which does not cancel where the mean is
-/// large beside the deviation; memory is that of two matrices [D, D], whatever the number of images.
+/// In float64. Parts of some thousand images are joined by the formula of Chan, Golub and LeVeque (1979), which does not cancel
+/// where the mean is large beside the deviation; memory is that of a part and of a few matrices [D, D], whatever the number of
+/// images.
 public struct FeatureStatistics: Sendable {
     /// Images so far.
     public private(set) var count = 0
     /// The mean, and the sum of (x - mean)(x - mean)^T; nil before the first image.
     private var sums: (mean: Tensor, scatter: Tensor)?
+    /// What has come since the last part was joined: a part costs several passes over [D, D].
+    private var waiting: [Tensor] = []
+    private var joined = 0
+
+    private static let part = 2048
 
     /// Of no images yet.
     public init() {}
@@ -32,16 +38,25 @@ public struct FeatureStatistics: Sendable {
         guard x.isFinite else {
             throw EvaluationError("features of images \(count) to \(count + x.size(0) - 1) are not finite numbers")
         }
-        let (added, ownMean) = (x.size(0), x.mean([0]))
-        if added == 0 { return }
+        if x.size(0) == 0 { return }
+        waiting.append(x)
+        count += x.size(0)
+        if count - joined >= Self.part { join() }
+    }
+
+    /// Joins what waits to the sums.
+    private mutating func join() {
+        guard count > joined else { return }
+        let x = Tensor.concatenate(waiting)
+        let ownMean = x.mean([0])
         let centred = x - ownMean
         let ownScatter = centred.transposed(0, 1).matmul(centred)
-        defer { count += added }
+        let (old, new) = (Double(joined), Double(count - joined))
+        (waiting, joined) = ([], count)
         guard let (mean, scatter) = sums else {
             sums = (ownMean, ownScatter)
             return
         }
-        let (old, new) = (Double(count), Double(added))
         let difference = ownMean - mean
         let column = difference.expandingAxis(1)
         let between = column.matmul(column.transposed(0, 1)) * (old * new / (old + new))
@@ -50,7 +65,9 @@ public struct FeatureStatistics: Sendable {
 
     /// The unbiased estimate, divided by N - 1. Throws an `EvaluationError` for fewer than two images.
     public func gaussian() throws -> Gaussian {
-        guard let (mean, scatter) = sums, count >= 2 else {
+        var all = self
+        all.join()
+        guard let (mean, scatter) = all.sums, count >= 2 else {
             throw EvaluationError("\(count) images have no covariance; give at least 2")
         }
         return Gaussian(mean: mean, covariance: scatter / Double(count - 1))

@@ -38,7 +38,7 @@ public final class TorchScript: @unchecked Sendable {
     /// The bytes of a file with a program of our own: `source` is that of its methods, which read the tensors as `self.NAME`.
     public static func bytes(source: String, tensors: [(name: String, tensor: Tensor)]) -> [UInt8] {
         let names = tensors.map { strdup($0.name) }
-        defer { names.forEach { free($0) } }
+        defer { for name in names { free(name) } }
         var bytes: [UInt8] = []
         let status = withUnsafeMutablePointer(to: &bytes) { bytes in
             ct_script_write(
