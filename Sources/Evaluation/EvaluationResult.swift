@@ -17,6 +17,10 @@ public struct EvaluationResult: Sendable {
     public let featureSize: Int
     /// By name: "frechet_distance" and what else can be had.
     public let values: [(name: String, value: Double)]
+    /// What the small number of samples adds to the Fréchet distance, about; nil for 10,000 samples or more, or where it cannot be
+    /// told. The distance is that of infinitely many samples and c / N (Chong and Forsyth 2020), so that half of the samples
+    /// have this much more than all.
+    public let bias: Double?
     /// How many classes the extractor recognises, and of how many; nil where it is no classifier of them.
     public let recognised: (classes: Int, of: Int)?
     /// How the samples were drawn; nil where that is not known.
@@ -38,8 +42,10 @@ public struct EvaluationResult: Sendable {
             samples.labels.flatMap { RecognisedClasses(logits: logits, labels: $0) }
         }
         self.recognised = recognised.map { ($0.recognised, $0.classes) }
+        let distance = try withErrors { try samples.gaussian.frechetDistance(to: reference.gaussian) }
+        bias = try withErrors { try Self.bias(of: samples, to: reference, distance: distance) }
         values = try withErrors {
-            var values = [("frechet_distance", try samples.gaussian.frechetDistance(to: reference.gaussian))]
+            var values = [("frechet_distance", distance)]
             if let own = samples.spatial, let other = reference.spatial {
                 values.append(("spatial_frechet_distance", try own.frechetDistance(to: other)))
             }
@@ -57,12 +63,28 @@ public struct EvaluationResult: Sendable {
         featureSize = samples.gaussian.mean.size(0)
     }
 
+    /// Pictures from which on nothing is said of the bias of their number.
+    private static let enough = 10_000
+
+    private static func bias(
+        of samples: MeasuredSet, to reference: MeasuredSet, distance: Double
+    ) throws -> Double? {
+        guard let features = samples.features, features.size(0) < enough, features.size(0) >= 4 else { return nil }
+        // Samples may be in the order of their classes.
+        let order = Draws(seed: 0).order(epoch: 0, items: features.size(0))
+        let half = order.prefix(features.size(0) / 2).map(Int64.init)
+        var statistics = FeatureStatistics()
+        try statistics.add(features.gathering(Tensor(half, shape: [half.count])))
+        return try max(0, statistics.gaussian().frechetDistance(to: reference.gaussian) - distance)
+    }
+
     /// What makes the numbers less than they seem: sentences.
     public var warnings: [String] {
         let counts = [(samples, sampleCount)] + (referenceCount.map { [(reference, $0)] } ?? [])
-        return counts.filter { $0.1 < 10_000 }.map { path, count in
+        return counts.filter { $0.1 < Self.enough }.map { path, count in
             let isSingular = count <= featureSize ? ", and their covariance is singular" : ""
-            return "\(path): of \(count) pictures the distance is larger than of 10,000 or more\(isSingular); "
+            let share = path == samples ? bias.map { String(format: ", by about %.3g", $0) } ?? "" : ""
+            return "\(path): of \(count) pictures the distance is larger than of 10,000 or more\(share)\(isSingular); "
                 + "compare it with that of as many pictures only"
         }
     }
@@ -71,6 +93,7 @@ public struct EvaluationResult: Sendable {
     public var json: JSONValue {
         var members: [JSONValue.Member] = values.map { .init($0.name, .number($0.value)) }
         func add(_ name: String, _ number: Int?) { if let number { members.append(.init(name, .int(Int64(number)))) } }
+        if let bias { members.append(.init("estimated_bias", .number(bias))) }
         add("recognised_classes", recognised?.classes)
         add("classes", recognised?.of)
         members += [
@@ -91,7 +114,7 @@ public struct EvaluationResult: Sendable {
         else { return nil }
         (self.extractor, self.samples, self.sampleCount) = (extractor, samples, sampleCount)
         (self.reference, self.featureSize) = (reference, featureSize)
-        referenceCount = json["reference_count"]?.int
+        (referenceCount, bias) = (json["reference_count"]?.int, json["estimated_bias"]?.double)
         values = Self.metrics.compactMap { name in json[name]?.double.map { (name, $0) } }
         recognised = json["recognised_classes"]?.int.flatMap { found in json["classes"]?.int.map { (found, $0) } }
         stamp = json["protocol"]

@@ -44,17 +44,18 @@ struct CurveCommand: ParsableCommand {
             network, reference: try measuring.reference(for: checkpoints[0][0], by: network), settings: settings,
             labels: measuring.chosenLabels, count: count)
         let progress = MeasuringProgress()
-        var warnings: Set<String> = []
+        var last: EvaluationResult?
         for (run, all) in checkpoints.enumerated() {
             for checkpoint in all {
                 let result = try evaluator.evaluate(checkpoint, progress: progress.update)
                 curve.append(result, step: checkpoint.state.step, run: run)
-                warnings.formUnion(result.warnings.map { $0.replacing(result.samples, with: "samples") })
+                last = result
                 if json { print(result.json.text()) }
             }
         }
         progress.finish()
-        for warning in warnings.sorted() { say("warning: \(warning)") }
+        // Of as many samples all the others are in the same case.
+        for warning in last?.warnings ?? [] { say("warning: \(warning)") }
         let subtitle = "\(count) samples of each, \(network.identity)"
         try ImageFile.writePNG(RGBImage(curve.plot(subtitle: subtitle).render()), to: target)
         if !json { print(curve.table) }

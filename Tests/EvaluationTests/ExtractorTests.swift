@@ -72,4 +72,57 @@ private struct RowExtractor: FeatureExtractor {
             #expect(features.spatial?.doubles == output.spatial.doubles)
         }
     }
+
+    /// TensorFlow 1 takes place i of a new row from place i * old / new of the old one, which is not the middle of anything, and
+    /// what lies beyond the last place is the last one.
+    @Test func theResizeIsTensorFlows() {
+        let row = Tensor([0, 299] as [Float], shape: [1, 1, 1, 2])
+        #expect(row.resizedAsTensorFlow1(1, 4).values(as: Float.self) == [0, 149.5, 299, 299])
+        let column = Tensor([0, 6] as [Float], shape: [1, 1, 2, 1])
+        let values = column.resizedAsTensorFlow1(3, 1).values(as: Float.self)
+        #expect(zip(values, [0, 4, 6]).allSatisfy { abs($0 - $1) < 1e-5 })
+        let long = Tensor([1, 2, 3, 4, 5, 6] as [Float], shape: [1, 1, 1, 6])
+        #expect(long.resizedAsTensorFlow1(1, 3).values(as: Float.self) == [1, 3, 5], "nothing is averaged")
+    }
+
+    /// Of one distribution the distance is its bias alone.
+    @Test func theBiasOfFewSamplesIsTold() throws {
+        let network = NumberedFeatures()
+        let reference = try MeasuredSet(NumberedPictures(first: 0, count: 10_000), by: network)
+        let samples = try MeasuredSet(NumberedPictures(first: 10_000, count: 1_000), by: network)
+        let result = try EvaluationResult(samples, from: "a", reference: reference, from: "b")
+        let (bias, distance) = (try #require(result.bias), try #require(result["frechet_distance"]))
+        #expect(distance > 0 && bias > 0.6 * distance && bias < 1.4 * distance, "\(bias) of \(distance)")
+        #expect(result.warnings.count == 1 && result.warnings[0].contains("by about"))
+        let again = try #require(EvaluationResult(json: result.json))
+        #expect(again.json == result.json)
+        #expect(try EvaluationResult(reference, from: "b", reference: reference, from: "b").bias == nil)
+    }
+}
+
+/// Pictures that hold their number.
+private struct NumberedPictures: PictureSet {
+    let location = "numbers"
+    let first: Int
+    let count: Int
+
+    func picture(_ index: Int) -> RGBImage {
+        let number = first + index
+        return RGBImage(
+            width: 1, height: 1, pixels: [UInt8(number & 255), UInt8(number >> 8 & 255), UInt8(number >> 16)])
+    }
+}
+
+/// Normal features, addressed by the number in the picture.
+private struct NumberedFeatures: FeatureExtractor {
+    let identity = "numbers"
+
+    func callAsFunction(_ images: Tensor) -> ImageFeatures {
+        let bytes = images.to(.I64).reshaped([-1, 3]).values(as: Int64.self).map(Int.init)
+        let values = stride(from: 0, to: bytes.count, by: 3).flatMap { place in
+            let item = bytes[place] + (bytes[place + 1] << 8) + (bytes[place + 2] << 16)
+            return Draws(seed: 1).normals(.noise, step: 0, item: item, count: 16)
+        }
+        return ImageFeatures(features: Tensor(values, shape: [bytes.count / 3, 16]))
+    }
 }
