@@ -83,7 +83,7 @@ enum HTML {
         .facts { display: grid; grid-template-columns: repeat(auto-fit, minmax(8.5rem, 1fr)); gap: .6rem 1.2rem }
         .facts div { display: flex; flex-direction: column } .facts b { font-size: 1.2rem; font-weight: 600 }
         .facts span, figcaption { color: var(--soft); font-size: .88rem }
-        .plots { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(100%, 30rem), 1fr)); gap: 1rem }
+        .plots { display: grid; grid-template-columns: repeat(auto-fill, minmax(min(100%, 30rem), 1fr)); gap: 1rem }
         figure { margin: 0 } figcaption { display: flex; flex-wrap: wrap; gap: .2rem .9rem; margin-bottom: .2rem }
         svg { width: 100%; height: auto; display: block } svg text { fill: var(--soft); font-size: 13px } .left { text-anchor: end }
         .below { text-anchor: middle } .grid { stroke: var(--grid); fill: none }
