@@ -20,13 +20,13 @@ int32_t ct_script_load(const char *path, ct_script **out) {
 
 void ct_script_release(ct_script *script) { delete script; }
 
-int32_t ct_script_run(ct_script *script, const ct_tensor *input, ct_tensor **results, int32_t capacity,
-                      int32_t *produced) {
+int32_t ct_script_run(ct_script *script, const char *method, const ct_tensor *input, ct_tensor **results,
+                      int32_t capacity, int32_t *produced) {
     *produced = 0;
     return guarded([&] {
         // As it stands: the interpreter's own optimiser compiles anew for each size of a batch.
         torch::jit::GraphOptimizerEnabledGuard plainly(false);
-        c10::IValue result = script->module.forward({view(input)});
+        c10::IValue result = script->module.get_method(method)({view(input)});
         std::vector<at::Tensor> tensors;
         if (result.isTensor()) {
             tensors.push_back(result.toTensor());

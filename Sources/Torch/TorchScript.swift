@@ -21,12 +21,13 @@ public final class TorchScript: @unchecked Sendable {
 
     deinit { ct_script_release(script) }
 
-    /// What the program returns for one tensor: a tensor, or a tuple of at most eight. Throws a `FileError` where it fails.
-    public func callAsFunction(_ input: Tensor) throws -> [Tensor] {
+    /// What a method of the program returns for one tensor: a tensor, or a tuple of at most eight. Throws a `FileError` where it
+    /// fails.
+    public func callAsFunction(_ input: Tensor, method: String = "forward") throws -> [Tensor] {
         var results = [OpaquePointer?](repeating: nil, count: 8)
         var produced: Int32 = 0
         let status = withoutGradients {
-            ct_script_run(script, input.handle.raw, &results, Int32(results.count), &produced)
+            ct_script_run(script, method, input.handle.raw, &results, Int32(results.count), &produced)
         }
         guard status == 0 else {
             let reason = Failure.lastMessage.split(separator: "\n").last.map(String.init) ?? "no reason given"

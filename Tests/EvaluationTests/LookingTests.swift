@@ -91,6 +91,10 @@ import Torch
             let expected = withoutGradients { fit.network(bytes.to(.F32) / 127.5 - 1) }
             let difference = try #require(result.logits) - expected
             #expect(difference.abs().maximum().item() < 1e-4 * expected.abs().maximum().item())
+            // The features are the mean of those of the places.
+            let patches = try TorchScript(path: path)(bytes, method: "patches")[0]
+            #expect(patches.shape == [2, 9, 128])
+            #expect((patches.mean([1]) - result.features).abs().maximum().item() < 1e-5)
             // Another size is brought to that of the network.
             let large = try TorchScriptExtractor(path: path)(bytes.repeated(2))
             #expect(large.features.shape == [2, 128])
