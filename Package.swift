@@ -37,7 +37,9 @@ let package = Package(
         .target(name: "CStart"),
         .target(name: "CZlib", linkerSettings: [.linkedLibrary("z")]),
         .target(name: "CImage", linkerSettings: [.linkedLibrary("turbojpeg"), .linkedLibrary("png16")]),
-        .target(name: "CTorch", cxxSettings: [.unsafeFlags(torchHeaders)], linkerSettings: torchLibraries),
+        .target(
+            name: "CTorch", cxxSettings: [.headerSearchPath("gloo-declarations"), .unsafeFlags(torchHeaders)],
+            linkerSettings: torchLibraries),
         .target(name: "Formats", dependencies: ["CZlib"]),
         .target(name: "Torch", dependencies: ["CTorch", "Formats"]),
         .target(name: "Data", dependencies: ["Formats", "Torch", "CImage"]),

@@ -107,10 +107,16 @@ public struct ExponentialMovingAverage: Sendable {
     /// One tensor like each parameter, in their order.
     public let averages: [Tensor]
 
-    /// Copies the values as they are, which takes as much memory again.
-    public init(of parameters: [NamedParameter], decay: Double) {
+    /// Copies the values as they are, which takes as much memory again; of those for which `places` has a tensor of their name,
+    /// into that one.
+    public init(of parameters: [NamedParameter], decay: Double, into places: [String: Tensor] = [:]) {
         self.decay = decay
-        averages = parameters.map { $0.parameter.value.detached().copied() }
+        averages = parameters.map { entry in
+            let value = entry.parameter.value.detached()
+            guard var place = places[entry.name] else { return value.copied() }
+            place.assign(value)
+            return place
+        }
     }
 
     /// Moves the averages toward the values; the parameters are those of the start, in the same order.

@@ -28,6 +28,8 @@ public struct Draws: Sendable, Equatable {
         case initialise = 9
         /// The embedded data set: item = index of the picture, step 0.
         case pictures = 10
+        /// What a method draws for a sample: item = position in the global batch, step = training step.
+        case method = 11
     }
 
     /// The key of the generator.

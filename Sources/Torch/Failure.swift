@@ -33,7 +33,7 @@ enum Failure {
     static func report(_ operation: String, _ operands: [[Int]], _ reason: String) {
         let shapes = operands.isEmpty ? "" : " of " + operands.map { "\($0)" }.joined(separator: ", ")
         let place = modulePath.isEmpty ? "" : " in \(modulePath)"
-        let sentence = reason.split(separator: "\n").first.map(String.init) ?? "no reason given"
+        let sentence = Self.firstLine(of: reason)
         let error = TorchError("\(operation)\(shapes)\(place): \(sentence)")
         if let scope {
             scope.first = scope.first ?? error
@@ -45,6 +45,13 @@ enum Failure {
 
     /// libtorch's message of this thread's last failed call.
     static var lastMessage: String { String(cString: ct_error()) }
+
+    /// Its first line.
+    static var lastSentence: String { firstLine(of: lastMessage) }
+
+    private static func firstLine(of message: String) -> String {
+        message.split(separator: "\n").first.map(String.init) ?? "no reason given"
+    }
 
     /// Reports a status other than 0 under the operation's name and the shape of what it was done to.
     @inline(__always)

@@ -22,6 +22,7 @@ private enum Op {
     static let mean = Operator("mean", "dim")
     static let maximum = Operator("max")
     static let norm = Operator("linalg_vector_norm")
+    static let smoothL1 = Operator("smooth_l1_loss")
     static let smallest = Operator("topk")
     static let isAtMost = Operator("le", "Tensor")
     static let argmax = Operator("argmax")
@@ -78,6 +79,9 @@ extension Tensor {
 
     /// Every element, at least `low` and at most `high`.
     public func clamped(_ low: Double, _ high: Double) -> Tensor { Op.clamp(self, low, high) }
+
+    /// d^2 / (2 beta) where |d| < beta, else |d| - beta / 2, of the difference d to a tensor of the same shape.
+    public func smoothL1Distance(to other: Tensor, beta: Double) -> Tensor { Op.smoothL1(self, other, 0, beta) }
 
     /// The matrix product, over leading axes one by one.
     public func matmul(_ other: Tensor) -> Tensor { Op.matmul(self, other) }

@@ -8,6 +8,9 @@ private enum Op {
     static let tanh = Operator("tanh")
     static let pad = Operator("constant_pad_nd")
     static let nearest = Operator("upsample_nearest2d")
+    static let bicubic = Operator("upsample_bicubic2d")
+    static let smoothBicubic = Operator("_upsample_bicubic2d_aa")
+    static let exactGelu = Operator("gelu")
     static let batchNorm = Operator("batch_norm")
     static let averagePool = Operator("avg_pool2d")
     static let maximumPool = Operator("max_pool2d")
@@ -74,6 +77,17 @@ extension Tensor {
     public func repeated(_ factor: Int) -> Tensor {
         Op.nearest(self, [size(2) * factor, size(3) * factor])
     }
+
+    /// Squares of another side by bicubic interpolation with half-pixel centres: [B, C, H, W] -> [B, C, side, side]. Without
+    /// antialiasing the kernel has a = -0.75, as PyTorch's has, with it -0.5, as Pillow's.
+    public func resizedBicubically(side: Int, antialiased: Bool) -> Tensor {
+        antialiased
+            ? Op.smoothBicubic(self, [side, side], false, none, none)
+            : Op.bicubic(self, [side, side], false, none, none)
+    }
+
+    /// GELU with the normal distribution itself, x Phi(x).
+    public func exactGelu() -> Tensor { Op.exactGelu(self, "none") }
 
     /// exp(x) over its sum along the axis, computed without overflow.
     public func softmax(axis: Int) -> Tensor { Op.softmax(self, axis) }

@@ -149,6 +149,44 @@ const char *ct_cpu_capability(void);
 /// The file that libtorch's CPU part was loaded from.
 const char *ct_library_path(void);
 
+// ---- Processes that compute together (group.cpp, reducer.cpp) -----------------------------------------------------------
+
+typedef struct ct_store ct_store;      // a connection to c10d's key-value store
+typedef struct ct_group ct_group;      // processes that add up and exchange tensors
+typedef struct ct_reducer ct_reducer;  // adds up gradients over a group during the backward pass
+
+/// Connects to the store at host and port; with the descriptor of a listening socket (else -1) this process serves it. All keys
+/// begin with the prefix. Fails after `timeout` seconds without an answer.
+int32_t ct_store_open(const char *host, int32_t port, int32_t listening, const char *prefix, double timeout,
+                      ct_store **out);
+void ct_store_release(ct_store *store);
+int32_t ct_store_set(const ct_store *store, const char *key, const char *text);
+int32_t ct_store_has(const ct_store *store, const char *key, bool *out);
+/// The text of a key that is there, valid until this thread's next call.
+int32_t ct_store_get(const ct_store *store, const char *key, const char **out);
+
+/// A group over Gloo, which listens on an address of this host, or on that of a network interface unless NULL. All ranks call
+/// it; the store is theirs alone.
+int32_t ct_group_gloo(const ct_store *store, int32_t rank, int32_t size, const char *address, const char *interface,
+                      ct_group **out);
+/// A group over NCCL on a CUDA device.
+int32_t ct_group_nccl(const ct_store *store, int32_t rank, int32_t size, int32_t device, ct_group **out);
+void ct_group_release(ct_group *group);
+/// These are called by all ranks in one order, with contiguous tensors of equal shapes; they return when it is done.
+int32_t ct_group_sum(const ct_group *group, const ct_tensor *tensor);
+int32_t ct_group_broadcast(const ct_group *group, const ct_tensor *tensor, int32_t root);
+/// out: [ranks, ...].
+int32_t ct_group_gather(const ct_group *group, const ct_tensor *tensor, const ct_tensor *out);
+
+/// For float32 leaves in the order in which backward passes reach them; buckets of so many bytes, the first one smaller.
+int32_t ct_reducer_make(const ct_group *group, ct_tensor *const *parameters, int32_t count, int64_t first_bytes,
+                        int64_t bytes, ct_reducer **out);
+void ct_reducer_release(ct_reducer *reducer);
+/// Says that the next backward pass is the last before ct_reducer_finish.
+void ct_reducer_arm(ct_reducer *reducer);
+/// Makes the sum over all ranks the gradient of each parameter, zero where no rank reached it.
+int32_t ct_reducer_finish(ct_reducer *reducer);
+
 // ---- Draws (draws.cpp) ---------------------------------------------------------------------------------------------
 
 /// The first words of Philox 4x32-10 from a counter on; `counter[0]` counts the blocks of four.

@@ -1,0 +1,15 @@
+// Declarations of Gloo that c10d's headers use (see context.h). No object of this class is made here.
+#pragma once
+#include <chrono>
+#include <string>
+#include <vector>
+
+namespace gloo::rendezvous {
+struct Store {
+    virtual ~Store() = default;
+    virtual void set(const std::string &key, const std::vector<char> &data) = 0;
+    virtual std::vector<char> get(const std::string &key) = 0;
+    virtual void wait(const std::vector<std::string> &keys) = 0;
+    virtual void wait(const std::vector<std::string> &keys, const std::chrono::milliseconds &timeout) = 0;
+};
+}  // namespace gloo::rendezvous

@@ -1,0 +1,37 @@
+import CTorch
+
+/// Adds up the gradients of parameters over a process group, in buckets that go out while the backward pass still runs.
+///
+/// A bucket is sent when the last of its gradients has come, so that only the last buckets are waited for. The sums become the
+/// gradients; they have the same bits on each rank.
+public final class GradientReducer: @unchecked Sendable {
+    /// Bytes that a rank hands over in each step, those of all gradients.
+    public let byteCount: Int
+
+    private let group: ProcessGroup
+    private let raw: OpaquePointer
+
+    /// The first bucket is small, so that sending begins early (as in PyTorch's DistributedDataParallel).
+    private static let firstBucketBytes = 1 << 20
+
+    /// For the trained ones of `parameters`, in the order in which the forward pass uses them; buckets of about
+    /// `bucketBytes`. Takes as much memory as their gradients.
+    public init(_ parameters: [NamedParameter], group: ProcessGroup, bucketBytes: Int) throws {
+        let values = parameters.trained.reversed().map { Optional($0.parameter.value.handle.raw) }
+        byteCount = 4 * parameters.trained.reduce(0) { $0 + $1.parameter.value.count }
+        var reducer: OpaquePointer?
+        let first = Int64(min(bucketBytes, Self.firstBucketBytes))
+        guard ct_reducer_make(group.raw, values, Int32(values.count), first, Int64(bucketBytes), &reducer) == 0,
+            let reducer
+        else { throw TorchError(Failure.lastSentence) }
+        (self.group, raw) = (group, reducer)
+    }
+
+    deinit { ct_reducer_release(raw) }
+
+    /// Says that the next backward pass is the last one of this step: what it reaches is complete.
+    public func begin() { ct_reducer_arm(raw) }
+
+    /// Waits until all gradients are summed; those that no rank has reached become zero.
+    public func finish() { group.check("all-reduce of gradients", nil, ct_reducer_finish(raw)) }
+}

@@ -1,0 +1,40 @@
+import CTorch
+
+/// A connection to c10d's key-value store, through which processes find and watch each other.
+///
+/// Each call asks the process that serves the store, and waits for it; calls of several threads take turns.
+public final class KeyValueStore: @unchecked Sendable {
+    let raw: OpaquePointer
+
+    /// Connects to the store that is served at an address; fails after `timeout` seconds without an answer.
+    ///
+    /// - Parameters:
+    ///   - listening: the descriptor of a socket that listens there: this process then serves the store, and owns it.
+    ///   - prefix: what all keys begin with.
+    public init(host: String, port: Int, listening: Int32? = nil, prefix: String, timeout: Double) throws {
+        var store: OpaquePointer?
+        guard ct_store_open(host, Int32(port), listening ?? -1, prefix, timeout, &store) == 0, let store else {
+            throw TorchError(Failure.lastSentence)
+        }
+        raw = store
+    }
+
+    deinit { ct_store_release(raw) }
+
+    /// Sets the text of a key. Throws a `TorchError` where the store does not answer.
+    public func set(_ key: String, _ text: String) throws { try check(ct_store_set(raw, key, text)) }
+
+    /// The text of a key; nil if it is not there.
+    public func text(_ key: String) throws -> String? {
+        var isThere = false
+        try check(ct_store_has(raw, key, &isThere))
+        guard isThere else { return nil }
+        var text: UnsafePointer<CChar>?
+        try check(ct_store_get(raw, key, &text))
+        return text.map { String(cString: $0) }
+    }
+
+    private func check(_ status: Int32) throws {
+        if status != 0 { throw TorchError(Failure.lastSentence) }
+    }
+}
