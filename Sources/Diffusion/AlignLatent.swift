@@ -37,12 +37,12 @@ public struct AlignLatent: Method {
 
     public func objective(for network: SiTConfiguration, teacher: SiT?, on device: Device) -> any Objective {
         AlignLatentObjective(
-            settings: self, head: LatentHead(network, width: alignment.headWidth, on: device))
+            settings: self, head: LatentHead(network, width: alignment.width, on: device))
     }
 
     public func addedFLOPs(for network: SiTConfiguration) -> Double {
         let output = 2 * Double(network.tokens * network.hidden * network.patchValues)
-        return 3 * alignment.computedShare * (projectorFLOPs(network, width: alignment.headWidth) + output)
+        return 3 * alignment.computedShare * (projectorFLOPs(network, width: alignment.width) + output)
     }
 }
 

@@ -12,8 +12,11 @@ public struct AlignmentSettings: Codable, Sendable, Equatable {
     public var semantics: TimeWindow.Semantics
     /// From this step on (steps count from 0) the term is left out; nil: never.
     @Nullable public var stopStep: Int?
-    /// Width of the head's hidden layers.
-    public var headWidth: Int
+    /// Width of the head's hidden layers; nil for methods whose head has no choice of it, or that have none.
+    public var headWidth: Int?
+
+    /// Those of methods without a choice of the head's width.
+    static let headless = settings.filter { $0.key != "headWidth" }
 
     /// What the settings mean.
     static let settings: [SettingDescription] = [
@@ -37,6 +40,14 @@ public struct AlignmentSettings: Codable, Sendable, Equatable {
         self.semantics = semantics
         headWidth = network.hidden >= 384 ? 2048 : 4 * network.hidden
     }
+
+    /// Of a method without a choice of the head's width, at all times.
+    init(headlessAt studentDepth: Int, weight: Double) {
+        (self.studentDepth, self.weight, window, semantics) = (studentDepth, weight, .everywhere, .perSample)
+    }
+
+    /// The width, of a method that has one.
+    var width: Int { headWidth ?? 0 }
 
     /// Whether the term is left out at a step.
     public func hasStopped(at step: Int) -> Bool { step >= stopStep ?? .max }

@@ -14,10 +14,13 @@ public struct Batch: Sendable {
     public let labels: Tensor
     /// The labels that the network sees [B]: the null class where the label was dropped.
     public let seenLabels: Tensor
+    /// A number in [0, 1) for each sample, for methods that draw one; in host memory.
+    public let uniforms: [Float]
 
-    /// All have B samples in one order; without `globalTimes` the batch is a whole one.
+    /// All have B samples in one order; without `globalTimes` the batch is a whole one, without `uniforms` they are 0.
     public init(
-        clean: Tensor, noise: Tensor, times: [Float], globalTimes: [Float]? = nil, labels: Tensor, seenLabels: Tensor
+        clean: Tensor, noise: Tensor, times: [Float], globalTimes: [Float]? = nil, labels: Tensor, seenLabels: Tensor,
+        uniforms: [Float]? = nil
     ) {
         self.clean = clean
         self.noise = noise
@@ -25,6 +28,22 @@ public struct Batch: Sendable {
         self.globalTimes = globalTimes ?? times
         self.labels = labels
         self.seenLabels = seenLabels
+        self.uniforms = uniforms ?? times.map { _ in 0 }
+    }
+
+    /// The same samples at other times.
+    func at(_ times: [Float]) -> Batch {
+        Batch(
+            clean: clean, noise: noise, times: times, globalTimes: globalTimes, labels: labels, seenLabels: seenLabels,
+            uniforms: uniforms)
+    }
+
+    /// The samples with these numbers; `chosen` is `samples` on the batch's device.
+    fileprivate func gathering(_ samples: [Int], _ chosen: Tensor) -> Batch {
+        Batch(
+            clean: clean.gathering(chosen), noise: noise.gathering(chosen), times: samples.map { times[$0] },
+            globalTimes: globalTimes, labels: labels.gathering(chosen), seenLabels: seenLabels.gathering(chosen),
+            uniforms: samples.map { uniforms[$0] })
     }
 
     /// The samples on their path to noise.
@@ -34,29 +53,34 @@ public struct Batch: Sendable {
             Tensor(coefficients.map { Float(value($0)) }, shape: [times.count, 1, 1, 1]).to(clean.device)
         }
         return NoisedBatch(
-            input: column(\.alpha) * clean + column(\.sigma) * noise,
-            velocity: column(\.alphaRate) * clean + column(\.sigmaRate) * noise,
-            clean: clean, t: Tensor(times).to(clean.device), labels: labels)
+            source: self, path: path, input: column(\.alpha) * clean + column(\.sigma) * noise,
+            velocity: column(\.alphaRate) * clean + column(\.sigmaRate) * noise, t: Tensor(times).to(clean.device))
     }
 }
 
 /// What a network sees and what it should return, and what methods align features with.
 public struct NoisedBatch: Sendable {
+    /// Where it comes from.
+    public let source: Batch
+    /// The way from data to noise.
+    public let path: ProbabilityPath
     /// x_t [B, C, R, R].
     public let input: Tensor
     /// d x_t / dt, the target of flow matching.
     public let velocity: Tensor
-    /// x_0 [B, C, R, R], what stage 1's head predicts in the paper's reading.
-    public let clean: Tensor
     /// [B].
     public let t: Tensor
-    /// True labels [B].
-    public let labels: Tensor
 
-    /// The samples with these numbers, an int64 vector on the batch's device.
-    public func gathering(_ samples: Tensor) -> NoisedBatch {
-        NoisedBatch(
-            input: input.gathering(samples), velocity: velocity.gathering(samples), clean: clean.gathering(samples),
-            t: t.gathering(samples), labels: labels.gathering(samples))
+    /// x_0 [B, C, R, R], what stage 1's head predicts in the paper's reading.
+    public var clean: Tensor { source.clean }
+    /// True labels [B].
+    public var labels: Tensor { source.labels }
+
+    /// The samples with these numbers.
+    public func gathering(_ samples: [Int]) -> NoisedBatch {
+        let chosen = Tensor(samples).to(input.device)
+        return NoisedBatch(
+            source: source.gathering(samples, chosen), path: path, input: input.gathering(chosen),
+            velocity: velocity.gathering(chosen), t: t.gathering(chosen))
     }
 }

@@ -21,15 +21,23 @@ public protocol Method: Codable, Sendable, Equatable {
     static var settings: [SettingDescription] { get }
     /// The weights of the trained network whose features the objective follows; nil if it needs none.
     var followedWeights: NetworkWeights? { get }
+    /// Whether the objective follows the average of the network that is trained.
+    var followsAverage: Bool { get }
     /// The settings where nothing else is said.
     init(defaultsFor network: SiTConfiguration, reading: Reading)
     /// What is impossible about the settings together and with the network, in one sentence; nil if nothing is. Each by
     /// itself is as `settings` allows.
     func problem(for network: SiTConfiguration) -> String?
-    /// Builds the objective, its head not yet initialised. `teacher` is there where weights of one are asked for.
+    /// Builds the objective, its head not yet initialised. `teacher` is there where weights of one, or the average, are
+    /// asked for.
     func objective(for network: SiTConfiguration, teacher: SiT?, on device: Device) -> any Objective
     /// FLOPs of the matrix products that one image adds to a training step in head and teacher.
     func addedFLOPs(for network: SiTConfiguration) -> Double
+}
+
+extension Method {
+    /// Most follow nothing, or a network that is finished.
+    public var followsAverage: Bool { false }
 }
 
 /// Which weights of a checkpoint are meant.
@@ -43,7 +51,9 @@ public enum NetworkWeights: String, Codable, Sendable, CaseIterable {
 /// The methods that `--stage` knows.
 public enum Methods {
     /// In the order in which messages and documents list them.
-    public static let all: [any Method.Type] = [Plain.self, AlignLatent.self, SelfGuided.self]
+    public static let all: [any Method.Type] = [
+        Plain.self, AlignLatent.self, SelfGuided.self, SRA.self, LayerSync.self,
+    ]
 
     /// The method that `--stage` calls so; nil if there is none.
     public static func named(_ name: String) -> (any Method.Type)? { all.first { $0.name == name } }

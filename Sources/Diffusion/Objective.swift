@@ -95,7 +95,7 @@ private func align(
             return (all, all.perSample.mean())
         }
         let chosen = Tensor(samples).to(noised.input.device)
-        let some = objective.alignment(features.mapValues { $0.gathering(chosen) }, noised.gathering(chosen))
+        let some = objective.alignment(features.mapValues { $0.gathering(chosen) }, noised.gathering(samples))
         return (some, some.perSample.sum() / Double(inside.count))
     }
 }

@@ -52,13 +52,13 @@ public struct SelfGuided: Method {
     public func objective(for network: SiTConfiguration, teacher: SiT?, on device: Device) -> any Objective {
         SelfGuidedObjective(
             settings: self,
-            head: Projector(network.hidden, width: alignment.headWidth, outputs: network.hidden, on: device),
+            head: Projector(network.hidden, width: alignment.width, outputs: network.hidden, on: device),
             teacher: teacher)
     }
 
     public func addedFLOPs(for network: SiTConfiguration) -> Double {
         let teacher = 2 * network.forwardFLOPs(blocks: teacherDepth)
-        return alignment.computedShare * (3 * projectorFLOPs(network, width: alignment.headWidth) + teacher)
+        return alignment.computedShare * (3 * projectorFLOPs(network, width: alignment.width) + teacher)
     }
 }
 

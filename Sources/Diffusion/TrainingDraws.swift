@@ -3,24 +3,30 @@ import Torch
 
 /// The random numbers of one training step: a function of (seed, step, position in the global batch) alone.
 public struct TrainingDraws: Sendable {
-    /// Standard normal, [B, C, R, R].
+    /// Standard normal, [positions, C, R, R].
     public let noise: [Float]
-    /// t of every sample.
+    /// t of every sample of the global batch.
     public let times: [Float]
-    /// Whether the network sees the null class instead of the label.
+    /// Whether the network sees the null class instead of the label, of every sample of the global batch.
     public let labelDropped: [Bool]
+    /// A number in [0, 1) for methods that draw one, of every sample of the global batch.
+    public let uniforms: [Float]
+    private let positions: Range<Int>
 
-    /// `sampleCount`: elements of one sample, C * R * R.
+    /// For a global batch of `batch` samples, of which those at `positions` are needed; nil: all. `sampleCount`: elements of
+    /// one sample, C * R * R.
     public init(
-        _ draws: Draws, step: Int, batch: Int, sampleCount: Int, path: ProbabilityPath, sampling: TimeSampling,
-        labelDrop: Double
+        _ draws: Draws, step: Int, batch: Int, positions: Range<Int>? = nil, sampleCount: Int, path: ProbabilityPath,
+        sampling: TimeSampling, labelDrop: Double
     ) {
-        noise = [Float](unsafeUninitializedCapacity: batch * sampleCount) { buffer, initialized in
-            for item in 0..<batch {
-                let part = UnsafeMutableBufferPointer(rebasing: buffer[item * sampleCount..<(item + 1) * sampleCount])
+        let positions = positions ?? 0..<batch
+        self.positions = positions
+        noise = [Float](unsafeUninitializedCapacity: positions.count * sampleCount) { buffer, initialized in
+            for (place, item) in positions.enumerated() {
+                let part = UnsafeMutableBufferPointer(rebasing: buffer[place * sampleCount..<(place + 1) * sampleCount])
                 draws.fillNormals(.noise, step: step, item: item, into: part)
             }
-            initialized = batch * sampleCount
+            initialized = positions.count * sampleCount
         }
         times = (0..<batch).map { item in
             switch sampling {
@@ -29,17 +35,20 @@ public struct TrainingDraws: Sendable {
                 Float(path.time(noiseLevel: exp(Double(draws.normals(.time, step: step, item: item, count: 1)[0]))))
             }
         }
+        uniforms = (0..<batch).map { draws.uniforms(.method, step: step, item: $0, count: 1)[0] }
         labelDropped = (0..<batch).map {
             Double(draws.uniforms(.labelDrop, step: step, item: $0, count: 1)[0]) < labelDrop
         }
     }
 
-    /// The global batch's part `range`, with its clean samples [C, R, R] one after another and their labels.
+    /// The part `range` of the global batch's positions. `clean` has the samples [C, R, R] of all positions one after another,
+    /// `labels` theirs.
     public func batch(
         _ range: Range<Int>, clean: [Float], labels: [Int], shape: [Int], classes: Int, on device: Device
     ) -> Batch {
         let count = shape.reduce(1, *)
-        let elements = range.lowerBound * count..<range.upperBound * count
+        let places = range.lowerBound - positions.lowerBound..<range.upperBound - positions.lowerBound
+        let elements = places.lowerBound * count..<places.upperBound * count
         func upload(_ values: [Float]) -> Tensor {
             values.withUnsafeBufferPointer {
                 Tensor(
@@ -50,8 +59,9 @@ public struct TrainingDraws: Sendable {
         }
         return Batch(
             clean: upload(clean), noise: upload(noise), times: Array(times[range]), globalTimes: times,
-            labels: Tensor(Array(labels[range])).to(device),
-            seenLabels: Tensor(range.map { labelDropped[$0] ? classes : labels[$0] }).to(device))
+            labels: Tensor(Array(labels[places])).to(device),
+            seenLabels: Tensor(zip(range, places).map { labelDropped[$0] ? classes : labels[$1] }).to(device),
+            uniforms: Array(uniforms[range]))
     }
 }
 

@@ -19,6 +19,25 @@ public struct Projector: Module {
     }
 }
 
+/// SRA's head: D -> 2 D -> D with SiLU between; `ap_head` in published checkpoints.
+public struct SRAHead: Module {
+    let first: Linear
+    let second: Linear
+
+    /// Parameters are not set yet.
+    public init(_ hidden: Int, on device: Device) {
+        (first, second) = (Linear(hidden, 2 * hidden, on: device), Linear(2 * hidden, hidden, on: device))
+    }
+
+    public func walk(_ visit: inout Walk) {
+        visit("linear1", first)
+        visit("linear2", second)
+    }
+
+    /// [..., D] -> [..., D].
+    public func callAsFunction(_ x: Tensor) -> Tensor { within("ap_head") { second(first(x).silu()) } }
+}
+
 /// Stage 1's head: projector D -> D, LayerNorm without weight and bias (epsilon 1e-6), linear to patches, unpatchify.
 public struct LatentHead: Module {
     let projector: Projector

@@ -8,7 +8,7 @@ struct SiTBlock: Module {
     let modulation: Linear
 
     init(_ c: SiTConfiguration, on device: Device) {
-        attention = Attention(c, on: device)
+        attention = Attention(hidden: c.hidden, heads: c.heads, hasNorms: c.qkNorm, on: device)
         mlp = MLP(c.hidden, c.mlpWidth, on: device)
         modulation = Linear(c.hidden, 6 * c.hidden, initializer: .zeros, on: device)
     }
@@ -37,12 +37,12 @@ struct Attention: Module {
     let keyNorm: LayerNorm?
     let projection: Linear
 
-    init(_ c: SiTConfiguration, on device: Device) {
-        heads = c.heads
-        qkv = Linear(c.hidden, 3 * c.hidden, on: device)
-        queryNorm = c.qkNorm ? LayerNorm(c.hidden / c.heads, epsilon: 1e-5, on: device) : nil
-        keyNorm = c.qkNorm ? LayerNorm(c.hidden / c.heads, epsilon: 1e-5, on: device) : nil
-        projection = Linear(c.hidden, c.hidden, on: device)
+    init(hidden: Int, heads: Int, hasNorms: Bool = false, on device: Device) {
+        self.heads = heads
+        qkv = Linear(hidden, 3 * hidden, on: device)
+        queryNorm = hasNorms ? LayerNorm(hidden / heads, epsilon: 1e-5, on: device) : nil
+        keyNorm = hasNorms ? LayerNorm(hidden / heads, epsilon: 1e-5, on: device) : nil
+        projection = Linear(hidden, hidden, on: device)
     }
 
     func walk(_ visit: inout Walk) {

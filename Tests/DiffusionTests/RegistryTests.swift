@@ -27,7 +27,7 @@ private struct Problem: Sendable, CustomTestStringConvertible {
 extension MethodTests {
     @Suite struct RegistryTests {
         @Test func methodsAreFoundByName() {
-            #expect(Methods.all.map { $0.name } == ["plain", "align", "selfguided"])
+            #expect(Methods.all.map { $0.name } == ["plain", "align", "selfguided", "sra", "layersync"])
             for method in Methods.all { #expect(Methods.named(method.name) == method) }
             #expect(Methods.named("repa") == nil)
             let following = Methods.all.map { $0.init(defaultsFor: small, reading: .paper) }.filter {
@@ -36,7 +36,7 @@ extension MethodTests {
             #expect(following.map { type(of: $0).name } == ["selfguided"])
         }
 
-        @Test(arguments: ["plain", "align", "selfguided"], Reading.allCases)
+        @Test(arguments: ["plain", "align", "selfguided", "sra", "layersync"], Reading.allCases)
         func settingsComeBackEqual(name: String, reading: Reading) throws {
             func roundTrip<M: Method>(_ type: M.Type) throws {
                 let settings = M(defaultsFor: small, reading: reading)

@@ -119,14 +119,16 @@ extension TrainingTests {
         }
 
         /// Three steps, out to PyTorch's format, back, and three more: the bytes of six steps in one run.
-        @Test func trainingContinuesFromAnImportedState() throws {
+        @Test(arguments: ["align", "sra"])
+        func trainingContinuesFromAnImportedState(stage: String) throws {
             try withTemporaryFolder { folder in
-                try train(tinyConfiguration("align"), in: folder + "/whole")
+                try train(tinyConfiguration(stage), in: folder + "/whole")
                 let half = folder + "/whole/checkpoints/step-0000003"
                 try CheckpointExport(Checkpoint(half)).write(.ema, to: folder + "/half.pt")
                 try CheckpointImport(PublishedCheckpoint(path: folder + "/half.pt")).write(to: folder + "/half")
+                #expect(try Checkpoint(folder + "/half").state.configuration.method.name == stage)
                 let state = Setting("initialState", .string(folder + "/half"))
-                try train(tinyConfiguration("align", [state]), in: folder + "/rest")
+                try train(tinyConfiguration(stage, [state]), in: folder + "/rest")
                 let metrics = try MetricsLog.read(path: folder + "/rest/metrics.jsonl")
                 #expect(metrics.map(\.step) == [3, 4, 5])
                 for file in ["model", "ema", "optimizer"] {

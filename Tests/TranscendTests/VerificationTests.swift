@@ -20,7 +20,7 @@ extension TrainingTests {
             }
             // 1 of draws, 1 of paths, 5 forward passes, 4 samplers, 7 objectives, 2 trainings, 1 published checkpoint, crops,
             // pixels, latents, 5 autoencoders, 2 metrics, 1 Inception.
-            #expect(Set(rows.map(\.file)).count == 32)
+            #expect(Set(rows.map(\.file)).count == 37)
             let skipped = rows.filter { $0.file == needsModels }.map(\.outcome)
             #expect(skipped == [.skipped("needs taef2_encoder.pth and its decoder: --models FOLDER")])
         }
@@ -57,13 +57,19 @@ extension TrainingTests {
             }
         }
 
-        @Test func kindsOfLaterVersionsAreSkippedByName() throws {
+        @Test func methodsOfLaterVersionsAreSkippedByName() throws {
             try withTemporaryFolder { folder in
                 let one = [(name: "expect.x", tensor: Tensor([Float(1)]))]
-                try SafetensorsFile.write(one, metadata: ["kind": "dinov2"], to: folder + "/a.safetensors")
+                let config =
+                    #"{"input_size": 8, "patch_size": 4, "channels": 4, "hidden": 8, "depth": 1, "heads": 1, "classes": 2}"#
+                let metadata = [
+                    "kind": "objective-family", "settings": #"{"method": "repa"}"#, "config": config,
+                    "tolerance": #"{"": 1e-5}"#,
+                ]
+                try SafetensorsFile.write(one, metadata: metadata, to: folder + "/a.safetensors")
                 try SafetensorsFile.write(one, to: folder + "/weights.safetensors")
                 let rows = try Verification.run(directory: folder)
-                #expect(rows.map(\.outcome) == [.skipped("not part of this version")])
+                #expect(rows.map(\.outcome) == [.skipped("REPA is not part of this version")])
             }
         }
 

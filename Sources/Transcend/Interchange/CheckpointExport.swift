@@ -59,7 +59,7 @@ public struct CheckpointExport {
             try names.map { ($0, try file.tensor($0)) }, metadata: ["format": "pt"], to: path)
     }
 
-    private func file(of weights: NetworkWeights) throws -> SafetensorsFile {
+    private func file(of weights: NetworkWeights) throws -> any NamedTensors {
         try checkpoint.file(weights == .ema ? TrainingState.averageFile : TrainingState.modelFile)
     }
 
@@ -90,8 +90,8 @@ public struct CheckpointExport {
             let file = try checkpoint.file(name)
             return .named(
                 try names.compactMap { name in
-                    if file.entries[name] != nil { return (name, tensors.add(try file.tensor(name))) }
-                    guard let other, other.entries[prefix + name] != nil else { return nil }
+                    if file.layout(of: name) != nil { return (name, tensors.add(try file.tensor(name))) }
+                    guard let other, other.layout(of: prefix + name) != nil else { return nil }
                     return (name, tensors.add(try other.tensor(prefix + name)))
                 })
         }
@@ -109,18 +109,18 @@ public struct CheckpointExport {
     }
 
     /// A file that not every checkpoint has.
-    private func optionalFile(_ name: String) throws -> SafetensorsFile? {
-        checkpoint.state.checksums[name] == nil ? nil : try checkpoint.file(name)
+    private func optionalFile(_ name: String) throws -> (any NamedTensors)? {
+        checkpoint.holds(name) ? try checkpoint.file(name) : nil
     }
 
     /// AdamW's state dict; numbers of parameters count `names`.
     private func optimizer(
-        _ names: [String], _ files: [SafetensorsFile], _ tensors: inout TensorList
+        _ names: [String], _ files: [any NamedTensors], _ tensors: inout TensorList
     ) throws -> PyTorchValue {
         var state: [(key: PyTorchValue, value: PyTorchValue)] = []
         for (index, name) in names.enumerated() {
             let slots = try ["exp_avg", "exp_avg_sq"].compactMap { slot -> (String, PyTorchValue)? in
-                guard let file = files.first(where: { $0.entries["\(slot).\(name)"] != nil }) else { return nil }
+                guard let file = files.first(where: { $0.layout(of: "\(slot).\(name)") != nil }) else { return nil }
                 return (slot, tensors.add(try file.tensor("\(slot).\(name)")))
             }
             if slots.isEmpty { continue }

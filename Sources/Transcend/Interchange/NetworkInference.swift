@@ -66,8 +66,11 @@ struct NetworkInference {
         return size.heads
     }
 
-    /// REPA's heads (`projectors.0.0`) and SRA's (`ap_head`) belong to methods that are not known here.
+    /// By the names of their heads; REPA's (`projectors.0.0`) belong to a method that is not known here.
     private static func method(_ weights: TensorSection, network: SiTConfiguration) -> any Method {
+        if weights.layout(of: "ap_head.linear1.weight") != nil {
+            return SRA(defaultsFor: network, reading: .published)
+        }
         guard let width = weights.shape("projectors.0.weight")?.first else {
             return Plain(defaultsFor: network, reading: .published)
         }

@@ -9,15 +9,11 @@ enum GoldenChecks {
     typealias Check = @Sendable (GoldenFile) throws -> [VerificationRow]
 
     static let byKind: [String: Check] = [
-        "sit-forward": forward, "sit-generated": forward, "objective": objective, "training": training,
+        "sit-forward": forward, "sit-generated": forward, "objective": objective, "objective-family": objective,
+        "training": training,
         "sampler": sampler, "path": path, "draws": draws, "checkpoint": checkpoint, "pixels": GoldenData.pixels,
         "vae-sd": GoldenData.latents, "autoencoder-kl": autoencoderKL, "taesd": tinyAutoencoder,
-        "metrics": metrics, "inception": inception,
-    ]
-
-    /// Kinds whose code is not part of this version.
-    static let later: Set<String> = [
-        "objective-family", "dinov2",
+        "metrics": metrics, "inception": inception, "dinov2": dinov2,
     ]
 
     private static func forward(_ golden: GoldenFile) throws -> [VerificationRow] {

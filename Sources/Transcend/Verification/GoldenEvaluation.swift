@@ -53,6 +53,24 @@ extension GoldenChecks {
         return try golden.compare(computed)
     }
 
+    /// A small DINOv2 with weights by the formula: how pictures and positions reach it, and its features.
+    static func dinov2(_ golden: GoldenFile) throws -> [VerificationRow] {
+        let network = DINOv2(
+            DINOv2.Configuration(
+                depth: try golden.setting("depth", \.int), width: try golden.setting("width", \.int),
+                heads: try golden.setting("heads", \.int), registers: try golden.setting("registers", \.int),
+                grid: try golden.setting("grid", \.int)), on: golden.device)
+        GoldenFormula.fill(network, gain: 1)
+        let side = try golden.setting("side", \.int)
+        let pixels = DINOv2.prepared(try golden.tensor("input.images"), side: side)
+        return try withoutGradients {
+            try golden.compare([
+                "pixels": pixels, "positions": network.positionTable(grid: side / DINOv2.patch),
+                "features": network(pixels),
+            ])
+        }
+    }
+
     private static func gaussian(_ features: Tensor) throws -> Gaussian {
         var statistics = FeatureStatistics()
         try statistics.add(features)

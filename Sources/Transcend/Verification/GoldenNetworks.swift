@@ -45,6 +45,7 @@ extension GoldenFile {
     /// The method that the settings describe; the head's width follows from its weights.
     func method() throws -> any Method {
         let network = try networkConfiguration()
+        if settings["method"] != nil { return try neighbour(of: network) }
         let stage = try setting("stage", \.string)
         if stage == Plain.name { return Plain(defaultsFor: network, reading: .paper) }
         let window = try setting("window") { value -> TimeWindow? in
@@ -76,6 +77,32 @@ extension GoldenFile {
         }
     }
 
+    /// A method of the family, at all times, as the settings describe it.
+    private func neighbour(of network: SiTConfiguration) throws -> any Method {
+        func align(_ alignment: inout AlignmentSettings) throws {
+            alignment.studentDepth = try setting("depth", \.int)
+            alignment.weight = try setting("weight", \.double)
+        }
+        switch try setting("method", \.string) {
+        case LayerSync.name:
+            var method = LayerSync(defaultsFor: network, reading: .paper)
+            try align(&method.alignment)
+            method.deepDepth = try setting("deep", \.int)
+            return method
+        case SRA.name:
+            var method = SRA(defaultsFor: network, reading: .paper)
+            try align(&method.alignment)
+            method.teacherDepth = try setting("teacher_depth", \.int)
+            method.largestShift = try setting("t_max", \.double)
+            method.measure = try setting("measure") { $0.string.flatMap(SRA.Measure.init) }
+            return method
+        case "repa":
+            throw GoldenCaseSkipped(reason: "REPA is not part of this version")
+        case let other:
+            throw FileError(file.mapping.path, "has the unknown method \"\(other)\"")
+        }
+    }
+
     /// Where the projector's layers stand.
     private func headPrefix() throws -> String {
         try setting("stage", \.string) == AlignLatent.name ? "projector.projectors." : "projector."
@@ -85,21 +112,24 @@ extension GoldenFile {
     func trainingState(_ optimizer: OptimizerConfiguration = OptimizerConfiguration()) throws -> TrainingState {
         let network = try network("model.")
         let method = try method()
-        let teacher = method.followedWeights != nil ? try self.network("teacher.") : nil
+        let follows = method.followedWeights != nil || method.followsAverage
+        let teacher = follows ? try self.network("teacher.") : nil
         let objective = method.objective(for: network.configuration, teacher: teacher, on: device)
         let head = try objective.parameters().tensors.map { (try headName($0.name), $0.tensor) }
         try file.load(head, prefix: "projector.")
-        return TrainingState(network: network, objective: objective, path: try path(), configuration: optimizer)
+        return try TrainingState(network: network, objective: objective, path: path(), configuration: optimizer)
     }
 
     /// The golden name of a parameter of a training state: `model.` or `projector.` and the reference's own name.
     func goldenName(_ parameter: NamedParameter, in state: TrainingState) throws -> String {
-        let isHead = parameter.name.hasPrefix("projectors")
+        let isHead = parameter.name.hasPrefix("projectors") || parameter.name.hasPrefix("ap_head")
         return isHead ? "projector." + (try headName(parameter.name)) : "model." + parameter.name
     }
 
-    /// The reference calls the layers of a bare projector 0, 2 and 4; in checkpoints they lie below "projectors".
+    /// The reference calls the layers of a bare head by their own names; in checkpoints they lie below "projectors" or
+    /// "ap_head".
     private func headName(_ name: String) throws -> String {
+        if settings["method"] != nil { return String(name.drop { $0 != "." }.dropFirst()) }
         let isBare = try setting("stage", \.string) == SelfGuided.name
         return isBare ? String(name.dropFirst("projectors.".count)) : name
     }
@@ -112,6 +142,7 @@ extension GoldenFile {
         }
         return Batch(
             clean: try input("x0"), noise: try input("noise"), times: try input("t").values(),
-            labels: try input("y"), seenLabels: try input("y_seen"))
+            labels: try input("y"), seenLabels: try input("y_seen"),
+            uniforms: names(below: "input.draw").isEmpty ? nil : try input("draw").values())
     }
 }

@@ -1,0 +1,57 @@
+import Models
+import Torch
+
+/// LayerSync: a block must point where a deeper block of the same pass points (arXiv 2510.12581).
+///
+/// loss = denoising - weight * mean(cos(f_student(x_t), stopgrad f_deep(x_t))). It has no head and no teacher.
+public struct LayerSync: Method {
+    public static let name = "layersync"
+    /// Those below `method.` of a configuration.
+    public static let settings =
+        AlignmentSettings.headless.map { $0.below("alignment") } + [
+            SettingDescription(
+                "deepDepth", .whole(1...Int.max), unit: "blocks", "Block that is followed, counted from 1.")
+        ]
+
+    /// Which block, when, and how strongly.
+    public var alignment: AlignmentSettings
+    /// The block that is followed, counted from 1.
+    public var deepDepth: Int
+
+    /// Blocks 8 and 16 of 28 as published, else as deep in proportion; weight 0.2, at all times.
+    public init(defaultsFor network: SiTConfiguration, reading: Reading) {
+        alignment = AlignmentSettings(headlessAt: max(1, 2 * network.depth / 7), weight: 0.2)
+        deepDepth = max(alignment.studentDepth + 1, 4 * network.depth / 7)
+    }
+
+    public var followedWeights: NetworkWeights? { nil }
+
+    public func problem(for network: SiTConfiguration) -> String? {
+        if deepDepth > network.depth { return blockProblem("deep depth", deepDepth, of: network) }
+        if deepDepth <= alignment.studentDepth {
+            return "block \(alignment.studentDepth) cannot follow block \(deepDepth); give a deeper one"
+        }
+        return alignment.problem(for: network)
+    }
+
+    public func objective(for network: SiTConfiguration, teacher: SiT?, on device: Device) -> any Objective {
+        LayerSyncObjective(settings: self)
+    }
+
+    public func addedFLOPs(for network: SiTConfiguration) -> Double { 0 }
+}
+
+private struct LayerSyncObjective: Objective {
+    let settings: LayerSync
+
+    var featureDepths: Set<Int> { [settings.alignment.studentDepth, settings.deepDepth] }
+    var alignmentSettings: AlignmentSettings? { settings.alignment }
+
+    func walk(_ visit: inout Walk) {}
+
+    func alignment(_ features: [Int: Tensor], _ batch: NoisedBatch) -> Alignment {
+        let tokens = features[settings.alignment.studentDepth]!
+        let target = features[settings.deepDepth]!.detached()
+        return Alignment(perSample: -tokens.cosine(to: target), features: tokens, target: target)
+    }
+}

@@ -1,0 +1,101 @@
+import Models
+import Torch
+
+/// SRA: a block must predict a deeper block of the averaged network, which sees the same image with less noise
+/// (arXiv 2505.02831).
+///
+/// loss = denoising + weight * distance(head(f_student(x_t)), f_teacher(x_t')), t' = max(0, t - u t_max), u uniform in [0, 1).
+public struct SRA: Method {
+    public static let name = "sra"
+    /// Those below `method.` of a configuration.
+    public static let settings =
+        AlignmentSettings.headless.map { $0.below("alignment") } + [
+            SettingDescription(
+                "teacherDepth", .whole(1...Int.max), unit: "blocks", "Block of the teacher, counted from 1."),
+            SettingDescription(
+                "largestShift", .number(NumberRange(0...1)), unit: "t", "The teacher sees up to so much less noise."),
+            SettingDescription(
+                "measure", .name(of: Measure.self),
+                "Distance of features: smooth L1 (the paper), their cosine, or that over tokens (the published code)."),
+        ]
+
+    /// How far features are from the teacher's.
+    public enum Measure: String, Codable, Sendable, CaseIterable {
+        /// With beta 0.05 (the paper).
+        case smoothL1 = "smooth-l1"
+        /// 1 - cos over the features of a token, as its author recommends since.
+        case cosine
+        /// 1 - cos over the tokens of a feature, which is what the published call computes.
+        case cosineTokens = "cosine-tokens"
+    }
+
+    /// Which block, when, and how strongly.
+    public var alignment: AlignmentSettings
+    /// The block of the averaged network, counted from 1.
+    public var teacherDepth: Int
+    /// t_max.
+    public var largestShift = 0.2
+    /// smooth-l1 in the reading of the paper, cosine-tokens in that of the code.
+    public var measure: Measure
+
+    /// Blocks 8 and 20 of 28, else as deep in proportion; weight 0.2 for smooth L1, 0.5 for cosines; at all times.
+    public init(defaultsFor network: SiTConfiguration, reading: Reading) {
+        measure = reading == .paper ? .smoothL1 : .cosineTokens
+        alignment = AlignmentSettings(
+            headlessAt: max(1, 2 * network.depth / 7), weight: measure == .smoothL1 ? 0.2 : 0.5)
+        teacherDepth = min(network.depth, max(alignment.studentDepth + 1, 5 * network.depth / 7))
+    }
+
+    public var followedWeights: NetworkWeights? { nil }
+    public var followsAverage: Bool { true }
+
+    public func problem(for network: SiTConfiguration) -> String? {
+        if teacherDepth > network.depth { return blockProblem("teacher depth", teacherDepth, of: network) }
+        return alignment.problem(for: network)
+    }
+
+    public func objective(for network: SiTConfiguration, teacher: SiT?, on device: Device) -> any Objective {
+        SRAObjective(settings: self, head: SRAHead(network.hidden, on: device), teacher: teacher)
+    }
+
+    public func addedFLOPs(for network: SiTConfiguration) -> Double {
+        let head = 8 * Double(network.tokens * network.hidden * network.hidden)
+        return alignment.computedShare * (3 * head + network.forwardFLOPs(blocks: teacherDepth))
+    }
+}
+
+private struct SRAObjective: Objective {
+    let settings: SRA
+    let head: SRAHead
+    /// nil once the stop step has released it.
+    let teacher: SiT?
+
+    var featureDepths: Set<Int> { [settings.alignment.studentDepth] }
+    var alignmentSettings: AlignmentSettings? { settings.alignment }
+
+    func walk(_ visit: inout Walk) { visit("ap_head", head) }
+
+    func alignment(_ features: [Int: Tensor], _ batch: NoisedBatch) -> Alignment {
+        guard let teacher else { preconditionFailure("the teacher was released before the alignment ended") }
+        let tokens = features[settings.alignment.studentDepth]!
+        let source = batch.source
+        let target = withoutGradients {
+            let times = zip(source.times, source.uniforms).map { max(0, $0 - Float(settings.largestShift) * $1) }
+            let earlier = source.at(times).noised(along: batch.path)
+            let output = teacher(
+                earlier.input, earlier.t, source.seenLabels, features: [settings.teacherDepth],
+                stopAfter: settings.teacherDepth)
+            return output.features[settings.teacherDepth]!
+        }
+        let predicted = head(tokens)
+        let distance =
+            switch settings.measure {
+            case .smoothL1: predicted.smoothL1(to: target, beta: 0.05)
+            case .cosine: 1 - predicted.cosine(to: target)
+            case .cosineTokens: 1 - predicted.cosine(to: target, axis: 1)
+            }
+        return Alignment(perSample: distance, features: tokens, target: target)
+    }
+
+    func withoutAlignment() -> any Objective { SRAObjective(settings: settings, head: head, teacher: nil) }
+}
