@@ -1,3 +1,5 @@
+import Formats
+
 /// Square pictures or latents with labels, at random access.
 public protocol Dataset: Sendable {
     /// The number of pictures.
@@ -14,6 +16,8 @@ public protocol Dataset: Sendable {
     var canMirror: Bool { get }
     /// Whose latents they are, and how they are normalised; nil for pixels.
     var latents: LatentEncoding? { get }
+    /// What tells it from another one: a checksum of the pictures, or of what lists them.
+    var fingerprint: String { get }
     /// The class of a picture, counted from 0.
     func label(_ index: Int) -> Int
     /// Writes a picture as [C, R, R] in [-1, 1] (a byte b becomes b / 127.5 - 1), mirrored left to right if asked for.
@@ -30,6 +34,12 @@ extension Dataset {
     public var canMirror: Bool { true }
     /// None: pixels.
     public var latents: LatentEncoding? { nil }
+    /// Of the classes and the labels.
+    public var fingerprint: String {
+        var text =
+            classNames.joined(separator: "\n") + "\n" + (0..<count).map { String(label($0)) }.joined(separator: " ")
+        return text.withUTF8 { Checksum(of: UnsafeRawBufferPointer($0)).text }
+    }
 }
 
 /// Writes rows of bytes as numbers in [-1, 1], byte / 127.5 - 1.

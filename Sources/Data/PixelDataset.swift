@@ -17,6 +17,8 @@ public struct PixelDataset: Dataset {
     private let bytes: [UInt8]
 
     public var count: Int { labels.count }
+    /// Of the pictures themselves.
+    public var fingerprint: String { bytes.withUnsafeBytes { Checksum(of: $0).text } }
 
     /// Decodes all pictures, on all cores; throws a `FileError` that names the first one that cannot be used.
     ///

@@ -24,47 +24,80 @@ public struct MeasuredSet: Sendable {
 
     /// Measures all pictures, which have to be of one size. `progress` is told how many are done. Throws what keeps a
     /// picture from being read or measured.
+    ///
+    /// Of several processes each takes every n-th batch; the first one gathers the features in their order, so that the result
+    /// has the bits of that of one process, and the others return nil.
+    public static func measure(
+        _ pictures: any PictureSet, by extractor: any FeatureExtractor, among ranks: any Ranks,
+        progress: (_ done: Int) throws -> Void = { _ in }
+    ) throws -> MeasuredSet? {
+        var (statistics, spatialStatistics) = (FeatureStatistics(), FeatureStatistics())
+        var (features, logits): ([Tensor], [Tensor]) = ([], [])
+        var size: (width: Int, height: Int)?
+        for start in stride(from: 0, to: pictures.count, by: batch * ranks.size) {
+            let end = min(start + batch * ranks.size, pictures.count)
+            try pictures.prepare(start..<end)
+            let own = start + batch * ranks.rank
+            let range = own < end ? own..<min(own + batch, end) : 0..<0
+            let result = try self.features(of: range, pictures, extractor, size: &size)
+            let all = ranks.size == 1 ? [result] : try ranks.gather(result?.bytes ?? []).map(ImageFeatures.init(bytes:))
+            guard ranks.rank == 0 else { continue }
+            for case let part? in all {
+                try withErrors {
+                    try statistics.add(part.features)
+                    if let spatial = part.spatial { try spatialStatistics.add(spatial) }
+                }
+                features.append(part.features.to(.F32))
+                if let own = part.logits { logits.append(own.to(.F32)) }
+            }
+            try progress(end)
+        }
+        if ranks.rank > 0 { return nil }
+        return MeasuredSet(
+            extractor: extractor.identity, count: pictures.count,
+            gaussian: try withErrors { try statistics.gaussian() },
+            spatial: try withErrors { spatialStatistics.count > 0 ? try spatialStatistics.gaussian() : nil },
+            features: .concatenate(features), logits: logits.isEmpty ? nil : .concatenate(logits),
+            labels: pictures.labels)
+    }
+
+    /// The same by this process alone.
     public init(
         _ pictures: any PictureSet, by extractor: any FeatureExtractor,
         progress: (_ done: Int) throws -> Void = { _ in }
     ) throws {
-        var (statistics, spatialStatistics) = (FeatureStatistics(), FeatureStatistics())
-        var (features, logits): ([Tensor], [Tensor]) = ([], [])
-        var size: (width: Int, height: Int)?
-        for start in stride(from: 0, to: pictures.count, by: Self.batch) {
-            let images = try (start..<min(start + Self.batch, pictures.count)).map(pictures.picture)
-            let expected = size ?? (images[0].width, images[0].height)
-            size = expected
-            if let odd = images.first(where: { ($0.width, $0.height) != expected }) {
-                throw FileError(
-                    pictures.location,
-                    "holds pictures of \(expected.width) x \(expected.height) and of \(odd.width) x \(odd.height) pixels",
-                    remedy: "bring them to one size, as transcend prepare does")
-            }
-            let shape = [images.count, expected.height, expected.width, 3]
-            let result = try withErrors {
-                let bytes = Tensor(images.flatMap(\.pixels), shape: shape).permuted([0, 3, 1, 2]).contiguous()
-                let result = try extractor(bytes)
-                try statistics.add(result.features)
-                if let spatial = result.spatial { try spatialStatistics.add(spatial) }
-                return result
-            }
-            features.append(result.features.to(.F32))
-            if let own = result.logits { logits.append(own.to(.F32)) }
-            try progress(start + images.count)
-        }
-        self.extractor = extractor.identity
-        count = pictures.count
-        gaussian = try withErrors { try statistics.gaussian() }
-        spatial = try withErrors { spatialStatistics.count > 0 ? try spatialStatistics.gaussian() : nil }
-        self.features = .concatenate(features)
-        self.logits = logits.isEmpty ? nil : .concatenate(logits)
-        labels = pictures.labels
+        self = try Self.measure(pictures, by: extractor, among: OneRank(), progress: progress)!
     }
 
-    /// As a file of statistics says (see `StatisticsFile`); `features` are those of its pictures.
-    init(extractor: String, gaussian: Gaussian, spatial: Gaussian?, features: Tensor?) {
-        (self.extractor, self.gaussian, self.spatial, self.features) = (extractor, gaussian, spatial, features)
-        (count, logits, labels) = (nil, nil, nil)
+    /// What the extractor makes of some pictures; nil of none.
+    private static func features(
+        of range: Range<Int>, _ pictures: any PictureSet, _ extractor: any FeatureExtractor,
+        size: inout (width: Int, height: Int)?
+    ) throws -> ImageFeatures? {
+        let images = try range.map(pictures.picture)
+        guard let first = images.first else { return nil }
+        let expected = size ?? (first.width, first.height)
+        size = expected
+        if let odd = images.first(where: { ($0.width, $0.height) != expected }) {
+            throw FileError(
+                pictures.location,
+                "holds pictures of \(expected.width) x \(expected.height) and of \(odd.width) x \(odd.height) pixels",
+                remedy: "bring them to one size, as transcend prepare does")
+        }
+        let shape = [images.count, expected.height, expected.width, 3]
+        return try withErrors {
+            let bytes = Tensor(images.flatMap(\.pixels), shape: shape).permuted([0, 3, 1, 2]).contiguous()
+            return try extractor(bytes)
+        }
+    }
+
+    /// `count`, `logits` and `labels` are nil for what a file of statistics says (see `StatisticsFile`); `features` are those of
+    /// its pictures.
+    init(
+        extractor: String, count: Int? = nil, gaussian: Gaussian, spatial: Gaussian?, features: Tensor?,
+        logits: Tensor? = nil, labels: [Int]? = nil
+    ) {
+        (self.extractor, self.count, self.gaussian, self.spatial) = (extractor, count, gaussian, spatial)
+        (self.features, self.logits, self.labels) = (features, logits, labels)
     }
 }

@@ -12,11 +12,15 @@ public protocol PictureSet: Sendable {
     var labels: [Int]? { get }
     /// Reads one; throws a `FileError`.
     func picture(_ index: Int) throws -> RGBImage
+    /// Says that those of a range come next. Of several processes all say so together.
+    func prepare(_ range: Range<Int>) throws
 }
 
 extension PictureSet {
     /// Not known.
     public var labels: [Int]? { nil }
+    /// What lies in files needs no preparation.
+    public func prepare(_ range: Range<Int>) {}
 }
 
 /// Opens an array of NumPy (`arr_0` of a .npz file), a store of pixels, or a folder, ZIP or tar of images. Throws a

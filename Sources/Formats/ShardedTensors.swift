@@ -1,14 +1,22 @@
 import Foundation
 
-/// The tensors of a model in several files, which its index (`….index.json`) names: {"weight_map": {tensor: file}}.
+/// The tensors of a model in several files.
 public struct ShardedTensors: NamedTensors {
-    /// That of the index.
+    /// That of what names the files.
     public let path: String
-    /// In the order of the index.
+    /// In the order in which the files are named.
     public let names: [String]
     private let files: [String: any NamedTensors]
 
-    /// Opens all files, which lie beside the index; throws a `FileError`.
+    /// The tensors of several files under their names there, of which each is in one file; `path` is that of what names them.
+    public init(_ parts: [any NamedTensors], path: String) {
+        self.path = path
+        names = parts.flatMap(\.names)
+        files = Dictionary(parts.flatMap { part in part.names.map { ($0, part) } }) { first, _ in first }
+    }
+
+    /// Opens all files that an index (`….index.json`: {"weight_map": {tensor: file}}) names, which lie beside it; throws a
+    /// `FileError`.
     public init(index path: String) throws {
         guard let places = try JSONValue.read(path: path)["weight_map"]?.members else {
             throw FileError(path, "has no weight_map", remedy: "give the index of a sharded model")

@@ -21,21 +21,26 @@ struct BenchStepCommand: ParsableCommand {
         abstract: "Time training steps on a synthetic batch, as `bench` alone does.",
         usage: "transcend bench step [--model <name>] [--batch <n>] [--stage <stage>] [<options>]")
 
-    @Option(help: ArgumentHelp("plain, align or selfguided.", valueName: "name")) var stage = "plain"
+    @Option(help: ArgumentHelp("plain, align, selfguided, sra or layersync.", valueName: "name")) var stage = "plain"
     @OptionGroup var options: BenchOptions
-    @Option(help: ArgumentHelp("Width of the head.", valueName: "n")) var headWidth = 2048
+    @Option(help: ArgumentHelp("Width of the head. (default: 2048)", valueName: "n")) var headWidth: Int?
     @Option(help: ArgumentHelp("Block that is aligned. (default: 6)", valueName: "n")) var studentDepth: Int?
     @Option(help: ArgumentHelp("Block of the teacher. (default: 8)", valueName: "n")) var teacherDepth: Int?
-    @Option(parsing: .upToNextOption, help: ArgumentHelp("Times at which alignment counts.", valueName: "low high"))
-    var window = [0.4, 0.7]
+    @Option(
+        parsing: .upToNextOption,
+        help: ArgumentHelp(
+            "Times at which alignment counts. (default: 0.4 0.7; sra and layersync: all)", valueName: "low high"))
+    var window: [Double] = []
 
     func run() throws {
         let configuration = try options.configuration(stage: stage) { options in
-            if stage != Plain.name {
-                options.headWidth = headWidth
-                options.window = window
-                options.studentDepth = studentDepth ?? 6
-            }
+            if stage == Plain.name { return }
+            (options.headWidth, options.studentDepth, options.teacherDepth) = (headWidth, studentDepth, teacherDepth)
+            options.window = window
+            guard Pipeline.stages.contains(stage) else { return }
+            options.headWidth = headWidth ?? 2048
+            options.studentDepth = studentDepth ?? 6
+            options.window = window.isEmpty ? [0.4, 0.7] : window
             if stage == SelfGuided.name { options.teacherDepth = teacherDepth ?? 8 }
         }
         try options.time(configuration, stage: stage)
@@ -94,7 +99,7 @@ struct BenchTrainCommand: ParsableCommand {
             --sample-every asks for them.
             """)
 
-    @Option(help: ArgumentHelp("plain, align or selfguided.", valueName: "name")) var stage = "plain"
+    @Option(help: ArgumentHelp("plain, align, selfguided, sra or layersync.", valueName: "name")) var stage = "plain"
     @OptionGroup var start: StartOptions
     @OptionGroup var training: TrainingOptions
     @Option(help: ArgumentHelp("Steps before those that are timed.", valueName: "n")) var warmup = 20

@@ -45,11 +45,20 @@ struct BenchOptions: ParsableArguments {
     /// Times the steps of a configuration, or with a sampler batches of samples, and prints the result.
     func time(_ configuration: TrainingConfiguration, stage: String, sampler: Sampler? = nil) throws {
         try count.check()
+        let launch = try sampler == nil ? Launch() : nil
+        if let launch { try configuration.checkShares(of: launch.size) }
+        let isPrinting = launch == nil || launch?.rank == 0
         let progress = ProgressLine(stage: "bench", total: count.steps + count.warmup, imagesPerStep: batch)
-        let result = try kernelOptions.run {
-            try StepBenchmark(configuration, steps: count.steps, warmup: count.warmup, sampler: sampler)
-                .run { progress.update(step: $0) }
+        let result = try World.join(
+            launch, device: device, timeout: configuration.distributed.timeoutSeconds
+        ) { world in
+            try kernelOptions.run {
+                var benchmark = StepBenchmark(configuration, steps: count.steps, warmup: count.warmup, sampler: sampler)
+                benchmark.world = world
+                return try benchmark.run { if isPrinting { progress.update(step: $0) } }
+            }
         }
+        guard isPrinting else { return }
         progress.finish()
         let row = row(result, stage: stage, configuration)
         if json {
@@ -74,7 +83,7 @@ struct BenchOptions: ParsableArguments {
             ("system", .string("transcend \(Version.current), libtorch \(Library.version)")), ("model", .string(model)),
             ("batch", .int(Int64(batch))), ("stage", .string(stage)), ("precision", .string(precision)),
             ("kernels", .string(kernelOptions.kernels)), ("device", .string(c.chosenDevice.description)),
-            ("threads", .int(Int64(Library.threads))),
+            ("threads", .int(Int64(Library.threads))), ("processes", .int(Int64(result.processes))),
             ("step_seconds", rounded(seconds, 5)), ("step_seconds_min", rounded(result.stepSeconds.min() ?? 0, 5)),
             ("images_per_second", rounded(Double(batch) / seconds, 3)),
             ("model_flops_per_step", .number(result.flopsPerStep)),

@@ -28,32 +28,37 @@ struct CurveCommand: ParsableCommand {
     @OptionGroup(title: "Options for samples") var sampling: SamplingOptions
     @Flag(help: "Print a line of JSON for each checkpoint.")
     var json = false
+    @OptionGroup var ranks: RankOptions
 
-    func run() throws {
+    func run() throws { try ranks.join(device: sampling.device, evaluate) }
+
+    private func evaluate(in world: World) throws {
         guard out.hasSuffix(".png") else { throw ConfigurationError("--out \(out): give the name of a .png file") }
         guard every > 0 else { throw ConfigurationError("--every \(every): give 1 or more") }
         let target = try absolute(out)
-        try AtomicFile.check(target)
+        if world.isFirst { try AtomicFile.check(target) }
         var curve = try EvaluationCurve(runs.map(absolute))
-        let settings = try sampling.settings()
+        var settings = try sampling.settings()
+        settings.device = try world.deviceName(settings.device)
         let network = try measuring.openNetwork()
         let checkpoints = try curve.runs.indices.map { run in
             try curve.checkpoints(of: run, every: every).map { try Checkpoint($0) }
         }
         let evaluator = CheckpointEvaluator(
             network, reference: try measuring.reference(for: checkpoints[0][0], by: network), settings: settings,
-            labels: measuring.chosenLabels, count: count)
-        let progress = MeasuringProgress()
+            labels: measuring.chosenLabels, count: count, world: world)
+        let progress = MeasuringProgress(isShown: world.isFirst)
         var last: EvaluationResult?
         for (run, all) in checkpoints.enumerated() {
             for checkpoint in all {
-                let result = try evaluator.evaluate(checkpoint, progress: progress.update)
+                guard let result = try evaluator.evaluate(checkpoint, progress: progress.update) else { continue }
                 curve.append(result, step: checkpoint.state.step, run: run)
                 last = result
                 if json { print(result.json.text()) }
             }
         }
         progress.finish()
+        guard world.isFirst else { return }
         // Of as many samples all the others are in the same case.
         for warning in last?.warnings ?? [] { say("warning: \(warning)") }
         let subtitle = "\(count) samples of each, \(network.identity)"

@@ -3,7 +3,13 @@ import Transcend
 
 /// What a run would do and cost.
 enum DryRun {
-    static func print(_ configuration: TrainingConfiguration) {
+    /// With processes started together rank 0 prints for all of them.
+    static func print(_ configuration: TrainingConfiguration) throws {
+        let launch = try Launch()
+        if let launch {
+            try configuration.checkShares(of: launch.size)
+            guard launch.rank == 0 else { return }
+        }
         let cost = CostEstimate(configuration)
         Swift.print(configuration.text)
         var table = Table(.text(configuration.method.name), .number(""))
@@ -18,5 +24,24 @@ enum DryRun {
         table.append("memory of weights and optimiser", readableBytes(cost.stateBytes))
         table.append("memory of activations, about", readableBytes(cost.activationBytes))
         Swift.print(table)
+        if let launch { Swift.print(ranks(of: launch, configuration, cost)) }
+    }
+
+    /// What each process would do, as far as this one can know: the hosts are taken to be alike.
+    private static func ranks(of launch: Launch, _ c: TrainingConfiguration, _ cost: CostEstimate) -> Table {
+        var table = Table(
+            .number("rank"), .text("device"), .text("images of a step"), .number("micro-batches"),
+            .number("sent in a step"), .number("memory of weights and optimiser"), .number("of activations"))
+        for rank in 0..<launch.size {
+            let device = chooseDevice(c.device)
+            let place = device.kind == .cuda ? "cuda:\(rank % launch.localSize)" : "cpu"
+            let share = c.batch / launch.size
+            table.append(
+                String(rank), place, "\(rank * share) to \((rank + 1) * share - 1)", String(c.accumulation),
+                readableBytes(cost.bytesSent(ranks: launch.size)),
+                readableBytes(cost.stateBytes(ranks: launch.size, isSpread: c.distributed.spreadState)),
+                readableBytes(cost.activationBytes / launch.size))
+        }
+        return table
     }
 }

@@ -35,25 +35,29 @@ struct EvaluateCommand: ParsableCommand {
     var json = false
     @Flag(help: "Print one line of the most important numbers.")
     var brief = false
+    @OptionGroup var ranks: RankOptions
 
-    func run() throws {
+    func run() throws { try ranks.join(device: sampling.device, evaluate) }
+
+    private func evaluate(in world: World) throws {
         let path = try absolute(samples)
         let isDrawn = Checkpoint.exists(at: path)
         if let makeReference {
             guard measuring.reference == nil, !isDrawn else {
                 throw ConfigurationError("--make-reference: it is made of pictures, without --reference")
             }
-            return try writeReference(of: path, to: makeReference)
+            return try writeReference(of: path, to: makeReference, in: world)
         }
-        let progress = MeasuringProgress()
-        let result: EvaluationResult
+        let progress = MeasuringProgress(isShown: world.isFirst)
+        let result: EvaluationResult?
         if isDrawn {
             let checkpoint = try Checkpoint(path)
-            let settings = try sampling.settings()
+            var settings = try sampling.settings()
+            settings.device = try world.deviceName(settings.device)
             let network = try measuring.openNetwork()
             let evaluator = CheckpointEvaluator(
                 network, reference: try measuring.reference(for: checkpoint, by: network), settings: settings,
-                labels: measuring.chosenLabels, count: count)
+                labels: measuring.chosenLabels, count: count, world: world)
             result = try evaluator.evaluate(checkpoint, progress: progress.update)
         } else {
             guard let reference = measuring.reference else {
@@ -62,30 +66,33 @@ struct EvaluateCommand: ParsableCommand {
             let network = try measuring.openNetwork()
             let pictures = try openPictures(path: path)
             let against = try EvaluationReference(path: absolute(reference), extractor: network)
-                .measure { progress.update("reference", done: $0, count: $1) }
-            let measured = try MeasuredSet(pictures, by: network) {
+                .measure(in: world) { progress.update("reference", done: $0, count: $1) }
+            let measured = try MeasuredSet.measure(pictures, by: network, among: world) {
                 progress.update("samples", done: $0, count: pictures.count)
             }
+            guard let measured, let against else { return }
             var own = try EvaluationResult(measured, from: samples, reference: against, from: reference)
             own.stamp = SamplingProtocol.read(ofSamples: path)?.json
             result = own
         }
         progress.finish()
+        guard let result else { return }
         for warning in result.warnings { say("warning: \(warning)") }
         print(json ? result.json.text() : brief ? line(result) : table(result).description)
     }
 
-    private func writeReference(of path: String, to file: String) throws {
+    private func writeReference(of path: String, to file: String, in world: World) throws {
         guard file.hasSuffix(".npz") else {
             throw ConfigurationError("--make-reference \(file): give the name of a .npz file")
         }
         let network = try measuring.openNetwork()
         let pictures = try openPictures(path: path)
-        let progress = MeasuringProgress()
-        let measured = try MeasuredSet(pictures, by: network) {
+        let progress = MeasuringProgress(isShown: world.isFirst)
+        let measured = try MeasuredSet.measure(pictures, by: network, among: world) {
             progress.update("features", done: $0, count: pictures.count)
         }
         progress.finish()
+        guard let measured else { return }
         let target = try absolute(file)
         try StatisticsFile.write(measured, of: pictures, to: target)
         print(target)

@@ -43,9 +43,14 @@ struct MeasuringOptions: ParsableArguments {
 
 /// The progress of one set of pictures after another.
 final class MeasuringProgress {
+    private let isShown: Bool
     private var line: (stage: String, progress: ProgressLine)?
 
+    /// Of several processes one shows it.
+    init(isShown: Bool = true) { self.isShown = isShown }
+
     func update(_ stage: String, done: Int, count: Int) {
+        guard isShown else { return }
         if line?.stage != stage {
             finish()
             line = (stage, ProgressLine(stage: stage, total: count, imagesPerStep: 1))

@@ -55,6 +55,7 @@ struct PrepareCommand: ParsableCommand {
     var skipBadImages = false
     @Flag(help: "Read a finished store and compare the checksums of its files.")
     var verify = false
+    @OptionGroup var ranks: RankOptions
 
     func validate() throws {
         if verify, data != nil { throw ValidationError("--verify: reads the store --out; leave --data away") }
@@ -106,12 +107,14 @@ struct PrepareCommand: ParsableCommand {
     private var elementType: ElementType { type == "f32" ? .F32 : .F16 }
 
     private func encode(_ source: any ImageSource, autoencoder path: String, to out: String) throws {
-        let (precision, device) = (try parsePrecision(precision ?? "f32"), chooseDevice(device ?? "auto"))
+        let name = device ?? "auto"
+        let (precision, device) = (
+            try parsePrecision(precision ?? "f32"), try Launch()?.device(named: name) ?? chooseDevice(name)
+        )
         let autoencoder = try AutoencoderFiles.open(path, on: device)
         let encoder = try LatentEncoder(
             autoencoder, resolution: side, type: elementType, hasMirrored: mirrored, precision: precision, on: device)
-        let store = try prepare(source, encoder, to: out)
-        guard let sheet = try sheet.map(absolute) else { return }
+        guard let store = try prepare(source, encoder, to: out), let sheet = try sheet.map(absolute) else { return }
         let progress = ProgressLine(stage: "decode", total: min(sheetImages ?? 32, store.count), imagesPerStep: 1)
         let result = try Reconstruction(
             of: store, source: source, autoencoder: autoencoder, count: sheetImages ?? 32, precision: precision,
@@ -126,19 +129,22 @@ struct PrepareCommand: ParsableCommand {
     @discardableResult
     private func prepare(
         _ source: any ImageSource, _ encoder: any PictureEncoder, to out: String
-    ) throws -> PackedStore {
+    ) throws -> PackedStore? {
         var settings = Preparation.Settings(resolution: side)
         settings.skipsBadImages = skipBadImages
         settings.imagesPerShard = shardImages
-        let progress = ProgressLine(stage: "prepare", total: source.entries.count, imagesPerStep: 1)
-        let store = try Preparation(source, encoder, settings).run(to: out) {
-            progress.update(step: $0)
-        } skipped: {
-            progress.note("left out: \($0)")
+        return try ranks.join(device: device ?? "auto") { world in
+            let progress = ProgressLine(stage: "prepare", total: source.entries.count, imagesPerStep: 1)
+            let store = try Preparation(source, encoder, settings).run(to: out, in: world) {
+                if world.isFirst { progress.update(step: $0) }
+            } skipped: {
+                if world.isFirst { progress.note("left out: \($0)") }
+            }
+            progress.finish()
+            guard world.isFirst else { return nil }
+            print(store.text)
+            return store
         }
-        progress.finish()
-        print(store.text)
-        return store
     }
 
     private func importLatents(_ latents: any LatentSource, to out: String) throws {
@@ -146,6 +152,8 @@ struct PrepareCommand: ParsableCommand {
             [("--resolution", resolution != nil), ("--mode", mode != nil), ("--skip-bad-images", skipBadImages)]
             + forLatents.filter { $0.flag != "--type" }
         try reject(forImages, "\(latents.location) holds latents, which are imported as they are")
+        // Nothing is computed: one process does it.
+        if let launch = try Launch(), launch.rank > 0 { return }
         let progress = ProgressLine(stage: "import", total: latents.entries.count, imagesPerStep: 1)
         let work = LatentImport(latents, type: elementType, imagesPerShard: shardImages)
         let store = try work.run(to: out) { progress.update(step: $0) }
@@ -154,6 +162,7 @@ struct PrepareCommand: ParsableCommand {
     }
 
     private func verifyStore(_ path: String) throws {
+        if let launch = try Launch(), launch.rank > 0 { return }
         let store = try PackedStore(path: path)
         let progress = ProgressLine(stage: "verify", total: store.count, imagesPerStep: 1)
         let damages = store.damages { progress.update(step: $0) }

@@ -16,9 +16,10 @@ enum Program {
         signal(SIGPIPE, SIG_IGN)
         Interruption.watch()
         signal(SIGXFSZ, SIG_IGN)  // so that a limit of the size of files is an error of writing
-        Library.keepFreedMemory()
         do {
             var command = try Root.parseAsRoot(StageFlags.gathered(arguments()))
+            // What evaluation frees are large arrays that come once.
+            if !(command is EvaluateCommand) { Library.keepFreedMemory() }
             try command.run()
             try checkOutput()
         } catch let code as ExitCode {

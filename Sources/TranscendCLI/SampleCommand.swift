@@ -27,14 +27,19 @@ struct SampleCommand: ParsableCommand {
             "Classes by number or name, 'random', or 'balanced': each in turn. (default: all)", valueName: "class"))
     var labels: [String] = []
     @OptionGroup var options: SamplingOptions
+    @OptionGroup var ranks: RankOptions
 
-    func run() throws {
-        let settings = try options.settings()
+    func run() throws { try ranks.join(device: options.device, draw) }
+
+    private func draw(in world: World) throws {
+        var settings = try options.settings()
+        settings.device = try world.deviceName(settings.device)
         let job = try SamplingJob(Checkpoint(absolute(checkpoint)), settings, labels: labels, count: count)
+        guard world.isFirst else { return try job.draw(to: [], in: world) }
         if let warning = job.warning { say("warning: \(warning)") }
         let outputs = try out.map { try SampleOutput(path: absolute($0), of: job) }
         let progress = ProgressLine(stage: "sample", total: job.stamp.samples, imagesPerStep: 1)
-        try job.draw(to: outputs) { progress.update(step: $0) }
+        try job.draw(to: outputs, in: world) { progress.update(step: $0) }
         progress.finish()
         for output in outputs { print(output.path) }
     }

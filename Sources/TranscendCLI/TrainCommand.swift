@@ -8,20 +8,22 @@ struct TrainCommand: ParsableCommand {
         abstract: "Train one stage.",
         usage: "transcend train --stage <stage> --out <folder> [--preset <name>] [<options>]")
 
-    @Option(help: "plain, align (stage 1) or selfguided (stage 2).")
+    @Option(help: "plain, align (stage 1), selfguided (stage 2), sra or layersync.")
     var stage: String?
     @OptionGroup var options: RunOptions
     @OptionGroup var training: TrainingOptions
 
     func run() throws {
         let configuration = try options.builder(training.settings()).configuration(stage: stage)
-        if options.dryRun { return DryRun.print(configuration) }
+        if options.dryRun { return try DryRun.print(configuration) }
         let folder = try options.folder()
         try Pipeline.refuseStage(at: folder)
         let resolved = try configuration.resolvingCheckpoints()
-        let dataset = try TrainingData.open(resolved)
-        let trainer = try Trainer(resolved, dataset: dataset, run: RunDirectory(folder))
-        try report(trainer.train(), folder: folder)
+        try trainTogether(resolved, folder: folder) { world in
+            let dataset = try TrainingData.open(resolved)
+            let run = try world.firstThenOthers { try RunDirectory(folder, for: world) }
+            return try Trainer(resolved, dataset: dataset, run: run, world: world).train()
+        }
     }
 }
 
@@ -43,15 +45,16 @@ struct PipelineCommand: ParsableCommand {
             training.settings(), stages: Dictionary(uniqueKeysWithValues: stages))
         let configurations = try builder.pipeline(stages: Pipeline.stages)
         if options.dryRun {
-            for configuration in configurations { DryRun.print(configuration) }
+            for configuration in configurations { try DryRun.print(configuration) }
             return
         }
         let folder = try options.folder()
         let pipeline = try Pipeline(path: folder, configurations: configurations)
-        let outcome = try pipeline.train { stage, number in
-            say("stage \(number) of \(Pipeline.stages.count): \(stage)")
+        try trainTogether(configurations[0], folder: folder) { world in
+            try pipeline.train(in: world) { stage, number in
+                if world.isFirst { say("stage \(number) of \(Pipeline.stages.count): \(stage)") }
+            }
         }
-        try report(outcome, folder: folder)
     }
 
     /// The settings that the flags of one stage make.
@@ -69,8 +72,22 @@ struct PipelineCommand: ParsableCommand {
     }
 }
 
-/// Says how training ended and what lies where.
-private func report(_ outcome: Trainer.Outcome, folder: String) throws {
+/// Trains in the world that the environment tells of, and says on rank 0 how it ended and what lies where.
+private func trainTogether(
+    _ configuration: TrainingConfiguration, folder: String, _ train: (World) throws -> Trainer.Outcome
+) throws {
+    let launch = try Launch()
+    if let launch { try configuration.checkShares(of: launch.size) }
+    let outcome = try World.join(
+        launch, device: configuration.device, timeout: configuration.distributed.timeoutSeconds, train)
+    try report(outcome, folder: folder, printing: launch == nil || launch?.rank == 0)
+}
+
+private func report(_ outcome: Trainer.Outcome, folder: String, printing: Bool) throws {
+    guard printing else {
+        if case .interrupted = outcome { throw ExitCode(Interruption.status) }
+        return
+    }
     let checkpoint = try Checkpoint(folder)
     switch outcome {
     case .finished:

@@ -5,9 +5,9 @@ struct MessageTemplates {
     /// Calls whose literals are such sentences, and those where only warnings are.
     private static let errors: Set = [
         "FileError", "FileError.system", "ConfigurationError", "ValidationError", "DivergenceError", "Problem", "wrong",
-        "error", "warnings.append",
+        "error", "warnings.append", "fail",
     ]
-    private static let notes: Set = ["note", "progress.note", "say"]
+    private static let notes: Set = ["note", "progress.note", ".note", "say"]
     /// Properties and functions that give such sentences.
     private static let givers = ["problem", "problems", "blockProblem", "deviceProblem", "misfit", "sentence"]
 

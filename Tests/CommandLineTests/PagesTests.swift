@@ -36,6 +36,10 @@ import Testing
         try #require(Self.flags.count > 10, "the program does not list its commands")
         let all = Self.flags.values.reduce(Set()) { $0.union($1) }
         for phrase in try phrases(of: page) {
+            // What other programs are given comes before the name of this one.
+            let isLaunched = ["torchrun", "srun", "mpirun"].contains { phrase.hasPrefix($0) }
+            let phrase =
+                isLaunched ? String(phrase[(phrase.range(of: "transcend ")?.lowerBound ?? phrase.endIndex)...]) : phrase
             let words = phrase.split { " `()[]|,;".contains($0) }.map(String.init)
             let command = zip(words, words.dropFirst()).first { $0.0.hasSuffix("transcend") }?.1 ?? ""
             let isCommand = command.allSatisfy { $0.isLowercase } && !command.isEmpty && phrase.hasPrefix("transcend ")

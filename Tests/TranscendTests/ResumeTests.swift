@@ -18,7 +18,8 @@ extension TrainingTests {
                 ("align", [Setting("method.alignment.stopStep", 2), Setting("schedule.warmupSteps", 5)]),
                 ("align", [Setting("method.alignment.stopStep", 4), Setting("accumulation", 4)]),
                 ("align", [Setting("method.alignment.semantics", "batch-mean"), Setting("method.target", "velocity")]),
-                ("align", [Setting("precision", "bf16")]),
+                ("align", [Setting("precision", "bf16")]), ("layersync", []),
+                ("sra", [Setting("accumulation", 2)]), ("sra", [Setting("method.alignment.stopStep", 4)]),
             ] as [(String, [Setting])])
         func aContinuedRunHasTheBytesOfAnUninterruptedOne(stage: String, settings: [Setting]) throws {
             try withTemporaryFolder { folder in

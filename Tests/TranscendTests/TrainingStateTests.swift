@@ -17,6 +17,37 @@ extension TrainingTests {
             #expect(state.step == 0)
         }
 
+        /// SRA's teacher is the averaged network of the step before.
+        @Test func theTeacherOfSRAMovesWithTheAverage() throws {
+            let network = SiT(configuration)
+            network.initialise(stage: "test", seed: 1)
+            let teacher = SiT(configuration)
+            var method = SRA(defaultsFor: configuration, reading: .paper)
+            method.teacherDepth = 1
+            var optimizer = OptimizerConfiguration()
+            optimizer.emaDecay = 0.5
+            let objective = method.objective(for: configuration, teacher: teacher, on: .cpu)
+            objective.initialise(stage: "test", seed: 1)
+            let state = try TrainingState(
+                network: network, objective: objective, averaged: teacher, path: .linear, configuration: optimizer)
+            var expected = network.parameters().map { $0.parameter.value.values(as: Float.self) }
+            for _ in 0..<3 {
+                _ = try state.update([makeBatch(cleanValue: 0.5)], learningRate: 0.01)
+                for (index, entry) in network.parameters().enumerated() {
+                    let new = entry.parameter.value.values(as: Float.self)
+                    expected[index] = zip(expected[index], new).map { $0 + ($1 - $0) / 2 }
+                }
+            }
+            for (values, entry) in zip(expected, teacher.parameters()) {
+                let found = entry.parameter.value.values(as: Float.self)
+                #expect(zip(values, found).allSatisfy { abs($0 - $1) <= 1e-6 }, "\(entry.name)")
+            }
+            let moved = zip(network.parameters(), teacher.parameters()).contains {
+                ($0.parameter.value - $1.parameter.value).abs().maximum().item() > 1e-3
+            }
+            #expect(moved)
+        }
+
         @Test func samplesDoNotDependOnTheirNeighbours() throws {
             let network = SiT(configuration)
             network.initialise(stage: "test", seed: 1)
@@ -45,7 +76,7 @@ extension TrainingTests {
             network.initialise(stage: "test", seed: 1)
             let objective = Plain(defaultsFor: configuration, reading: .paper)
                 .objective(for: configuration, teacher: nil, on: .cpu)
-            return TrainingState(
+            return try TrainingState(
                 network: network, objective: objective, path: .linear, configuration: OptimizerConfiguration())
         }
 

@@ -106,10 +106,19 @@ public struct StoreManifest: Codable, Equatable, Sendable {
 
     /// Writes the manifest into a folder, whole or not at all.
     func write(to folder: String) throws {
-        let encoder = JSONEncoder()
-        encoder.outputFormatting = [.sortedKeys, .prettyPrinted, .withoutEscapingSlashes]
-        let bytes = try [UInt8](encoder.encode(self))
+        let bytes = try bytes
         try AtomicFile.write(to: folder + "/" + Self.fileName) { try $0.write(bytes) }
+    }
+
+    /// A checksum of all that it says.
+    var fingerprint: String { ((try? bytes) ?? []).withUnsafeBytes { Checksum(of: $0).text } }
+
+    private var bytes: [UInt8] {
+        get throws {
+            let encoder = JSONEncoder()
+            encoder.outputFormatting = [.sortedKeys, .prettyPrinted, .withoutEscapingSlashes]
+            return try [UInt8](encoder.encode(self))
+        }
     }
 
     private var isConsistent: Bool {

@@ -17,8 +17,15 @@ public final class StoreWriter {
 
     /// Begins the store that `plan` describes, or continues one that was begun by the same plan.
     ///
-    /// Throws a `FileError` if the folder holds something else, another store, or is in use.
-    public init(path: String, plan: StoreManifest) throws {
+    /// Throws a `FileError` if the folder holds something else, another store, or is in use. One that only `helps` writes shards
+    /// beside the owner, which has begun the store before.
+    public init(path: String, plan: StoreManifest, helps: Bool = false) throws {
+        if helps {
+            self.path = path
+            (folder, newFolders, manifest) = (-1, [], try StoreManifest.read(from: path))
+            try check(plan)
+            return
+        }
         let newFolders = try makeFolder(path)
         let folder = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC)
         guard folder >= 0 else { throw FileError.system(path, "cannot be opened", code: errno) }
@@ -46,7 +53,7 @@ public final class StoreWriter {
             unlink(path + "/" + StoreManifest.fileName)
             removeEmptyFolders(newFolders)
         }
-        close(folder)
+        if folder >= 0 { close(folder) }
     }
 
     /// The shards that are not there yet, or not in their full length.
@@ -59,16 +66,25 @@ public final class StoreWriter {
 
     /// Writes a shard and enters it in the manifest.
     public func write(_ content: ShardContent, shard index: Int) throws {
+        try enter(writeFile(content, shard: index))
+    }
+
+    /// Writes a shard; the manifest does not know of it yet.
+    public func writeFile(_ content: ShardContent, shard index: Int) throws -> StoreManifest.Shard {
         precondition(content.layout == manifest.layout)
         precondition(content.entries.count + content.skipped.count == manifest.images(ofShard: index).count)
         let name = StoreShard.fileName(index)
         try content.write(to: path + "/" + name)
         let file = try MappedFile(path: path + "/" + name)
-        let shard = StoreManifest.Shard(
+        return StoreManifest.Shard(
             index: index, file: name, records: content.entries.count, byteCount: file.count,
             checksum: file.withBytes(Checksum.init(of:)).value,
             sums: content.sums, skipped: content.skipped)
-        manifest.shards = (manifest.shards.filter { $0.index != index } + [shard]).sorted { $0.index < $1.index }
+    }
+
+    /// Enters a shard in the manifest, whose file is whole.
+    public func enter(_ shard: StoreManifest.Shard) throws {
+        manifest.shards = (manifest.shards.filter { $0.index != shard.index } + [shard]).sorted { $0.index < $1.index }
         manifest.statistics = nil
         try manifest.write(to: path)
     }

@@ -10,6 +10,8 @@ public struct StoredDataset: Dataset {
     private let sampler: PosteriorSampler?
 
     public var count: Int { store.count }
+    /// Of the manifest, which has the checksums of all shards.
+    public var fingerprint: String { store.manifest.fingerprint }
     public var classNames: [String] { store.classNames }
     /// C, 3 for pictures.
     public var channels: Int { store.layout.channels }

@@ -15,6 +15,8 @@ public struct StepBenchmark {
     public var warmup: Int
     /// The sampler that is timed instead of training; nil: training.
     public var sampler: Sampler?
+    /// The processes that share the batch of a training step.
+    public var world = World.alone
 
     /// With a `sampler` a step is one batch of samples instead of an update.
     public init(_ configuration: TrainingConfiguration, steps: Int, warmup: Int, sampler: Sampler? = nil) {
@@ -29,6 +31,8 @@ public struct StepBenchmark {
         public let flopsPerStep: Double
         /// The best rate of a square matrix product in the same run, by any library, the ceiling for utilisation.
         public let matmulFLOPsPerSecond: Double
+        /// Processes that shared the batch.
+        public let processes: Int
         /// The most memory that the process had resident.
         public let peakBytes: Int
         /// Of the first step, warm-up included; where samples are timed, their mean.
@@ -49,8 +53,8 @@ public struct StepBenchmark {
         let c = configuration
         try ProcessMemory.check(stateOf: c)
         try ProcessMemory.check(arrays: 2, ofBatch: c.batch, sampleCount: c.network.sampleCount)
-        let device = c.chosenDevice
-        let state = try withErrors { makeState(on: device) }
+        let device = try world.launch?.device(named: c.device) ?? c.chosenDevice
+        let state = try withErrors { try makeState(on: device) }
         var seconds: [Double] = []
         var losses: [Double] = []
         for step in 0..<warmup + steps {
@@ -64,7 +68,8 @@ public struct StepBenchmark {
         }
         return Result(
             stepSeconds: seconds, flopsPerStep: Double(c.batch) * flopsPerImage,
-            matmulFLOPsPerSecond: Self.matmulRate(on: device), peakBytes: ProcessMemory.peakBytes,
+            matmulFLOPsPerSecond: Self.matmulRate(on: device), processes: world.size,
+            peakBytes: ProcessMemory.peakBytes,
             firstLoss: losses.first ?? 0, lastLoss: losses.last ?? 0)
     }
 
@@ -88,33 +93,38 @@ public struct StepBenchmark {
         return generator(labels: (0..<c.batch).map { $0 % c.network.classes }, firstItem: 0).mean().item()
     }
 
-    private func makeState(on device: Device) -> TrainingState {
+    private func makeState(on device: Device) throws -> TrainingState {
         let c = configuration
         let method = c.method.method
         let network = SiT(c.network, on: device)
-        let teacher = method.followedWeights != nil ? SiT(c.network, on: device) : nil
+        let averaged = method.followsAverage ? SiT(c.network, on: device) : nil
+        let teacher = averaged ?? (method.followedWeights != nil ? SiT(c.network, on: device) : nil)
         let objective = method.objective(for: c.network, teacher: teacher, on: device)
-        let all = network.parameters() + objective.parameters() + (teacher?.parameters() ?? [])
+        let all = network.parameters() + objective.parameters() + (averaged == nil ? teacher?.parameters() ?? [] : [])
         let draws = Draws(seed: c.seed)
         for (index, entry) in all.enumerated() {
             let shape = entry.parameter.value.shape
             let values = draws.normals(.initialise, step: 0, item: index, count: shape.reduce(1, *))
             entry.parameter.assign(Tensor(values.map { 0.02 * $0 }, shape: shape))
         }
-        return TrainingState(
-            network: network, objective: objective, path: c.diffusion.path, configuration: c.optimizer)
+        return try TrainingState(
+            network: network, objective: objective, averaged: averaged, path: c.diffusion.path,
+            configuration: c.optimizer, world: world,
+            distribution: c.distributed)
     }
 
     /// Clean samples are noise too, so that nothing is read.
     private func batch(_ step: Int, on device: Device) -> Batch {
         let (c, draws) = (configuration, Draws(seed: configuration.seed))
         let shape = [c.network.channels, c.network.inputSize, c.network.inputSize]
+        let share = world.share(of: c.batch)
         let drawn = TrainingDraws(
-            draws, step: step, batch: c.batch, sampleCount: shape.reduce(1, *), path: c.diffusion.path,
+            draws, step: step, batch: c.batch, positions: share, sampleCount: shape.reduce(1, *),
+            path: c.diffusion.path,
             sampling: c.diffusion.timeSampling, labelDrop: c.diffusion.labelDrop)
-        let labels = (0..<c.batch).map { ($0 + step) % c.network.classes }
+        let labels = share.map { ($0 + step) % c.network.classes }
         return drawn.batch(
-            0..<c.batch, clean: drawn.noise.reversed(), labels: labels, shape: shape, classes: c.network.classes,
+            share, clean: drawn.noise.reversed(), labels: labels, shape: shape, classes: c.network.classes,
             on: device)
     }
 

@@ -37,6 +37,18 @@ public struct CostEstimate: Sendable {
         activationBytes = Int(min(0x1p62, 4 * Double(perToken) * Double(c.network.tokens) * Double(images)))
     }
 
+    /// Bytes that each of several processes sends to others in a step: a ring passes each gradient twice, but for its own
+    /// part (Patarasuk and Yuan 2009).
+    public func bytesSent(ranks: Int) -> Int {
+        2 * 4 * (networkParameters + headParameters) / ranks * (ranks - 1)
+    }
+
+    /// Bytes of a process's state where averages and moments are spread over them or not, with the buckets of gradients.
+    public func stateBytes(ranks: Int, isSpread: Bool) -> Int {
+        let parameters = networkParameters + headParameters
+        return stateBytes + 4 * parameters - (isSpread ? 12 * parameters / ranks * (ranks - 1) : 0)
+    }
+
     /// Floats that one block keeps for each token, over the hidden size: norms and modulations 2 x 4, queries, keys and
     /// values 3, attention and projection 4, MLP 8, gates and residuals 4.
     private static let keptPerToken = 27

@@ -21,7 +21,7 @@ public enum SettingsTable {
 
     /// What all stages have.
     static let common: [SettingDescription] =
-        general + data + network + diffusion + optimizer + schedule + output + preview + [
+        general + data + network + diffusion + optimizer + schedule + output + preview + distributed + [
             SettingDescription(
                 "method.name", .name(Methods.all.map { $0.name }),
                 "What the network is trained for beside denoising; the stage of a pipeline.")
@@ -121,6 +121,17 @@ public enum SettingsTable {
         SettingDescription(
             "output.lossRiseFactor", .zero(or: .above(1)),
             "A smoothed loss above its minimum by this factor gives a warning; 0: none."),
+    ]
+
+    private static let distributed = [
+        SettingDescription(
+            "distributed.timeoutSeconds", .number(NumberRange(1...86400)), unit: "s",
+            "A rank that does not come, answer or get on for so long ends the run."),
+        SettingDescription(
+            "distributed.spreadState", .truth,
+            "Spreads averages and moments over the ranks, which divides their memory."),
+        SettingDescription(
+            "distributed.bucketMegabytes", .whole(1...4096), unit: "MiB", "Gradients go out in parts of this size."),
     ]
 
     private static let preview = [

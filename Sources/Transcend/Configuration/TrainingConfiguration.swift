@@ -40,6 +40,8 @@ public struct TrainingConfiguration: Codable, Sendable, Equatable {
     public var output = OutputConfiguration()
     /// The sample grids that are drawn as training goes.
     public var preview = PreviewConfiguration()
+    /// What several processes do together.
+    public var distributed = DistributedConfiguration()
 
     /// Defaults around a method.
     public init(method: MethodConfiguration) {
@@ -161,6 +163,19 @@ public struct OutputConfiguration: Codable, Sendable, Equatable {
     public var lossRiseFactor = 2.0
 
     /// What is written where nothing else is said.
+    public init() {}
+}
+
+/// How several processes train together; of no effect for one that is alone.
+public struct DistributedConfiguration: Codable, Sendable, Equatable {
+    /// A rank that does not come, answer or get on for so many seconds ends the run.
+    public var timeoutSeconds = 300.0
+    /// Spreads averages and moments over the ranks, which divides their memory and the time of their update.
+    public var spreadState = false
+    /// Gradients go out in parts of this size, in MiB.
+    public var bucketMegabytes = 25
+
+    /// As PyTorch's DistributedDataParallel, but for the time.
     public init() {}
 }
 

@@ -21,8 +21,21 @@ extension TrainingConfiguration {
         if batch % accumulation != 0 {
             return "the batch \(batch) is not divisible into \(accumulation) micro-batches; choose a divisor"
         }
+        if distributed.spreadState, method.method.followsAverage {
+            return
+                "distributed.spreadState: \(method.name) follows the averages, which every process needs; leave it away"
+        }
         if let problem = preview.sampler.problem { return "the preview: " + problem }
         return deviceProblem(device)
+    }
+
+    /// Throws if the batch cannot be split over so many processes.
+    public func checkShares(of size: Int) throws {
+        guard batch % (size * accumulation) != 0 else { return }
+        let parts = accumulation == 1 ? "" : " of \(accumulation) micro-batches each"
+        throw ConfigurationError(
+            "the batch \(batch) is not divisible among \(size) processes\(parts); choose a multiple of \(size * accumulation)"
+        )
     }
 
     /// The device to run on: the named one, or for "auto" the first CUDA device, else the CPU.

@@ -20,34 +20,37 @@ public final class CheckpointEvaluator {
     private let settings: SamplingSettings
     private let labels: [String]
     private let count: Int
+    private let world: World
 
     /// `labels` and `count` are those of the samples, as `SampleLabels` has them.
     public init(
         _ extractor: any FeatureExtractor, reference: EvaluationReference, settings: SamplingSettings,
-        labels: [String], count: Int
+        labels: [String], count: Int, world: World = .alone
     ) {
         (self.extractor, self.reference, self.settings) = (extractor, reference, settings)
-        (self.labels, self.count) = (labels, count)
+        (self.labels, self.count, self.world) = (labels, count, world)
     }
 
     /// The numbers of a checkpoint, from its run's folder if they are there. Throws a `ConfigurationError` where the settings do
-    /// not fit it, and what its files cause.
+    /// not fit it, and what its files cause. Of several ranks the first has the result.
     public func evaluate(
         _ checkpoint: Checkpoint, progress: (Progress) -> Void = { _ in }
-    ) throws -> EvaluationResult {
+    ) throws -> EvaluationResult? {
         let job = try SamplingJob(checkpoint, settings, labels: labels, count: count)
         let folder = RunDirectory.run(ofCheckpoint: checkpoint.path).map { $0 + "/" + Self.folder }
         let record = folder.map { "\($0)/\(CheckpointName.of(step: checkpoint.state.step))-\(key(of: job)).json" }
-        if let record, let kept = try? JSONValue.read(path: record), let result = EvaluationResult(json: kept) {
-            return result
-        }
-        let against = try reference.measure { progress(Progress(stage: "reference", done: $0, count: $1)) }
-        let pictures = GeneratedPictures(job, location: checkpoint.path)
-        let samples = try MeasuredSet(pictures, by: extractor) {
+        let kept = record.flatMap { try? JSONValue.read(path: $0) }.flatMap(EvaluationResult.init(json:))
+        if try world.any(world.isFirst && kept != nil) { return kept }
+        let against = try reference.measure(in: world) { progress(Progress(stage: "reference", done: $0, count: $1)) }
+        let pictures = GeneratedPictures(job, in: world, location: checkpoint.path)
+        let samples = try MeasuredSet.measure(pictures, by: extractor, among: world) {
             progress(Progress(stage: "samples of step \(checkpoint.state.step)", done: $0, count: pictures.count))
         }
-        var result = try EvaluationResult(
-            samples, from: checkpoint.path, reference: against, from: reference.name)
+        guard let samples, let against else { return nil }
+        // Precision and recall of many samples take minutes.
+        var result = try world.readingOrWriting {
+            try EvaluationResult(samples, from: checkpoint.path, reference: against, from: reference.name)
+        }
         result.stamp = job.stamp.json
         if let folder, let record {
             try makeFolder(folder)

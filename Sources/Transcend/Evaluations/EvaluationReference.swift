@@ -10,6 +10,7 @@ public final class EvaluationReference {
     private let extractor: any FeatureExtractor
     private let configuration: TrainingConfiguration?
     private var measured: MeasuredSet?
+    private var isMeasured = false
 
     /// Pictures or a file of statistics at a path.
     public init(path: String, extractor: any FeatureExtractor) {
@@ -22,21 +23,25 @@ public final class EvaluationReference {
         (name, self.extractor, self.configuration) = (configuration.data.source, extractor, configuration)
     }
 
-    /// Its features. `progress` is told of how many pictures how many are done. Throws what keeps it from being read or
-    /// measured.
-    public func measure(progress: (_ done: Int, _ count: Int) -> Void = { _, _ in }) throws -> MeasuredSet {
-        if let measured { return measured }
-        let result: MeasuredSet
+    /// Its features, on the first of several ranks. `progress` is told of how many pictures how many are done. Throws what keeps
+    /// it from being read or measured.
+    public func measure(
+        in world: World = .alone, progress: (_ done: Int, _ count: Int) -> Void = { _, _ in }
+    ) throws -> MeasuredSet? {
+        if isMeasured { return measured }
+        let result: MeasuredSet?
         if let configuration {
             let pictures = try DatasetPictures(TrainingData.open(configuration), location: name)
-            result = try MeasuredSet(pictures, by: extractor) { progress($0, pictures.count) }
+            result = try MeasuredSet.measure(pictures, by: extractor, among: world) { progress($0, pictures.count) }
         } else if try StatisticsFile.isOne(name) {
-            result = try StatisticsFile.read(path: name, extractor: extractor) { progress($0, StatisticsFile.pictures) }
+            result =
+                try world.isFirst
+                ? StatisticsFile.read(path: name, extractor: extractor) { progress($0, StatisticsFile.pictures) } : nil
         } else {
             let pictures = try openPictures(path: name)
-            result = try MeasuredSet(pictures, by: extractor) { progress($0, pictures.count) }
+            result = try MeasuredSet.measure(pictures, by: extractor, among: world) { progress($0, pictures.count) }
         }
-        measured = result
+        (measured, isMeasured) = (result, true)
         return result
     }
 }

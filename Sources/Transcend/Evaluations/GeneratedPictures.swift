@@ -2,25 +2,34 @@ import Data
 import Evaluation
 import Synchronization
 
-/// The samples of a job as a set of pictures, drawn batch by batch when they are asked for in their order.
+/// The samples of a job as a set of pictures, drawn by all ranks in turn when they are asked for in their order.
 final class GeneratedPictures: PictureSet {
     let location: String
     private let job: SamplingJob
-    private let batch = Mutex<(first: Int, pictures: [RGBImage])>((0, []))
+    private let world: World
+    /// Those that were drawn last, from a number on.
+    private let drawn = Mutex<(first: Int, pictures: [RGBImage])>((0, []))
 
     /// `location` is what results call them.
-    init(_ job: SamplingJob, location: String) { (self.job, self.location) = (job, location) }
+    init(_ job: SamplingJob, in world: World = .alone, location: String) {
+        (self.job, self.world, self.location) = (job, world, location)
+    }
 
     var count: Int { job.stamp.samples }
     var labels: [Int]? { job.labels.labels }
 
-    func picture(_ index: Int) throws -> RGBImage {
-        try batch.withLock { batch in
-            let place = index - batch.first
-            if batch.pictures.indices.contains(place) { return batch.pictures[place] }
-            batch.first = index - index % SampleGenerator.batch
-            batch.pictures = try job.batch(from: batch.first).map(RGBImage.init)
-            return batch.pictures[index - batch.first]
+    /// Draws what is missing up to the end of the range, and forgets what lies before it.
+    func prepare(_ range: Range<Int>) throws {
+        try drawn.withLock { drawn in
+            let passed = min(max(0, range.lowerBound - drawn.first), drawn.pictures.count)
+            drawn.pictures.removeFirst(passed)
+            drawn.first += passed
+            while drawn.first + drawn.pictures.count < range.upperBound {
+                let next = drawn.first + drawn.pictures.count
+                drawn.pictures += try job.round(from: next, in: world).map(RGBImage.init)
+            }
         }
     }
+
+    func picture(_ index: Int) throws -> RGBImage { drawn.withLock { $0.pictures[index - $0.first] } }
 }

@@ -39,30 +39,57 @@ public struct Preparation {
 
     /// Makes or continues the store in a folder; `progress` hears how many images are done, and of those left out.
     ///
-    /// Throws a `FileError` that names an image that cannot be read, or what is wrong with the folder or its disk.
+    /// Of several ranks each makes every n-th shard, and the first one enters them. Throws a `FileError` that names an image that
+    /// cannot be read, or what is wrong with the folder or its disk.
     public func run(
-        to path: String, progress: (Int) -> Void = { _ in }, skipped: (FileError) -> Void = { _ in }
+        to path: String, in world: World = .alone, progress: (Int) -> Void = { _ in },
+        skipped: (FileError) -> Void = { _ in }
     ) throws -> PackedStore {
         let plan = StoreManifest(
             layout: encoder.layout, encoding: encoder.encoding, resolution: settings.resolution,
             source: SourceList(entries: source.entries, classNames: source.classNames),
             imagesPerShard: settings.imagesPerShard)
-        let writer = try StoreWriter(path: path, plan: plan)
-        let shards = writer.missingShards.map { ($0, batches(of: plan.images(ofShard: $0))) }
+        let writer = try world.firstThenOthers { try StoreWriter(path: path, plan: plan, helps: !world.isFirst) }
+        let missing = writer.missingShards
+        // No rank begins while another still looks at what is missing.
+        try world.barrier()
+        let own = missing.indices.filter { $0 % world.size == world.rank }.map { missing[$0] }
+        let shards = own.map { ($0, batches(of: plan.images(ofShard: $0))) }
         let images = CroppedImages(
             source: source, resolution: settings.resolution, batches: shards.flatMap(\.1), threads: settings.threads)
         defer { images.stop() }
-        var done = plan.sourceCount - shards.flatMap(\.1).map(\.count).reduce(0, +)
-        for (shard, batches) in shards {
+        var done = plan.sourceCount - missing.map { plan.images(ofShard: $0).count }.reduce(0, +)
+        for (place, (shard, batches)) in shards.enumerated() {
             var content = ShardContent(layout: encoder.layout)
             for batch in batches {
                 try append(images.next(), to: &content, skipped: skipped)
                 done += batch.count
+                world.watch?.tick(step: shard)
                 progress(done)
             }
-            try writer.write(content, shard: shard)
+            let written = try writer.writeFile(content, shard: shard)
+            guard world.isFirst else {
+                try world.leave(note: "shard \(shard)", ConfigurationTree.tree(of: written).text())
+                continue
+            }
+            try writer.enter(written)
+            for other in missing[(place * world.size)...].prefix(world.size).dropFirst() {
+                try enterShard(other, of: (missing.firstIndex(of: other) ?? 0) % world.size, writer, world, skipped)
+                done += plan.images(ofShard: other).count
+                progress(done)
+            }
         }
-        return try writer.finish()
+        return try world.firstThenOthers { try world.isFirst ? writer.finish() : PackedStore(path: path) }
+    }
+
+    /// Waits for a shard that another rank writes, and enters it.
+    private func enterShard(
+        _ index: Int, of rank: Int, _ writer: StoreWriter, _ world: World, _ skipped: (FileError) -> Void
+    ) throws {
+        let text = try world.readingOrWriting { try world.note(from: rank, "shard \(index)") }
+        let shard = try ConfigurationTree.decode(StoreManifest.Shard.self, from: JSONValue(parsing: text))
+        try writer.enter(shard)
+        for name in shard.skipped { skipped(FileError(name, "cannot be used")) }
     }
 
     /// A shard's images in parts that are encoded together; they do not depend on where a killed preparation stopped.

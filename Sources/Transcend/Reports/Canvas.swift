@@ -15,6 +15,14 @@ public struct Canvas: Sendable, Equatable {
     /// Red, green, blue of each pixel, row after row from the top; `3 * width * height` bytes.
     public private(set) var pixels: [UInt8]
 
+    /// The pictures of one size whose bytes follow each other.
+    static func pictures(_ pixels: [UInt8], width: Int, height: Int) -> [Canvas] {
+        let count = 3 * width * height
+        return stride(from: 0, to: pixels.count, by: count).map {
+            Canvas(width: width, height: height, pixels: Array(pixels[$0..<$0 + count]))
+        }
+    }
+
     /// An sRGB colour.
     public struct Color: Sendable, Equatable {
         let red: UInt8

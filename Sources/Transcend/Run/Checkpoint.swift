@@ -7,8 +7,9 @@ import Torch
 /// A folder with everything that training needs to go on and that sampling needs to begin.
 ///
 /// `model.safetensors` (network and head under their published names), `ema.safetensors`, `optimizer.safetensors`,
-/// `state.json`. It holds no times, so that equal runs have equal bytes. `state.json` has the checksums of all four, and
-/// each is checked before it is used.
+/// `state.json`. Of averages and moments that were spread over processes there are parts, `ema-00001-of-00002.safetensors`.
+/// It holds no times, so that equal runs have equal bytes. `state.json` has the checksums of all, and each is checked before
+/// it is used.
 public struct Checkpoint: Sendable {
     /// The checkpoint's own folder, also where that of a run was given.
     public let path: String
@@ -40,8 +41,24 @@ public struct Checkpoint: Sendable {
     /// What a run does not decide by itself when a checkpoint is damaged: going on from an older one loses work.
     static let damageRemedy = "copy the checkpoint again, or remove its folder to use the one before it"
 
-    /// One of the folder's safetensors files; throws if it is not as it was written.
-    func file(_ name: String) throws -> SafetensorsFile {
+    /// The tensors of one of the folder's safetensors files, or of its parts; throws if one is not as it was written.
+    func file(_ name: String) throws -> any NamedTensors {
+        let parts = parts(of: name)
+        return parts.count == 1 ? try whole(parts[0]) : ShardedTensors(try parts.map(whole), path: path)
+    }
+
+    /// The names of a file's parts, in their order; its own where it is in one piece.
+    private func parts(of name: String) -> [String] {
+        if state.checksums[name] != nil { return [name] }
+        let base = name.replacing(".safetensors", with: "-")
+        let parts = state.checksums.keys.filter { $0.hasPrefix(base) && $0.contains("-of-") }.sorted()
+        return parts.isEmpty ? [name] : parts
+    }
+
+    /// Whether the folder has a file, or its parts.
+    func holds(_ name: String) -> Bool { state.checksums[parts(of: name)[0]] != nil }
+
+    private func whole(_ name: String) throws -> SafetensorsFile {
         let path = path + "/" + name
         guard FileManager.default.fileExists(atPath: path) else {
             throw FileError(path, "is missing", remedy: Self.damageRemedy)
@@ -55,18 +72,24 @@ public struct Checkpoint: Sendable {
 
     /// Overwrites everything that training changes with what the checkpoint holds.
     func restore(_ training: TrainingState) throws {
-        guard state.checksums[TrainingState.momentsFile] != nil else {
+        guard holds(TrainingState.momentsFile) else {
             throw FileError(path, "holds no state of the optimizer", remedy: "use its weights alone with --init")
         }
         try withErrors {
-            for (name, tensors) in training.files { try file(name).load(tensors) }
+            for (name, tensors) in training.content {
+                let file = try file(name)
+                let isShare = training.shares != nil && name != TrainingState.modelFile
+                let names = Set(tensors.map(\.name))
+                try (isShare ? file.mapped { names.contains($0) ? ($0, $1) : nil } : file).load(tensors)
+            }
         }
         training.resume(at: state.step, skips: state.skips)
     }
 
     /// The checksum of the file with these weights.
     func checksum(of weights: NetworkWeights) -> String {
-        state.checksums[weights == .ema ? TrainingState.averageFile : TrainingState.modelFile] ?? "none"
+        let parts = parts(of: weights == .ema ? TrainingState.averageFile : TrainingState.modelFile)
+        return parts.compactMap { state.checksums[$0] }.joined(separator: "+")
     }
 
     /// The network with the checkpoint's weights, without gradients in mind.
@@ -85,9 +108,19 @@ extension TrainingState {
     static let averageFile = "ema.safetensors"
     static let momentsFile = "optimizer.safetensors"
 
-    /// The files of a checkpoint with the tensors in them.
+    /// The files of a checkpoint that this process writes, with the tensors in them.
     var files: [(name: String, tensors: [(name: String, tensor: Tensor)])] {
-        let names = parameters.map(\.name)
+        guard shares != nil else { return content }
+        let part = String(format: "-%05d-of-%05d.safetensors", world.rank + 1, world.size)
+        return content.compactMap { name, tensors in
+            if name == Self.modelFile { return world.isFirst ? (name, tensors) : nil }
+            return (name.replacing(".safetensors", with: part), tensors)
+        }
+    }
+
+    /// The files of a checkpoint with the tensors of this process in them.
+    var content: [(name: String, tensors: [(name: String, tensor: Tensor)])] {
+        let names = owned.map(\.name)
         let trained = optimizer.parameters.map(\.name)
         let moments =
             zip(trained, optimizer.firstMoments).map { ("exp_avg." + $0, $1) }
@@ -100,13 +133,13 @@ extension TrainingState {
     }
 }
 
-extension SafetensorsFile {
+extension NamedTensors {
     /// The tensor of a parameter, whose shape must fit; other names in the file (heads) do not matter.
     fileprivate func tensor(checked entry: NamedParameter) throws -> Tensor {
         let tensor = try self.tensor(entry.name)
         guard tensor.shape == entry.parameter.value.shape else {
             throw FileError(
-                mapping.path, "\(entry.name) is \(tensor.shape) instead of \(entry.parameter.value.shape)",
+                path, "\(entry.name) is \(tensor.shape) instead of \(entry.parameter.value.shape)",
                 remedy: "give a checkpoint of the same network")
         }
         return tensor

@@ -22,18 +22,28 @@ struct CheckpointSnapshot: Sendable {
         (self.files, self.state) = (files, state)
     }
 
-    /// Writes a checkpoint beside its final place and renames it when it is complete and on the disk.
-    func write(to path: String) throws {
+    /// Writes a checkpoint beside its final place and renames it when it is complete and on the disk. In a world each rank
+    /// that has files writes them, and rank 0 the rest when they are there.
+    func write(to path: String, in world: World = .alone) throws {
         let url = URL(fileURLWithPath: path)
         let folder = url.deletingLastPathComponent().path
         let partial = folder + "/" + CheckpointName.partial + url.lastPathComponent
+        guard world.isFirst else {
+            _ = try world.note(from: 0, "\(path) begun")
+            return try world.leave(note: "\(path) written", writeFiles(in: partial).text())
+        }
         try? FileManager.default.removeItem(atPath: partial)
         try makeFolder(partial)
         do {
+            if isSpread { try world.leave(note: "\(path) begun", "") }
             var state = state
-            for (name, tensors) in files {
-                state.checksums[name] = try SafetensorsFile.write(tensors, to: partial + "/" + name).text
+            var checksums = [try writeFiles(in: partial)]
+            if isSpread {
+                checksums += try (1..<world.size).map {
+                    try JSONValue(parsing: world.note(from: $0, "\(path) written"))
+                }
             }
+            for member in checksums.flatMap({ $0.members ?? [] }) { state.checksums[member.key] = member.value.string }
             let text = try state.text()
             try AtomicFile.write(to: partial + "/" + Checkpoint.State.file) { try $0.write(Array(text.utf8)) }
             // What lies in its place is not whole (a whole one would not be written again), and would stop the renaming.
@@ -44,6 +54,17 @@ struct CheckpointSnapshot: Sendable {
             throw error
         }
         try synchronizeFolder(folder)
+    }
+
+    /// Whether other ranks have files too.
+    private var isSpread: Bool { files.contains { $0.name.contains("-of-") } }
+
+    /// Writes the tensors of this process; returns the checksums of the files by their names.
+    private func writeFiles(in folder: String) throws -> JSONValue {
+        .object(
+            try files.map { name, tensors in
+                .init(name, .string(try SafetensorsFile.write(tensors, to: folder + "/" + name).text))
+            })
     }
 }
 

@@ -9,8 +9,8 @@ public enum Interruption {
     /// Whether a signal has asked for an end, once `watch` was called.
     public static var isRequested: Bool { received != 0 }
 
-    /// The exit status that tells of the signal.
-    public static var status: Int32 { 128 + Int32(received) }
+    /// The exit status that tells of the signal; that of SIGTERM where another process got one.
+    public static var status: Int32 { 128 + (received == 0 ? SIGTERM : Int32(received)) }
 
     /// From now on these signals are ours.
     public static func watch() {

@@ -71,7 +71,7 @@ public struct Pipeline {
 
     /// Runs what is not done yet; `announce` is told of each stage before it begins.
     public func train(
-        announce: (_ stage: String, _ number: Int) -> Void = { _, _ in }
+        in world: World = .alone, announce: (_ stage: String, _ number: Int) -> Void = { _, _ in }
     ) throws -> Trainer.Outcome {
         // All data are opened first, so that nothing is trained in vain.
         var datasets = [try TrainingData.open(configurations[0])]
@@ -79,7 +79,8 @@ public struct Pipeline {
             TrainingData.isSame(configurations[0], configurations[1])
                 ? datasets[0] : try TrainingData.open(configurations[1]))
         for (index, stage) in configurations.enumerated() {
-            let trainer = try Trainer(stage, dataset: datasets[index], run: RunDirectory(folder(of: stage)))
+            let run = try world.firstThenOthers { try RunDirectory(folder(of: stage), for: world) }
+            let trainer = try Trainer(stage, dataset: datasets[index], run: run, world: world)
             announce(stage.method.name, index + 1)
             let outcome = try trainer.train()
             if case .interrupted = outcome { return outcome }

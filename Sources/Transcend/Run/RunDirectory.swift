@@ -28,8 +28,19 @@ public final class RunDirectory: Sendable {
     public func samplesPath(step: Int) -> String { path + "/samples/" + CheckpointName.of(step: step) + ".png" }
 
     /// Opens the folder or makes it. One that is neither empty nor a run is left alone, and so is one in use.
-    public init(_ path: String) throws {
+    ///
+    /// Of several processes rank 0 owns the run; the others call it after that one, and have to see its folder.
+    public init(_ path: String, for world: World = .alone) throws {
         self.path = path
+        guard world.isFirst else {
+            guard FileManager.default.fileExists(atPath: path + "/lock") else {
+                throw FileError(
+                    path, "is not the folder that rank 0 has made",
+                    remedy: "keep the run on a file system that all hosts share")
+            }
+            (lock, newFolders) = (-1, [])
+            return
+        }
         let files = FileManager.default
         var isFolder: ObjCBool = false
         if files.fileExists(atPath: path, isDirectory: &isFolder) {
@@ -60,7 +71,7 @@ public final class RunDirectory: Sendable {
             unlink(path + "/lock")
             removeEmptyFolders(newFolders)
         }
-        close(lock)
+        if lock >= 0 { close(lock) }
     }
 
     private static func takeLock(of path: String) throws -> Int32 {
@@ -125,10 +136,10 @@ public final class RunDirectory: Sendable {
         try AtomicFile.write(to: machinePath) { try $0.write(Array(text.utf8)) }
     }
 
-    /// What may differ between two starts of one run: its length, what it writes and says, where it computes, and how many
-    /// steps it may skip (that decides whether a run stops, not what it computes until then).
+    /// What may differ between two starts of one run: its length, what it writes and says, where and in which parts it computes
+    /// (which changes rounding alone), and how many steps it may skip (that decides whether a run stops, not what it computes until then).
     private static func isChangeable(_ key: String) -> Bool {
-        ["steps", "device", "optimizer.skipNonfinite"].contains(key)
-            || ["output.", "preview."].contains(where: key.hasPrefix)
+        ["steps", "device", "accumulation", "optimizer.skipNonfinite"].contains(key)
+            || ["output.", "preview.", "distributed."].contains(where: key.hasPrefix)
     }
 }

@@ -65,29 +65,45 @@ public struct SamplingJob: Sendable {
 
     /// Draws the samples from number `first` on, in batches. A sample depends on its number, but its last bits on what goes
     /// through the network with it: with `first` a multiple of `SampleGenerator.batch` the pictures are the same to the byte
-    /// as those of a call that begins at 0.
-    public func draw(from first: Int = 0, receive: (_ images: [Canvas]) throws -> Void) throws {
-        try Precision.$current.withValue(stamp.precision) {
-            try generator.pictures(labels: labels.labels, from: first, decoder: decoder, receive: receive)
+    /// as those of a call that begins at 0, on however many ranks. Each of them takes every n-th batch and receives all.
+    public func draw(
+        from first: Int = 0, in world: World = .alone, receive: (_ images: [Canvas]) throws -> Void
+    ) throws {
+        let stride = SampleGenerator.batch * world.size
+        for start in Swift.stride(from: first, to: stamp.samples, by: stride) {
+            try receive(round(from: start, in: world))
         }
     }
 
-    /// The batch that begins with sample `first`.
-    func batch(from first: Int) throws -> [Canvas] {
-        var all: [Canvas] = []
-        try Precision.$current.withValue(stamp.precision) {
-            let end = min(first + SampleGenerator.batch, labels.labels.count)
-            try generator.pictures(labels: Array(labels.labels[..<end]), from: first, decoder: decoder) { all += $0 }
+    /// The batches of all ranks, of which the first begins with sample `first`.
+    func round(from first: Int, in world: World) throws -> [Canvas] {
+        let own = first + SampleGenerator.batch * world.rank
+        var images: [Canvas] = []
+        if own < stamp.samples {
+            let end = min(own + SampleGenerator.batch, stamp.samples)
+            try Precision.$current.withValue(stamp.precision) {
+                try generator.pictures(
+                    labels: Array(labels.labels[..<end]), from: own, decoder: decoder,
+                    progress: { _ in world.watch?.tick() }, receive: { images += $0 })
+            }
         }
-        return all
+        if world.size == 1 { return images }
+        let size = try world.sum(world.isFirst ? [Double(images[0].width), Double(images[0].height)] : [0, 0])
+        return try world.gather(images.flatMap(\.pixels)).flatMap {
+            Canvas.pictures($0, width: Int(size[0]), height: Int(size[1]))
+        }
     }
 
-    /// Draws what the outputs do not have yet, and completes them. `progress` is told how many samples there are.
-    public func draw(to outputs: [SampleOutput], progress: (_ done: Int) -> Void = { _ in }) throws {
-        let done = outputs.map(\.count).min() ?? 0
+    /// Draws what the outputs do not have yet, and completes them; of several ranks the first has outputs. `progress` is told
+    /// how many samples there are.
+    public func draw(
+        to outputs: [SampleOutput], in world: World = .alone, progress: (_ done: Int) -> Void = { _ in }
+    ) throws {
+        try world.agree(on: [("the samples", stamp.json.text())], topic: "samples")
+        let done = Int(try world.sum([world.isFirst ? Double(outputs.map(\.count).min() ?? 0) : 0])[0])
         if done < stamp.samples {
             var next = done - done % SampleGenerator.batch
-            try draw(from: next) { images in
+            try draw(from: next, in: world) { images in
                 for output in outputs { try output.append(images, from: next) }
                 next += images.count
                 progress(next)

@@ -34,20 +34,25 @@ struct Preview {
         (self.decoder, note) = (decoder, decoder.warning)
     }
 
-    /// Writes the grid of the present averages, one row a class. Ends without it when the program is asked to end.
-    func write(_ state: TrainingState, to path: String) throws {
+    /// Writes the grid of a network with these averages, one row a class; `progress` hears of each step of the solver. Ends
+    /// without it when the program is asked to end.
+    func write(_ averages: [Tensor], to path: String, progress: () -> Void = {}) throws {
         let settings = configuration.preview
         let rows = min(settings.classes, configuration.network.classes)
         guard let decoder else { return }
         let network = SiT(configuration.network, on: device)
-        for (entry, average) in zip(network.parameters(), state.average.averages) { entry.parameter.assign(average) }
+        for (entry, average) in zip(network.parameters(), averages) { entry.parameter.assign(average) }
         let generator = SampleGenerator(
             network: network, path: configuration.diffusion.path, sampler: settings.sampler, seed: configuration.seed)
         let labels = (0..<rows * settings.perClass).map { $0 / settings.perClass }
         var images: [Canvas] = []
         do {
             try generator.pictures(
-                labels: labels, decoder: decoder, progress: { _ in try Self.checkInterruption() },
+                labels: labels, decoder: decoder,
+                progress: { _ in
+                    progress()
+                    try Self.checkInterruption()
+                },
                 receive: { images += $0 })
         } catch is Interrupted {
             return

@@ -5,40 +5,39 @@ import Foundation
 import Models
 import Torch
 
-/// Trains one stage in one run directory, from its newest checkpoint on.
+/// Trains one stage in one run directory, from its newest checkpoint on; with others in a world of several processes.
 public final class Trainer {
     let configuration: TrainingConfiguration
     let dataset: any Dataset
     let run: RunDirectory
+    let world: World
     let device: Device
     let state: TrainingState
-    private let preview: Preview
     private let writer = CheckpointWriter()
-    private let metrics: MetricsLog
-    private let events: RunEvents
-    private let progress: ProgressLine
-    private var curves: CurveWriter
+    /// Nil on ranks that do not write.
+    private let recorder: RunRecorder?
     private var lossTrends: [String: LossTrend] = [:]
     /// The step of the newest checkpoint, maybe still being written.
     private var storedStep: Int?
+    /// Ranks that were asked to stop, as all of them know it.
+    private var votesToStop = 0
 
-    /// Builds network, objective and optimiser, and continues the run's newest checkpoint if there is one.
+    /// Builds network, objective and optimiser, and continues the run's newest checkpoint if there is one. All ranks of a
+    /// world do so with the same configuration and data; throws if they differ.
     public init(
-        _ configuration: TrainingConfiguration, dataset: any Dataset, run: RunDirectory
+        _ configuration: TrainingConfiguration, dataset: any Dataset, run: RunDirectory, world: World = .alone
     ) throws {
-        let device = configuration.chosenDevice
-        (self.configuration, self.dataset, self.run, self.device) = (configuration, dataset, run, device)
+        let device = try world.launch?.device(named: configuration.device) ?? configuration.chosenDevice
+        (self.configuration, self.dataset, self.run) = (configuration, dataset, run)
+        (self.world, self.device) = (world, device)
         try run.check(configuration)
+        try configuration.checkShares(of: world.size)
+        try Self.agree(configuration, dataset, run: run, in: world)
         try Self.checkMemory(configuration)
         state = try withErrors {
-            try Self.makeState(configuration, latents: dataset.latents, run: run, on: device)
+            try Self.makeState(configuration, latents: dataset.latents, run: run, in: world, on: device)
         }
-        preview = try Preview(configuration, of: dataset, on: device)
-        progress = ProgressLine(
-            stage: configuration.method.name, total: configuration.steps, imagesPerStep: configuration.batch)
-        curves = CurveWriter(
-            path: run.curvesPath, metrics: run.metricsPath, title: configuration.method.name, steps: configuration.steps
-        )
+        let preview = try world.isFirst ? Preview(configuration, of: dataset, on: device) : nil
         if let newest = try RunDirectory.newestCheckpoint(in: run.path).map(Checkpoint.init) {
             try Self.checkContinuity(of: newest, configuration, dataset)
             try newest.restore(state)
@@ -52,11 +51,13 @@ public final class Trainer {
                     "--steps \(configuration.steps): --resume begins at step \(state.step) already")
             }
         }
+        guard let preview else {
+            recorder = nil
+            return
+        }
         try run.store(skipped: dataset.skipped, isContinued: storedStep != nil)
         try run.store(configuration)
-        try MetricsLog.cutBack(path: run.metricsPath, toStep: state.step - 1)
-        metrics = try MetricsLog(path: run.metricsPath)
-        events = RunEvents(folder: run.eventsPath, firstStep: state.step)
+        recorder = try RunRecorder(configuration, of: dataset, run: run, preview: preview, step: state.step)
         try run.storeMachine(device: device)
     }
 
@@ -68,55 +69,49 @@ public final class Trainer {
         case interrupted(step: Int)
     }
 
-    /// Trains to the configuration's last step; a signal ends it with a checkpoint before. `progress` is told how many
-    /// steps are done, after each of them.
+    /// Trains to the configuration's last step; a signal to any rank ends it with a checkpoint before. `progress` is told how
+    /// many steps are done, after each of them.
     public func train(progress observe: (_ step: Int) -> Void = { _ in }) throws -> Outcome {
         try Interruption.whileDeferred {
-            defer { progress.finish() }
+            defer { recorder?.finish() }
             // Whatever happens, no checkpoint is left half written by this process.
             defer { try? writer.wait() }
+            world.watch?.setBeforeExit { [writer] in try? writer.wait() }
+            defer { world.watch?.setBeforeExit(nil) }
             try Precision.$current.withValue(configuration.precision) { try takeSteps(observe) }
             if storedStep != state.step { try beginCheckpoint() }
-            try writer.wait()
+            try world.readingOrWriting { try writer.wait() }
             if state.skips.total > 0 {
-                progress.note("\(name): \(state.skips.total) of \(state.step) steps were not finite and skipped")
+                recorder?.note("\(name): \(state.skips.total) of \(state.step) steps were not finite and skipped")
             }
-            return Interruption.isRequested ? .interrupted(step: state.step) : .finished
+            // All ranks go on, or none: one may have been asked to stop after the last step.
+            return try world.any(isStopping || Interruption.isRequested) ? .interrupted(step: state.step) : .finished
         }
     }
 
     private var name: String { configuration.method.name }
 
+    private var isStopping: Bool { world.size > 1 ? votesToStop > 0 : Interruption.isRequested }
+
     /// The loop: draw, losses, backward, step, average, report, checkpoint.
     private func takeSteps(_ observe: (_ step: Int) -> Void) throws {
         // A picture that a signal or a full disk kept from being drawn.
-        if state.step > 0, !FileManager.default.fileExists(atPath: run.samplesPath(step: state.step)) { drawWhenDue() }
+        let isDrawn = !world.isFirst || FileManager.default.fileExists(atPath: run.samplesPath(step: state.step))
+        if state.step > 0, try world.any(!isDrawn) { try drawWhenDue() }
         guard state.step < configuration.steps else { return }
-        // TensorBoard forgets what is told of the step that a process begins with.
-        if state.step > 0 {
-            tell { try events.append(step: state.step, stage: name, picture: run.samplesPath(step: state.step)) }
-        }
+        recorder?.begin(step: state.step, of: dataset)
         let loader = makeLoader()
         defer { loader.stop() }
-        if let note = run.note(on: dataset.skipped, of: dataset.count) { progress.note(note) }
-        if let note = preview.note { progress.note("warning: \(name): \(note)") }
-        var meter = RateMeter()
-        let start = ProgressLine.monotonicSeconds()
 
-        while state.step < configuration.steps, !Interruption.isRequested {
+        while state.step < configuration.steps, !isStopping {
             let isLogged =
                 state.step % configuration.output.logEvery == 0 || state.step + 1 == configuration.steps
             let (report, isSkipped) = try takeStep(loader.next(), measuringFeatures: isLogged)
-            meter.record(step: state.step, seconds: ProgressLine.monotonicSeconds() - start)
-            progress.update(step: state.step, values: report.headline)
-            if isLogged || isSkipped {
-                let speed = meter.stepsPerSecond.map { $0 * Double(configuration.batch) }
-                let values = report.values(imagesPerSecond: speed, skips: state.skips)
-                try metrics.append(step: report.step, stage: name, values: values)
-                tell { try events.append(step: report.step, stage: name, values: values) }
-            }
+            votesToStop = report.votesToStop
+            try recorder?.record(
+                report, step: state.step, isLogged: isLogged || isSkipped, skips: state.skips)
             if !isSkipped { watchTrends(of: report) }
-            drawWhenDue()
+            try drawWhenDue()
             if isDue(configuration.output.checkpointEvery) { try beginCheckpoint() }
             try writer.check()
             observe(state.step)
@@ -139,14 +134,14 @@ public final class Trainer {
                 try state.update(
                     microBatches(of: loaded),
                     learningRate: configuration.schedule.learningRate(at: state.step, of: configuration.steps),
-                    measuringFeatures: measuringFeatures)
+                    measuringFeatures: measuringFeatures, votesToStop: Interruption.isRequested)
             }
         }
         do {
             return (try update(measuringFeatures: measuringFeatures), false)
         } catch let error as NonFiniteError where state.skips.inARow < configuration.optimizer.skipNonfinite {
             state.skip()
-            progress.note("warning: \(name): \(error) and was skipped, \(state.skips.inARow) in a row")
+            recorder?.note("warning: \(name): \(error) and was skipped, \(state.skips.inARow) in a row")
             return (error.report, true)
         } catch is NonFiniteError {
             // Once more, with the sizes of the features.
@@ -170,7 +165,7 @@ public final class Trainer {
         for (loss, value) in losses {
             let factor = configuration.output.lossRiseFactor
             if let rise = lossTrends[loss, default: LossTrend()].observe(value, factor: factor) {
-                progress.note(
+                recorder?.note(
                     "warning: \(name): at step \(report.step) the \(loss) is \(readableNumber(rise)) times its minimum so far"
                 )
             }
@@ -182,36 +177,31 @@ public final class Trainer {
     /// Hands a copy of everything to the thread that writes, as soon as the checkpoint before is written: there is only one
     /// copy at a time.
     private func beginCheckpoint() throws {
-        try writer.wait()
+        try world.readingOrWriting { try writer.wait() }
+        storedStep = state.step
+        // Where each rank has all, rank 0 writes.
+        guard world.isFirst || state.shares != nil else { return }
         let content = Checkpoint.State(
             step: state.step, skips: state.skips, lossTrends: lossTrends, classNames: dataset.classNames,
             imageCount: dataset.count, latents: dataset.latents, configuration: configuration)
         let snapshot = try CheckpointSnapshot(state, state: content)
-        let (run, metrics, output, step) = (run, metrics, configuration.output, state.step)
+        let (run, metrics, output, world) = (run, recorder?.metrics, configuration.output, world)
+        let path = run.checkpointPath(step: state.step)
         writer.begin {
             // The lines of metrics are to be as durable as the checkpoint of their step.
-            try metrics.synchronize()
-            try snapshot.write(to: run.checkpointPath(step: step))
-            try run.removeOldCheckpoints(output)
-        }
-        storedStep = step
-    }
-
-    /// Sample grid and curves. They can be drawn again, so that a full disk or want of memory here stops no run.
-    private func drawWhenDue() {
-        tell {
-            if isDue(configuration.output.sampleEvery) {
-                let path = run.samplesPath(step: state.step)
-                try preview.write(state, to: path)
-                try events.append(step: state.step, stage: name, picture: path)
-            }
-            try curves.update(isLast: state.step == configuration.steps || Interruption.isRequested)
+            try metrics?.synchronize()
+            try snapshot.write(to: path, in: world)
+            if world.isFirst { try run.removeOldCheckpoints(output) }
         }
     }
 
-    /// Writes for the user's eyes alone; what goes wrong is a warning.
-    private func tell(_ body: () throws -> Void) {
-        do { try body() } catch { progress.note("warning: \(error)") }
+    /// Sample grid and curves.
+    private func drawWhenDue() throws {
+        if isDue(configuration.output.sampleEvery) {
+            let averages = try state.allAverages()
+            recorder?.draw(averages, step: state.step, world: world)
+        }
+        recorder?.drawCurves(isLast: state.step == configuration.steps || isStopping)
     }
 }
 

@@ -8,15 +8,19 @@ import Torch
 /// What a run begins with, and what a step gets.
 extension Trainer {
     static func makeState(
-        _ c: TrainingConfiguration, latents: LatentEncoding?, run: RunDirectory, on device: Device
+        _ c: TrainingConfiguration, latents: LatentEncoding?, run: RunDirectory, in world: World, on device: Device
     ) throws -> TrainingState {
         let method = c.method.method
         let network = SiT(c.network, on: device)
         network.initialise(stage: c.method.name, seed: c.seed)
-        let teacher = try loadTeacher(c, latents: latents, run: run, on: device)
+        let averaged = method.followsAverage ? SiT(c.network, on: device) : nil
+        let teacher = try averaged ?? loadTeacher(c, latents: latents, run: run, on: device)
         let objective = method.objective(for: c.network, teacher: teacher, on: device)
         objective.initialise(stage: c.method.name, seed: c.seed)
-        return TrainingState(network: network, objective: objective, path: c.diffusion.path, configuration: c.optimizer)
+        return try TrainingState(
+            network: network, objective: objective, averaged: averaged, path: c.diffusion.path,
+            configuration: c.optimizer, world: world,
+            distribution: c.distributed)
     }
 
     /// The network that the method follows; a relative path is relative to the run's folder.
@@ -43,7 +47,7 @@ extension Trainer {
         for (mine, other) in zip(state.network.parameters(), network.parameters()) {
             mine.parameter.assign(other.parameter.value)
         }
-        for (average, entry) in zip(state.average.averages, state.parameters) {
+        for (average, entry) in zip(state.average.averages, state.owned) {
             var target = average
             target.assign(entry.parameter.value)
         }
@@ -67,6 +71,21 @@ extension Trainer {
         }
     }
 
+    /// Throws on all ranks if one of them would train something else.
+    static func agree(
+        _ configuration: TrainingConfiguration, _ dataset: any Dataset, run: RunDirectory, in world: World
+    ) throws {
+        guard world.size > 1 else { return }
+        let settings = ConfigurationTree.flattened(try ConfigurationTree.tree(of: configuration))
+        try world.agree(
+            on: [("the version", Version.current), ("libtorch", Library.version)]
+                + settings.filter { $0.key != "device" }.map { ($0.key, $0.value.text()) }
+                + [
+                    ("the data", dataset.fingerprint),
+                    ("the newest checkpoint", RunDirectory.newestCheckpoint(in: run.path) ?? "none"),
+                ], topic: configuration.method.name)
+    }
+
     // MARK: - Data
 
     /// Throws if the network, or the batches that are loaded ahead and the one in use with their noise, do not fit into
@@ -80,21 +99,25 @@ extension Trainer {
     func makeLoader() -> Loader<TrainingDraws> {
         let (c, draws) = (configuration, Draws(seed: configuration.seed))
         let sampleCount = c.network.sampleCount
+        let positions = world.share(of: c.batch)
         var settings = LoaderSettings(batchSize: c.batch)
+        settings.positions = positions
         settings.flips = c.data.flips
         settings.firstStep = state.step
         return Loader(dataset: dataset, draws: draws, settings: settings) { step in
             TrainingDraws(
-                draws, step: step, batch: c.batch, sampleCount: sampleCount, path: c.diffusion.path,
+                draws, step: step, batch: c.batch, positions: positions, sampleCount: sampleCount,
+                path: c.diffusion.path,
                 sampling: c.diffusion.timeSampling, labelDrop: c.diffusion.labelDrop)
         }
     }
 
     func microBatches(of loaded: LoadedBatch<TrainingDraws>) -> [Batch] {
-        let (c, size) = (configuration.network, configuration.batch / configuration.accumulation)
-        return (0..<configuration.accumulation).map { part in
+        let (c, share) = (configuration.network, world.share(of: configuration.batch))
+        let size = share.count / configuration.accumulation
+        return stride(from: share.lowerBound, to: share.upperBound, by: size).map { start in
             loaded.draws.batch(
-                part * size..<(part + 1) * size, clean: loaded.images, labels: loaded.labels,
+                start..<start + size, clean: loaded.images, labels: loaded.labels,
                 shape: [c.channels, c.inputSize, c.inputSize], classes: c.classes, on: device)
         }
     }

@@ -18,6 +18,9 @@ public struct OptimizerConfiguration: Codable, Sendable, Equatable {
 }
 
 /// Everything that training changes: network, head, their averages, AdamW's moments, the step.
+///
+/// In a world of several processes each has all parameters, the same to the bit. Averages and moments are on all of them too,
+/// or spread over them.
 public final class TrainingState {
     /// The network that is trained.
     public let network: SiT
@@ -25,9 +28,11 @@ public final class TrainingState {
     public private(set) var objective: any Objective
     /// The network's parameters, then the head's, under their checkpoint names.
     public let parameters: [NamedParameter]
-    /// The averages of `parameters`, in the same order.
+    /// Those of the parameters whose averages and moments are held here: all, or this rank's share.
+    public let owned: [NamedParameter]
+    /// The averages of `owned`, in the same order.
     public let average: ExponentialMovingAverage
-    /// AdamW's moments, of the trained ones of `parameters`.
+    /// AdamW's moments, of the trained ones of `owned`.
     public let optimizer: AdamW
     /// The numbers of a step.
     public let configuration: OptimizerConfiguration
@@ -38,45 +43,80 @@ public final class TrainingState {
     /// Those of them that changed nothing.
     public private(set) var skips = SkippedSteps()
 
-    /// Starts from the parameters as they are; the averages begin as a copy of them.
+    /// The processes that train together.
+    let world: World
+    /// Which rank holds averages and moments of which parameters; nil: each all of them.
+    let shares: ParameterShares?
+    private let reducer: GradientReducer?
+
+    /// Starts from the parameters as they are; the averages begin as a copy of them. Those of the network are the parameters of
+    /// `averaged`, if there is one: a network that an objective follows.
     public init(
-        network: SiT, objective: any Objective, path: ProbabilityPath, configuration: OptimizerConfiguration
-    ) {
+        network: SiT, objective: any Objective, averaged: SiT? = nil, path: ProbabilityPath,
+        configuration: OptimizerConfiguration, world: World = .alone,
+        distribution: DistributedConfiguration = DistributedConfiguration()
+    ) throws {
         self.network = network
         self.objective = objective
         self.path = path
         self.configuration = configuration
-        parameters = network.parameters() + objective.parameters()
-        average = ExponentialMovingAverage(of: parameters, decay: configuration.emaDecay)
-        optimizer = AdamW(parameters.trained, configuration.adamW)
+        self.world = world
+        let all = network.parameters() + objective.parameters()
+        let isSpread = world.size > 1 && distribution.spreadState
+        parameters = all
+        shares = isSpread ? ParameterShares(all, ranks: world.size) : nil
+        owned = shares.map { Array(all[$0.ranges[world.rank]]) } ?? all
+        let places = (averaged?.parameters() ?? []).map { ($0.name, $0.parameter.value.detached()) }
+        average = ExponentialMovingAverage(
+            of: owned, decay: configuration.emaDecay, into: Dictionary(uniqueKeysWithValues: places))
+        optimizer = AdamW(owned.trained, configuration.adamW)
+        reducer = try world.group.map {
+            try GradientReducer(all, group: $0, bucketBytes: distribution.bucketMegabytes << 20)
+        }
     }
 
     /// One update: losses, backward over the micro-batches, clipping, AdamW, average.
     ///
-    /// The micro-batches are equal parts of the global batch; the gradient is the mean over all of it. Throws when loss
-    /// or gradient is not finite, before anything has changed. Waits once for the device, to read all numbers together;
-    /// the sizes of features are measured only on request, because that is a pass over them.
+    /// The micro-batches are equal parts of this rank's share of the global batch, as many on each rank; the gradient is the
+    /// mean over the whole batch. Throws when loss or gradient is not finite, before anything has changed, and on all ranks.
+    /// Waits once for the device, to read all numbers together; the sizes of features are measured only on request, because
+    /// that is a pass over them. `votesToStop` becomes known to all ranks by the report.
     public func update(
-        _ batches: [Batch], learningRate: Double, measuringFeatures: Bool = true
+        _ batches: [Batch], learningRate: Double, measuringFeatures: Bool = true, votesToStop: Bool = false
     ) throws -> StepReport {
+        world.watch?.tick(step: step)
         releaseTeacherWhenDue()
         parameters.removeGradients()
-        let parts = batches.map { batch in
+        let count = batches.count * world.size
+        let parts = batches.enumerated().map { index, batch in
             let part = losses(of: network, objective, batch, path: path, step: step)
-            (batches.count == 1 ? part.total : part.total / Double(batches.count)).backward()
+            if index == batches.count - 1 { reducer?.begin() }
+            (count == 1 ? part.total : part.total / Double(count)).backward()
             return MeasuredLosses(part, features: measuringFeatures)
         }
-        let trained = optimizer.parameters
-        trained.fillMissingGradients()
-        let report = StepReport(
-            step: step, parts: parts, gradientNorm: trained.gradientNorm(), learningRate: learningRate)
+        let trained = parameters.trained
+        if reducer == nil { trained.fillMissingGradients() }
+        _ = try world.together { _ in reducer?.finish() }
+        var sums = StepSums(parts, gradientNorm: trained.gradientNorm(), votesToStop: votesToStop)
+        sums.values = try world.sum(sums.values)
+        let report = StepReport(step: step, sums, learningRate: learningRate)
         guard report.isFinite else { throw NonFiniteError(report: report) }
         trained.clipGradients(ofNorm: report.gradientNorm, toNorm: configuration.maximumGradientNorm)
         optimizer.update(learningRate: learningRate)
-        average.update(parameters)
+        average.update(owned)
+        try shares?.exchange(parameters.map { $0.parameter.value.detached() }, in: world)
         step += 1
         skips.inARow = 0
         return report
+    }
+
+    /// The averages of all parameters, in their order; all ranks ask for them together where they are spread.
+    func allAverages() throws -> [Tensor] {
+        guard let shares else { return average.averages }
+        var all = parameters.map { Tensor.zeros(like: $0.parameter.value.detached()) }
+        all.replaceSubrange(shares.ranges[world.rank], with: average.averages)
+        try shares.exchange(all, in: world)
+        return all
     }
 
     /// Goes on to the next step, with its own draws and rate, as if this one had not been: for one that is not finite.
@@ -131,7 +171,30 @@ private struct MeasuredLosses {
 /// The root of the mean square of all elements.
 private func rootMeanSquare(_ x: Tensor) -> Tensor { x.detached().square().mean().squareRoot() }
 
-/// The numbers of one step, averaged over its micro-batches.
+/// The numbers of the micro-batches of one rank, added up, so that ranks can add theirs.
+private struct StepSums {
+    /// Denoising losses and their number, alignment losses and their number, sizes of features and their number, of targets and
+    /// their number, votes to stop.
+    var values: [Double]
+    /// That of the gradients of all ranks.
+    let gradientNorm: Double
+
+    init(_ parts: [MeasuredLosses], gradientNorm: Tensor, votesToStop: Bool) {
+        let columns = [
+            parts.map(\.denoising), parts.compactMap(\.alignment), parts.compactMap(\.featureSize),
+            parts.compactMap(\.targetSize), [gradientNorm],
+        ]
+        var numbers = Tensor.stack(columns.flatMap { $0.map { $0.to(.F64) } }).values(as: Double.self)[...]
+        let sums = columns.map { column -> Double in
+            defer { numbers = numbers.dropFirst(column.count) }
+            return numbers.prefix(column.count).reduce(0, +)
+        }
+        values = zip(sums, columns).dropLast().flatMap { [$0, Double($1.count)] } + [votesToStop ? 1 : 0]
+        self.gradientNorm = sums[4]
+    }
+}
+
+/// The numbers of one step, averaged over its micro-batches on all ranks.
 public struct StepReport: Sendable {
     /// Counted from 0.
     public let step: Int
@@ -148,25 +211,21 @@ public struct StepReport: Sendable {
     /// That of this step.
     public let learningRate: Double
 
-    fileprivate init(step: Int, parts: [MeasuredLosses], gradientNorm: Tensor, learningRate: Double) {
-        let columns = [
-            parts.map(\.denoising), parts.compactMap(\.alignment), parts.compactMap(\.featureSize),
-            parts.compactMap(\.targetSize), [gradientNorm],
-        ]
-        var numbers = Tensor.stack(columns.flatMap { $0.map { $0.to(.F64) } }).values(as: Double.self)[...]
-        let sums = columns.map { column -> Double? in
-            defer { numbers = numbers.dropFirst(column.count) }
-            return column.isEmpty ? nil : numbers.prefix(column.count).reduce(0, +)
-        }
-        func mean(_ column: Int, over count: Int) -> Double? { sums[column].map { $0 / Double(max(1, count)) } }
+    /// Ranks that were asked to stop.
+    let votesToStop: Int
+
+    fileprivate init(step: Int, _ sums: StepSums, learningRate: Double) {
+        let values = sums.values
+        func mean(_ sum: Double, over count: Double) -> Double? { count == 0 ? nil : sum / count }
         self.step = step
         self.learningRate = learningRate
-        denoisingLoss = mean(0, over: parts.count) ?? 0
+        denoisingLoss = values[0] / values[1]
         // A micro-batch without a sample in the window contributes 0 to the mean over the global batch.
-        alignmentLoss = mean(1, over: parts.count)
-        featureNorm = mean(2, over: columns[2].count)
-        targetNorm = mean(3, over: columns[3].count)
-        self.gradientNorm = mean(4, over: 1) ?? 0
+        alignmentLoss = values[3] == 0 ? nil : values[2] / values[1]
+        featureNorm = mean(values[4], over: values[5])
+        targetNorm = mean(values[6], over: values[7])
+        votesToStop = Int(values[8].isFinite ? values[8] : 0)
+        gradientNorm = sums.gradientNorm
     }
 
     var isFinite: Bool {

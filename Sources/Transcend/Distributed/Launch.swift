@@ -1,0 +1,115 @@
+import Formats
+import Foundation
+
+/// This process among those that were started together, as torchrun, SLURM's srun, OpenMPI's mpirun or a person says in the
+/// environment.
+public struct Launch: Sendable, Equatable {
+    /// This process, from 0; rank 0 prints and writes.
+    public var rank: Int
+    /// The number of processes.
+    public var size: Int
+    /// This process among those of its host, from 0: the CUDA device that it takes.
+    public var localRank: Int
+    /// Processes on this host.
+    public var localSize: Int
+    /// Where rank 0 serves the key-value store by which processes find each other.
+    public var address: String
+    /// Its port.
+    public var port: Int
+    /// Whether torchrun serves the store already.
+    public var isServed = false
+    /// Restarts by torchrun so far; each begins with keys of its own.
+    public var attempt = 0
+    /// The network interface that Gloo takes; nil: the one toward `address`.
+    public var interface: String?
+
+    /// What the environment says; nil for a process that is alone. Throws a `ConfigurationError` that names the variables
+    /// that are missing or contradict each other.
+    public init?(environment: [String: String] = ProcessInfo.processInfo.environment) throws {
+        let values = environment.filter { !$0.value.isEmpty }
+        guard let names = try Self.names(in: values) else { return nil }
+        func number(_ name: String, _ range: ClosedRange<Int>) throws -> Int {
+            guard let number = values[name].flatMap({ Int($0) }), range.contains(number) else {
+                throw ConfigurationError(
+                    "\(name)=\(values[name] ?? ""): a number from \(range.lowerBound) to \(range.upperBound) is expected"
+                )
+            }
+            return number
+        }
+        size = try number(names.size, 1...1 << 20)
+        rank = try number(names.rank, 0...size - 1)
+        localRank = try values[names.localRank] == nil ? 0 : number(names.localRank, 0...size - 1)
+        localSize =
+            if let tasks = names.tasksPerHost { Self.tasks(tasks, ofHost: Int(values["SLURM_NODEID"] ?? "") ?? 0) } else
+            {
+                try values[names.localSize] == nil ? localRank + 1 : number(names.localSize, 1...size)
+            }
+        guard localRank < localSize else {
+            throw ConfigurationError(
+                "\(names.localRank)=\(localRank) and \(names.localSize)=\(localSize) contradict each other")
+        }
+        if size == 1 { return nil }
+        port = try values["MASTER_PORT"] == nil ? Self.defaultPort : number("MASTER_PORT", 1...65535)
+        let named = values["MASTER_ADDR"] ?? names.firstHost
+        guard let address = named ?? (localSize == size ? "127.0.0.1" : nil) else {
+            throw ConfigurationError(
+                "MASTER_ADDR is missing: give the address of the host of rank 0 to all \(size) processes")
+        }
+        self.address = address
+        isServed = values["TORCHELASTIC_USE_AGENT_STORE"] == "True"
+        attempt = Int(values["TORCHELASTIC_RESTART_COUNT"] ?? "") ?? 0
+        interface = values["GLOO_SOCKET_IFNAME"]
+    }
+
+    /// As PyTorch's launchers have it.
+    private static let defaultPort = 29500
+
+    /// The variables of a launcher.
+    private struct Names {
+        var rank: String, size: String, localRank: String, localSize: String
+        /// Of rank 0, where the launcher tells it.
+        var firstHost: String?
+        /// SLURM's list of processes by host.
+        var tasksPerHost: String?
+    }
+
+    private static func names(in values: [String: String]) throws -> Names? {
+        let torch = Names(rank: "RANK", size: "WORLD_SIZE", localRank: "LOCAL_RANK", localSize: "LOCAL_WORLD_SIZE")
+        if values["RANK"] != nil || values["WORLD_SIZE"] != nil {
+            for name in [torch.rank, torch.size] where values[name] == nil {
+                let other = name == torch.rank ? torch.size : torch.rank
+                throw ConfigurationError("\(other) is set and \(name) is missing: give both, or none for one process")
+            }
+            return torch
+        }
+        // In a batch script, outside of srun, SLURM says nothing of a step: that process is alone.
+        let slurm = Names(
+            rank: "SLURM_PROCID", size: "SLURM_STEP_NUM_TASKS", localRank: "SLURM_LOCALID",
+            localSize: "SLURM_STEP_TASKS_PER_NODE", firstHost: values["SLURM_STEP_NODELIST"].map(firstHost),
+            tasksPerHost: values["SLURM_STEP_TASKS_PER_NODE"])
+        if values[slurm.rank] != nil, values[slurm.size] != nil { return slurm }
+        let mpi = Names(
+            rank: "OMPI_COMM_WORLD_RANK", size: "OMPI_COMM_WORLD_SIZE", localRank: "OMPI_COMM_WORLD_LOCAL_RANK",
+            localSize: "OMPI_COMM_WORLD_LOCAL_SIZE")
+        return values[mpi.rank] != nil && values[mpi.size] != nil ? mpi : nil
+    }
+
+    /// Of a SLURM list such as "4(x2),3" the number of a host, counted from 0; 1 where it says nothing.
+    static func tasks(_ list: String, ofHost host: Int) -> Int {
+        let counts = list.split(separator: ",").flatMap { item -> [Int] in
+            let numbers = item.split { !$0.isNumber }.compactMap { Int($0) }
+            return Array(repeating: numbers.first ?? 1, count: min(numbers.dropFirst().first ?? 1, 1 << 20))
+        }
+        return counts.indices.contains(host) ? counts[host] : 1
+    }
+
+    /// The first name of a SLURM list such as "node[03-05,9],gpu1".
+    static func firstHost(_ list: String) -> String {
+        guard let open = list.firstIndex(of: "["), !list[..<open].contains(",") else {
+            return String(list.prefix { $0 != "," })
+        }
+        let digits = list[list.index(after: open)...].prefix { $0.isNumber }
+        let rest = list[open...].drop { $0 != "]" }.dropFirst().prefix { $0 != "," }
+        return String(list[..<open] + digits + rest)
+    }
+}
