@@ -31,8 +31,9 @@ write_manual() {
 
 # article FILE NAME: a page of the repository as one of the catalogue, its links turned to the other pages there.
 article() {
-    sed -E 's;\[[^]]*\]\((docs/)?([a-z-]+)\.md\);<doc:\2>;g; s;\[[^]]*\]\(ARCHITECTURE\.md\);<doc:Architecture>;g
-        s;\[([^]]*)\]\([A-Z]+(\.md)?\);\1;g; s;\(docs/([a-z]+\.png)\);(\1);g' "$1" >"$catalogue/$2.md"
+    sed -E 's;\[[^]]*\]\((docs/)?([a-z-]+|SCALING)\.md\);<doc:\2>;g; s;\[[^]]*\]\(ARCHITECTURE\.md\);<doc:Architecture>;g
+        s;\[([^]]*)\]\([A-Z]+(\.md)?\);\1;g; s;\(docs/([a-z]+\.(png|svg))\);(\1);g
+        s;\[([^]]*)\]\(docs/[a-z]+\);\1;g' "$1" >"$catalogue/$2.md"
 }
 
 # page TITLE ABSTRACT: the standard input as an article.
@@ -50,7 +51,7 @@ flags_as_code() {
 
 fill_catalogue() {
     cp -r docs/Transcend.docc "$catalogue"
-    cp docs/*.png "$catalogue"
+    cp docs/*.{png,svg} "$catalogue"
     sed -n '/^## Two commands/,/^## Citation/ { /^## Citation/d; p; }' README.md |
         page "Getting started" "Two commands, a tour of five minutes, and what there is beyond." >"$work/start.md"
     article "$work/start.md" GettingStarted

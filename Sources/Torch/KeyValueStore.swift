@@ -6,11 +6,9 @@ import CTorch
 public final class KeyValueStore: @unchecked Sendable {
     let raw: OpaquePointer
 
-    /// Connects to the store that is served at an address; fails after `timeout` seconds without an answer.
-    ///
-    /// - Parameters:
-    ///   - listening: the descriptor of a socket that listens there: this process then serves the store, and owns it.
-    ///   - prefix: what all keys begin with.
+    /// Connects to the store that is served at `host` and `port`, whose keys all begin with `prefix`; fails after `timeout`
+    /// seconds without an answer. With `listening`, the descriptor of a socket that listens there, this process serves the store,
+    /// and owns the socket.
     public init(host: String, port: Int, listening: Int32? = nil, prefix: String, timeout: Double) throws {
         var store: OpaquePointer?
         guard ct_store_open(host, Int32(port), listening ?? -1, prefix, timeout, &store) == 0, let store else {

@@ -18,11 +18,8 @@ public final class ProcessGroup: @unchecked Sendable {
     let raw: OpaquePointer
     private let failed = Atomic(false)
 
-    /// Connects all ranks with each other; returns when all have called it.
-    ///
-    /// - Parameters:
-    ///   - store: of this group alone.
-    ///   - address: of this host, where Gloo listens; `interface` names a network interface instead.
+    /// Connects `size` ranks with each other, by NCCL on a CUDA `device`, else by Gloo; returns when all have called it. The
+    /// `store` is this group's alone. Gloo listens on `address`, one of this host, or on that of a network `interface`.
     public init(
         store: KeyValueStore, rank: Int, size: Int, address: String, interface: String? = nil, device: Device
     ) throws {
