@@ -20,6 +20,8 @@ int32_t ct_script_load(const char *path, ct_script **out) {
 
 void ct_script_release(ct_script *script) { delete script; }
 
+bool ct_script_has(const ct_script *script, const char *method) { return script->module.find_method(method).has_value(); }
+
 int32_t ct_script_run(ct_script *script, const char *method, const ct_tensor *input, ct_tensor **results,
                       int32_t capacity, int32_t *produced) {
     *produced = 0;

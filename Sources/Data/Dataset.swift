@@ -16,6 +16,8 @@ public protocol Dataset: Sendable {
     var canMirror: Bool { get }
     /// Whose latents they are, and how they are normalised; nil for pixels.
     var latents: LatentEncoding? { get }
+    /// What encoders have made of each picture; empty where nothing is stored.
+    var features: [FeatureLayout] { get }
     /// What tells it from another one: a checksum of the pictures, or of what lists them.
     var fingerprint: String { get }
     /// The class of a picture, counted from 0.
@@ -25,6 +27,11 @@ public protocol Dataset: Sendable {
     /// A latent is drawn from its distribution, anew in each epoch, counted from 0. Safe to call from several threads.
     /// Throws what keeps the picture from being read.
     func copyImage(_ index: Int, epoch: Int, into image: UnsafeMutableBufferPointer<Float>, mirrored: Bool) throws
+    /// Writes the features [tokens, width] of a picture by one of the encoders in `features`, or those of its mirror image, which
+    /// have to be there. Safe to call from several threads. Throws what keeps them from being read.
+    func copyFeatures(
+        _ index: Int, of encoder: Int, mirrored: Bool, into numbers: UnsafeMutableBufferPointer<Float>
+    ) throws
 }
 
 extension Dataset {
@@ -34,6 +41,14 @@ extension Dataset {
     public var canMirror: Bool { true }
     /// None: pixels.
     public var latents: LatentEncoding? { nil }
+    /// None.
+    public var features: [FeatureLayout] { [] }
+    /// Not to be called: there are none.
+    public func copyFeatures(
+        _ index: Int, of encoder: Int, mirrored: Bool, into numbers: UnsafeMutableBufferPointer<Float>
+    ) throws {
+        preconditionFailure("the data set holds no features")
+    }
     /// Of the classes and the labels.
     public var fingerprint: String {
         var text =

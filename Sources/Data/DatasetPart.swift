@@ -12,6 +12,7 @@ public struct DatasetPart: Dataset {
     public var side: Int { whole.side }
     public var canMirror: Bool { whole.canMirror }
     public var latents: LatentEncoding? { whole.latents }
+    public var features: [FeatureLayout] { whole.features }
 
     public func label(_ index: Int) -> Int { whole.label(indices[index]) }
 
@@ -19,5 +20,11 @@ public struct DatasetPart: Dataset {
         _ index: Int, epoch: Int, into image: UnsafeMutableBufferPointer<Float>, mirrored: Bool
     ) throws {
         try whole.copyImage(indices[index], epoch: epoch, into: image, mirrored: mirrored)
+    }
+
+    public func copyFeatures(
+        _ index: Int, of encoder: Int, mirrored: Bool, into numbers: UnsafeMutableBufferPointer<Float>
+    ) throws {
+        try whole.copyFeatures(indices[index], of: encoder, mirrored: mirrored, into: numbers)
     }
 }

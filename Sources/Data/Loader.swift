@@ -9,6 +9,8 @@ public struct LoadedBatch<BatchDraws: Sendable>: Sendable {
     public var images: [Float]
     /// [B].
     public var labels: [Int]
+    /// Of each encoder that was asked for, [B, tokens, width]; those of mirror images where the picture is mirrored.
+    public var features: [[Float]]
     /// What the closure gave for this step.
     public var draws: BatchDraws
 }
@@ -21,6 +23,10 @@ public struct LoaderSettings: Sendable {
     public var positions: Range<Int>
     /// Whether pictures are mirrored at random, half of them; off by default.
     public var flips = false
+    /// The encoders whose features are loaded, by their places in the data set's.
+    public var features: [Int] = []
+    /// From this step on no features are loaded.
+    public var featuresStop = Int.max
     /// The step of the first batch.
     public var firstStep = 0
     /// How many batches are prepared before they are asked for.
@@ -60,10 +66,13 @@ public final class Loader<BatchDraws: Sendable>: Sendable {
             let start = step * settings.batchSize
             let samples = order.samples(
                 start + settings.positions.lowerBound..<start + settings.positions.upperBound)
+            let mirrored = samples.map { settings.flips && Self.isMirrored($0, draws) }
+            let encoders = step < settings.featuresStop ? settings.features : []
             return LoadedBatch(
                 step: step,
-                images: try Self.images(samples, of: dataset, flips: settings.flips ? draws : nil),
+                images: try Self.images(samples, mirrored, of: dataset),
                 labels: samples.map { dataset.label($0.index) },
+                features: try encoders.map { try Self.features(samples, mirrored, by: $0, of: dataset) },
                 draws: try makeDraws(step))
         }
     }
@@ -78,17 +87,36 @@ public final class Loader<BatchDraws: Sendable>: Sendable {
     /// Ends the threads and waits for them; further calls of `next()` throw.
     public func stop() { queue.stop() }
 
-    private static func images(_ samples: [EpochOrder.Sample], of dataset: any Dataset, flips: Draws?) throws -> [Float]
-    {
-        let size = dataset.channels * dataset.side * dataset.side
-        return try [Float](unsafeUninitializedCapacity: samples.count * size) { images, filled in
-            for (place, sample) in samples.enumerated() {
-                let mirrored =
-                    flips.map { $0.uniforms(.flip, step: sample.epoch, item: sample.index, count: 1)[0] < 0.5 } ?? false
-                let image = UnsafeMutableBufferPointer(rebasing: images[place * size..<(place + 1) * size])
-                try dataset.copyImage(sample.index, epoch: sample.epoch, into: image, mirrored: mirrored)
+    private static func isMirrored(_ sample: EpochOrder.Sample, _ draws: Draws) -> Bool {
+        draws.uniforms(.flip, step: sample.epoch, item: sample.index, count: 1)[0] < 0.5
+    }
+
+    private static func images(
+        _ samples: [EpochOrder.Sample], _ mirrored: [Bool], of dataset: any Dataset
+    ) throws -> [Float] {
+        try gathered(samples.count, size: dataset.channels * dataset.side * dataset.side) { place, image in
+            let sample = samples[place]
+            try dataset.copyImage(sample.index, epoch: sample.epoch, into: image, mirrored: mirrored[place])
+        }
+    }
+
+    private static func features(
+        _ samples: [EpochOrder.Sample], _ mirrored: [Bool], by encoder: Int, of dataset: any Dataset
+    ) throws -> [Float] {
+        try gathered(samples.count, size: dataset.features[encoder].elementCount) { place, numbers in
+            try dataset.copyFeatures(samples[place].index, of: encoder, mirrored: mirrored[place], into: numbers)
+        }
+    }
+
+    /// Parts of equal size, one after another, each written by `body`.
+    private static func gathered(
+        _ count: Int, size: Int, _ body: (_ place: Int, _ part: UnsafeMutableBufferPointer<Float>) throws -> Void
+    ) rethrows -> [Float] {
+        try [Float](unsafeUninitializedCapacity: count * size) { all, filled in
+            for place in 0..<count {
+                try body(place, UnsafeMutableBufferPointer(rebasing: all[place * size..<(place + 1) * size]))
             }
-            filled = samples.count * size
+            filled = count * size
         }
     }
 }

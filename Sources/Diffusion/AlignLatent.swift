@@ -63,7 +63,7 @@ private struct AlignLatentObjective: Objective {
     }
 }
 
-/// FLOPs of a projector D -> width -> width -> D over the tokens of one image.
-func projectorFLOPs(_ network: SiTConfiguration, width: Int) -> Double {
-    2 * Double(network.tokens) * Double(2 * network.hidden * width + width * width)
+/// FLOPs of a projector D -> width -> width -> outputs (D unless told otherwise) over the tokens of one image.
+func projectorFLOPs(_ network: SiTConfiguration, width: Int, outputs: Int? = nil) -> Double {
+    2 * Double(network.tokens) * Double((network.hidden + width + (outputs ?? network.hidden)) * width)
 }

@@ -4,8 +4,12 @@ import Models
 public struct AlignmentSettings: Codable, Sendable, Equatable {
     /// The block that is aligned, counted from 1.
     public var studentDepth: Int
-    /// Of the term beside the denoising loss (lambda).
+    /// Of the term beside the denoising loss (lambda), until it changes.
     public var weight = 0.5
+    /// What the weight becomes; nil: it stays.
+    @Nullable public var finalWeight: Double?
+    /// The step at which the weight begins to change, and the one at which it is the final one; linear between them.
+    public var weightChangeStart = 0, weightChangeEnd = 0
     /// The times at which the term counts.
     public var window = TimeWindow(0.4, 0.7)
     /// What the window means for a sample outside it; this differs between the readings.
@@ -23,6 +27,13 @@ public struct AlignmentSettings: Codable, Sendable, Equatable {
         SettingDescription(
             "studentDepth", .whole(1...Int.max), unit: "blocks", "Block that is aligned, counted from 1."),
         SettingDescription("weight", .number(NumberRange(0...)), "Weight of the term beside the denoising loss."),
+        SettingDescription(
+            "finalWeight", .optional(.number(NumberRange(0...))), "What the weight becomes; null: it stays."),
+        SettingDescription(
+            "weightChangeStart", .whole(0...Int.max), unit: "steps", "Step at which the weight begins to change."),
+        SettingDescription(
+            "weightChangeEnd", .whole(0...Int.max), unit: "steps",
+            "Step from which it is the final one; linear between them."),
         SettingDescription("window", .interval, unit: "t", "Times at which alignment counts."),
         SettingDescription(
             "semantics", .name(of: TimeWindow.Semantics.self),
@@ -49,6 +60,14 @@ public struct AlignmentSettings: Codable, Sendable, Equatable {
     /// The width, of a method that has one.
     var width: Int { headWidth ?? 0 }
 
+    /// The weight of the term at a step.
+    public func weight(at step: Int) -> Double {
+        guard let finalWeight, step >= weightChangeStart else { return weight }
+        if step >= weightChangeEnd { return finalWeight }
+        let done = Double(step - weightChangeStart) / Double(weightChangeEnd - weightChangeStart)
+        return weight + done * (finalWeight - weight)
+    }
+
     /// Whether the term is left out at a step.
     public func hasStopped(at step: Int) -> Bool { step >= stopStep ?? .max }
 
@@ -59,6 +78,10 @@ public struct AlignmentSettings: Codable, Sendable, Equatable {
     func problem(for network: SiTConfiguration) -> String? {
         if studentDepth < 1 || studentDepth > network.depth {
             return blockProblem("student depth", studentDepth, of: network)
+        }
+        if weightChangeEnd < weightChangeStart {
+            return
+                "the weight cannot change from step \(weightChangeStart) to step \(weightChangeEnd); exchange the two"
         }
         return nil
     }

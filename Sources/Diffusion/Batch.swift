@@ -16,11 +16,13 @@ public struct Batch: Sendable {
     public let seenLabels: Tensor
     /// A number in [0, 1) for each sample, for methods that draw one; in host memory.
     public let uniforms: [Float]
+    /// Features of the clean pictures by pretrained encoders, [B, M, Z] of each; empty for methods that follow none.
+    public let targets: [Tensor]
 
     /// All have B samples in one order; without `globalTimes` the batch is a whole one, without `uniforms` they are 0.
     public init(
         clean: Tensor, noise: Tensor, times: [Float], globalTimes: [Float]? = nil, labels: Tensor, seenLabels: Tensor,
-        uniforms: [Float]? = nil
+        uniforms: [Float]? = nil, targets: [Tensor] = []
     ) {
         self.clean = clean
         self.noise = noise
@@ -29,13 +31,14 @@ public struct Batch: Sendable {
         self.labels = labels
         self.seenLabels = seenLabels
         self.uniforms = uniforms ?? times.map { _ in 0 }
+        self.targets = targets
     }
 
     /// The same samples at other times.
     func at(_ times: [Float]) -> Batch {
         Batch(
             clean: clean, noise: noise, times: times, globalTimes: globalTimes, labels: labels, seenLabels: seenLabels,
-            uniforms: uniforms)
+            uniforms: uniforms, targets: targets)
     }
 
     /// The samples with these numbers; `chosen` is `samples` on the batch's device.
@@ -43,7 +46,7 @@ public struct Batch: Sendable {
         Batch(
             clean: clean.gathering(chosen), noise: noise.gathering(chosen), times: samples.map { times[$0] },
             globalTimes: globalTimes, labels: labels.gathering(chosen), seenLabels: seenLabels.gathering(chosen),
-            uniforms: samples.map { uniforms[$0] })
+            uniforms: samples.map { uniforms[$0] }, targets: targets.map { $0.gathering(chosen) })
     }
 
     /// The samples on their path to noise.
@@ -75,6 +78,8 @@ public struct NoisedBatch: Sendable {
     public var clean: Tensor { source.clean }
     /// True labels [B].
     public var labels: Tensor { source.labels }
+    /// Features by pretrained encoders, [B, M, Z] of each.
+    public var targets: [Tensor] { source.targets }
 
     /// The samples with these numbers.
     public func gathering(_ samples: [Int]) -> NoisedBatch {

@@ -23,6 +23,8 @@ public protocol Method: Codable, Sendable, Equatable {
     var followedWeights: NetworkWeights? { get }
     /// Whether the objective follows the average of the network that is trained.
     var followsAverage: Bool { get }
+    /// The features of pretrained encoders that come with each batch; nil for methods that follow none.
+    var targets: TargetSettings? { get set }
     /// The settings where nothing else is said.
     init(defaultsFor network: SiTConfiguration, reading: Reading)
     /// What is impossible about the settings together and with the network, in one sentence; nil if nothing is. Each by
@@ -38,6 +40,11 @@ public protocol Method: Codable, Sendable, Equatable {
 extension Method {
     /// Most follow nothing, or a network that is finished.
     public var followsAverage: Bool { false }
+    /// Most follow no encoder.
+    public var targets: TargetSettings? {
+        get { nil }
+        set {}
+    }
 }
 
 /// Which weights of a checkpoint are meant.
@@ -52,7 +59,7 @@ public enum NetworkWeights: String, Codable, Sendable, CaseIterable {
 public enum Methods {
     /// In the order in which messages and documents list them.
     public static let all: [any Method.Type] = [
-        Plain.self, AlignLatent.self, SelfGuided.self, SRA.self, LayerSync.self,
+        Plain.self, AlignLatent.self, SelfGuided.self, REPA.self, SRA.self, LayerSync.self,
     ]
 
     /// The method that `--stage` calls so; nil if there is none.

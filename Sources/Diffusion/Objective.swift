@@ -37,7 +37,7 @@ public struct Losses: Sendable {
     public let denoising: Tensor
     /// Over the samples that were computed; nil if there were none.
     public let alignment: Alignment?
-    /// The weighted mean that entered the total, before `weight`; nil if nothing was aligned.
+    /// The mean over the window that entered the total, before its weight; nil if nothing was aligned.
     public let alignmentMean: Tensor?
 }
 
@@ -66,7 +66,8 @@ public func losses(
         return Losses(total: denoising.mean(), denoising: denoising, alignment: nil, alignmentMean: nil)
     }
     return Losses(
-        total: denoising.mean() + settings.weight * aligned.mean, denoising: denoising, alignment: aligned.alignment,
+        total: denoising.mean() + settings.weight(at: step) * aligned.mean, denoising: denoising,
+        alignment: aligned.alignment,
         alignmentMean: aligned.mean)
 }
 

@@ -40,6 +40,8 @@ public indirect enum AllowedValues: Sendable, Equatable, CustomStringConvertible
     case path(or: [String])
     /// A text that is described in words.
     case text(String)
+    /// Any number of those.
+    case list(of: AllowedValues)
     /// Those, or null.
     case optional(AllowedValues)
 
@@ -61,7 +63,16 @@ public indirect enum AllowedValues: Sendable, Equatable, CustomStringConvertible
         case .name(let names): Self.choice(of: names)
         case .path(let words): Self.choice(of: ["a path"] + words)
         case .text(let form): form
+        case .list(let values): "a list of " + Self.plural(values)
         case .optional(let values): "\(values), or null"
+        }
+    }
+
+    private static func plural(_ values: AllowedValues) -> String {
+        switch values {
+        case .path: "paths"
+        case .whole(let range): "whole numbers, \(AllowedValues.whole(range))"
+        default: "\(values)"
         }
     }
 

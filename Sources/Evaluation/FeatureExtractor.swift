@@ -31,9 +31,7 @@ public struct TorchScriptExtractor: FeatureExtractor {
 
     /// Loads the file, which is executed; throws a `FileError`.
     public init(path: String) throws {
-        let checksum = try MappedFile(path: path).withBytes { Checksum(of: $0) }
-        let name = path.split(separator: "/").last.map(String.init) ?? path
-        identity = "\(name) \(checksum.text)"
+        identity = try fileIdentity(path)
         script = try TorchScript(path: path)
     }
 

@@ -22,8 +22,7 @@ public struct InceptionExtractor: FeatureExtractor {
                 path, "is not there",
                 remedy: "fetch \(Self.address) (SHA-256 6726825d...) into it, or give another --extractor")
         }
-        let checksum = try MappedFile(path: path).withBytes { Checksum(of: $0) }
-        identity = "\(path.split(separator: "/").last.map(String.init) ?? path) \(checksum.text)"
+        identity = try fileIdentity(path)
         let network = Inception(on: device)
         let weights = try openWeights(path: path)
         // What PyTorch counts while it trains a norm, and nobody else reads.
@@ -49,10 +48,12 @@ public func openExtractor(path: String, on device: Device = .cpu) throws -> any 
     return try TorchScriptExtractor(path: path)
 }
 
+/// Whether a file is a program of TorchScript, which is an archive of torch.save too, but with code.
+func isProgram(_ path: String) -> Bool {
+    (try? ZipArchive(path: path))?.entries.contains { $0.name.contains("/code/") } ?? false
+}
+
 private func holdsInception(_ path: String) -> Bool {
-    // A program is an archive of torch.save too, but with code.
-    if let archive = try? ZipArchive(path: path), archive.entries.contains(where: { $0.name.contains("/code/") }) {
-        return false
-    }
+    if isProgram(path) { return false }
     return (try? openWeights(path: path))?.names.contains("Conv2d_1a_3x3.conv.weight") ?? false
 }

@@ -58,7 +58,7 @@ public struct DINOv2: Module {
         visit("norm", norm)
     }
 
-    /// Features [B, (S / 14)^2, D] of patches after the last norm, of pictures as `prepared` makes them: [B, 3, S, S].
+    /// Features [B, (S / 14)^2, D] of patches after the last norm, of normalised pictures [B, 3, S, S].
     public func callAsFunction(_ pictures: Tensor) -> Tensor {
         let batch = pictures.size(0)
         let patches = embedding(pictures).to(.F32)
@@ -84,15 +84,6 @@ public struct DINOv2: Module {
         let resized = square.permuted([0, 3, 1, 2]).contiguous().resizedBicubically(side: grid, antialiased: true)
         return .concatenate(
             [positions.value.sliced(0..<1, axis: 1), resized.permuted([0, 2, 3, 1]).flattened(from: 1, to: 2)], axis: 1)
-    }
-
-    /// Bytes [B, 3, R, R] as the network sees them, in REPA's order: to [0, 1], normalised by ImageNet's mean and deviation, then
-    /// resized bicubically without antialiasing: [B, 3, side, side].
-    public static func prepared(_ bytes: Tensor, side: Int) -> Tensor {
-        func column(_ values: [Double]) -> Tensor { Tensor(values).reshaped([1, 3, 1, 1]).to(bytes.device) }
-        let normalised =
-            (bytes.to(.F64) / 255 - column([0.485, 0.456, 0.406])) / column([0.229, 0.224, 0.225])
-        return normalised.resizedBicubically(side: side, antialiased: false).to(.F32)
     }
 }
 

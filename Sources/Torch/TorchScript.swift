@@ -21,6 +21,9 @@ public final class TorchScript: @unchecked Sendable {
 
     deinit { ct_script_release(script) }
 
+    /// Whether the program has a method of that name.
+    public func hasMethod(_ name: String) -> Bool { ct_script_has(script, name) }
+
     /// What a method of the program returns for one tensor: a tensor, or a tuple of at most eight. Throws a `FileError` where it
     /// fails.
     public func callAsFunction(_ input: Tensor, method: String = "forward") throws -> [Tensor] {

@@ -21,7 +21,8 @@ struct BenchStepCommand: ParsableCommand {
         abstract: "Time training steps on a synthetic batch, as `bench` alone does.",
         usage: "transcend bench step [--model <name>] [--batch <n>] [--stage <stage>] [<options>]")
 
-    @Option(help: ArgumentHelp("plain, align, selfguided, sra or layersync.", valueName: "name")) var stage = "plain"
+    @Option(help: ArgumentHelp("plain, align, selfguided, repa, sra or layersync.", valueName: "name")) var stage =
+        "plain"
     @OptionGroup var options: BenchOptions
     @Option(help: ArgumentHelp("Width of the head. (default: 2048)", valueName: "n")) var headWidth: Int?
     @Option(help: ArgumentHelp("Block that is aligned. (default: 6)", valueName: "n")) var studentDepth: Int?
@@ -29,14 +30,17 @@ struct BenchStepCommand: ParsableCommand {
     @Option(
         parsing: .upToNextOption,
         help: ArgumentHelp(
-            "Times at which alignment counts. (default: 0.4 0.7; sra and layersync: all)", valueName: "low high"))
+            "Times at which alignment counts. (default: 0.4 0.7; repa, sra and layersync: all)", valueName: "low high"))
     var window: [Double] = []
+    @Option(help: ArgumentHelp("Size of the features that repa follows. (default: 768)", valueName: "n"))
+    var targetWidth: Int?
 
     func run() throws {
         let configuration = try options.configuration(stage: stage) { options in
             if stage == Plain.name { return }
             (options.headWidth, options.studentDepth, options.teacherDepth) = (headWidth, studentDepth, teacherDepth)
             options.window = window
+            if stage == REPA.name { options.set.append("method.targets.widths=[\(targetWidth ?? 768)]") }
             guard Pipeline.stages.contains(stage) else { return }
             options.headWidth = headWidth ?? 2048
             options.studentDepth = studentDepth ?? 6
@@ -99,7 +103,8 @@ struct BenchTrainCommand: ParsableCommand {
             --sample-every asks for them.
             """)
 
-    @Option(help: ArgumentHelp("plain, align, selfguided, sra or layersync.", valueName: "name")) var stage = "plain"
+    @Option(help: ArgumentHelp("plain, align, selfguided, repa, sra or layersync.", valueName: "name")) var stage =
+        "plain"
     @OptionGroup var start: StartOptions
     @OptionGroup var training: TrainingOptions
     @Option(help: ArgumentHelp("Steps before those that are timed.", valueName: "n")) var warmup = 20

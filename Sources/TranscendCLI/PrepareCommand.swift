@@ -35,7 +35,17 @@ struct PrepareCommand: ParsableCommand {
             "Autoencoder of the latents: a folder of diffusers, or a file of TAESD's family beside its other half.",
             valueName: "path"))
     var autoencoder: String?
-    @Flag(help: "Store the latents of the mirrored images too, for data.flips.")
+    @Option(
+        parsing: .upToNextOption,
+        help: ArgumentHelp(
+            "Encoders whose features of patches are stored too, for repa: weights of DINOv2, or TorchScript.",
+            valueName: "file"))
+    var features: [String] = []
+    @Option(
+        help: ArgumentHelp(
+            "Patches on a side that DINOv2 sees of a picture. (default: a sixteenth of --resolution)", valueName: "n"))
+    var featureGrid: Int?
+    @Flag(help: "Store the latents and features of the mirrored images too, for data.flips.")
     var mirrored = false
     @Option(help: ArgumentHelp("Numbers of latents: f16 or f32. (default: f16)", valueName: "type"))
     var type: String?
@@ -66,6 +76,9 @@ struct PrepareCommand: ParsableCommand {
         if let shardImages, !(1...1 << 20).contains(shardImages) {
             throw ValidationError("--shard-images \(shardImages): give 1 to \(1 << 20)")
         }
+        if let featureGrid, !(1...256).contains(featureGrid) {
+            throw ValidationError("--feature-grid \(featureGrid): give 1 to 256")
+        }
         if mode == .latents, autoencoder == nil {
             throw ValidationError("--mode latents: give their --autoencoder")
         }
@@ -83,8 +96,9 @@ struct PrepareCommand: ParsableCommand {
         } else if let autoencoder, mode != .pixels {
             try encode(openSource(path: data), autoencoder: absolute(autoencoder), to: out)
         } else {
-            try reject(forLatents, "pixels are stored as they are; leave it away")
-            try prepare(openSource(path: data), PixelEncoder(resolution: side), to: out)
+            let flags = forLatents.filter { features.isEmpty || !["--mirrored", "--device"].contains($0.flag) }
+            try reject(flags, "pixels are stored as they are; leave it away")
+            try prepare(openSource(path: data), PixelEncoder(resolution: side), to: out, on: chosenDevice())
         }
     }
 
@@ -103,18 +117,23 @@ struct PrepareCommand: ParsableCommand {
         if let flag = flags.first(where: \.isGiven)?.flag { throw ConfigurationError("\(flag): \(reason)") }
     }
 
+    /// Of the networks.
+    private func chosenDevice() throws -> Device {
+        let name = device ?? "auto"
+        return try Launch()?.device(named: name) ?? chooseDevice(name)
+    }
+
     /// That of the records.
     private var elementType: ElementType { type == "f32" ? .F32 : .F16 }
 
     private func encode(_ source: any ImageSource, autoencoder path: String, to out: String) throws {
-        let name = device ?? "auto"
-        let (precision, device) = (
-            try parsePrecision(precision ?? "f32"), try Launch()?.device(named: name) ?? chooseDevice(name)
-        )
+        let (precision, device) = (try parsePrecision(precision ?? "f32"), try chosenDevice())
         let autoencoder = try AutoencoderFiles.open(path, on: device)
         let encoder = try LatentEncoder(
             autoencoder, resolution: side, type: elementType, hasMirrored: mirrored, precision: precision, on: device)
-        guard let store = try prepare(source, encoder, to: out), let sheet = try sheet.map(absolute) else { return }
+        guard let store = try prepare(source, encoder, to: out, on: device), let sheet = try sheet.map(absolute) else {
+            return
+        }
         let progress = ProgressLine(stage: "decode", total: min(sheetImages ?? 32, store.count), imagesPerStep: 1)
         let result = try Reconstruction(
             of: store, source: source, autoencoder: autoencoder, count: sheetImages ?? 32, precision: precision,
@@ -128,14 +147,20 @@ struct PrepareCommand: ParsableCommand {
 
     @discardableResult
     private func prepare(
-        _ source: any ImageSource, _ encoder: any PictureEncoder, to out: String
+        _ source: any ImageSource, _ encoder: any PictureEncoder, to out: String, on device: Device
     ) throws -> PackedStore? {
+        let encoders = try features.map { path in
+            let grid = featureGrid ?? EncoderFiles.grid(ofSide: side)
+            return try StoredEncoder(
+                EncoderFiles.open(absolute(path), grid: grid, on: device), resolution: side, hasMirrored: mirrored,
+                on: device)
+        }
         var settings = Preparation.Settings(resolution: side)
         settings.skipsBadImages = skipBadImages
         settings.imagesPerShard = shardImages
-        return try ranks.join(device: device ?? "auto") { world in
+        return try ranks.join(device: self.device ?? "auto") { world in
             let progress = ProgressLine(stage: "prepare", total: source.entries.count, imagesPerStep: 1)
-            let store = try Preparation(source, encoder, settings).run(to: out, in: world) {
+            let store = try Preparation(source, encoder, features: encoders, settings).run(to: out, in: world) {
                 if world.isFirst { progress.update(step: $0) }
             } skipped: {
                 if world.isFirst { progress.note("left out: \($0)") }
@@ -150,6 +175,7 @@ struct PrepareCommand: ParsableCommand {
     private func importLatents(_ latents: any LatentSource, to out: String) throws {
         let forImages =
             [("--resolution", resolution != nil), ("--mode", mode != nil), ("--skip-bad-images", skipBadImages)]
+            + [("--features", !features.isEmpty), ("--feature-grid", featureGrid != nil)]
             + forLatents.filter { $0.flag != "--type" }
         try reject(forImages, "\(latents.location) holds latents, which are imported as they are")
         // Nothing is computed: one process does it.

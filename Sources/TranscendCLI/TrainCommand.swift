@@ -8,7 +8,7 @@ struct TrainCommand: ParsableCommand {
         abstract: "Train one stage.",
         usage: "transcend train --stage <stage> --out <folder> [--preset <name>] [<options>]")
 
-    @Option(help: "plain, align (stage 1), selfguided (stage 2), sra or layersync.")
+    @Option(help: "plain, align (stage 1), selfguided (stage 2), repa, sra or layersync.")
     var stage: String?
     @OptionGroup var options: RunOptions
     @OptionGroup var training: TrainingOptions

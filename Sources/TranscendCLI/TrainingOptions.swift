@@ -53,6 +53,10 @@ struct TrainingOptions: ParsableArguments {
     var target: String?
     @Option(help: .setting("method.alignment.headWidth", "n"))
     var headWidth: Int?
+    @Option(
+        parsing: .upToNextOption,
+        help: .setting("method.targets.encoders", "path"))
+    var encoders: [String] = []
     @Option(help: .setting("teacher", "path"))
     var teacher: String?
     @Option(
@@ -98,6 +102,9 @@ struct TrainingOptions: ParsableArguments {
         if !window.isEmpty { add("method.alignment.window", .array(window.map(JSONValue.number)), "--window") }
         add("method.target", target.map(JSONValue.string), "--target")
         add("method.alignment.headWidth", headWidth.map(integer), "--head-width")
+        if !encoders.isEmpty {
+            add("method.targets.encoders", .array(try encoders.map(path)), "--encoders")
+        }
         add("teacher", try teacher.map(path), "--teacher")
         add("initialWeights", try initialWeights.map(path), "--init")
         add("initialState", try initialState.map(path), "--resume")

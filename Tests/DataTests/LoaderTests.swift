@@ -49,6 +49,25 @@ import Torch
         #expect((70...130).contains(flipped))
     }
 
+    @Test func featuresBelongToTheirPicturesAndEndAtAStep() throws {
+        var settings = LoaderSettings(batchSize: 5)
+        (settings.flips, settings.features, settings.featuresStop) = (true, [1, 0], 30)
+        settings.positions = 1..<4
+        for batch in try batches(0..<40, of: settings) {
+            guard batch.step < 30 else {
+                #expect(batch.features.isEmpty)
+                continue
+            }
+            for (features, (encoder, tokens)) in zip(batch.features, [(1, 3), (0, 1)]) {
+                let expected = batch.labels.enumerated().flatMap { place, index -> [Float] in
+                    let more: Float = batch.images[4 * place] == Float(index) ? 100 : 0
+                    return (0..<tokens).flatMap { _ in [Float(index) + more, Float(encoder) + more] }
+                }
+                #expect(features == expected)
+            }
+        }
+    }
+
     @Test func startThreadsAndSplitChangeNothing() throws {
         var settings = LoaderSettings(batchSize: 8)
         settings.flips = true

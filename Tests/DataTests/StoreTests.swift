@@ -22,22 +22,28 @@ struct NumberedLatents: LatentSource {
         }
     }
 
+    /// As many numbers as the layout has, of which each is another one.
+    func feature(_ index: Int, _ layout: FeatureLayout, mirrored: Bool) -> [Float] {
+        (0..<layout.elementCount).map { Float(100 * index + $0 + layout.tokens) * (mirrored ? -0.5 : 0.5) }
+    }
+
     func copyRecord(_ index: Int, mirrored: Bool, into record: UnsafeMutableBufferPointer<Float>) {
         _ = record.update(fromContentsOf: numbers(index, mirrored: mirrored))
     }
 
     /// Writes these latents as a store of shards of 4 pictures, or as far as `shards` says.
-    func write(to path: String, type: ElementType = .F32, shards: Int = .max, skipping: Set<Int> = []) throws
-        -> StoreWriter
-    {
+    func write(
+        to path: String, type: ElementType = .F32, shards: Int = .max, skipping: Set<Int> = [],
+        features: [FeatureLayout] = []
+    ) throws -> StoreWriter {
         var layout = layout
         layout.type = type
         let plan = StoreManifest(
-            layout: layout, encoding: encoding, resolution: 16,
+            layout: layout, encoding: encoding, features: features, resolution: 16,
             source: SourceList(entries: entries, classNames: classNames), imagesPerShard: 4)
         let writer = try StoreWriter(path: path, plan: plan)
         for shard in writer.missingShards.prefix(shards) {
-            var content = ShardContent(layout: layout)
+            var content = ShardContent(layout: layout, features: features)
             for index in plan.images(ofShard: shard) {
                 if skipping.contains(index) {
                     content.skip(entries[index].name)
@@ -45,7 +51,15 @@ struct NumberedLatents: LatentSource {
                 }
                 content.append(
                     [entries[index]], records: try recordBytes(numbers(index), as: type, name: "record"),
-                    mirrored: try recordBytes(numbers(index, mirrored: true), as: type, name: "record"))
+                    mirrored: try recordBytes(numbers(index, mirrored: true), as: type, name: "record"),
+                    features: try features.map { one in
+                        func bytes(mirrored: Bool) throws -> [UInt8] {
+                            try recordBytes(feature(index, one, mirrored: mirrored), as: .F16, name: "features")
+                        }
+                        return EncodedFeatures(
+                            plain: try bytes(mirrored: false),
+                            mirrored: one.hasMirrored ? try bytes(mirrored: true) : [])
+                    })
             }
             try writer.write(content, shard: shard)
         }
@@ -61,6 +75,36 @@ struct NumberedLatents: LatentSource {
             uniqueKeysWithValues: try folder.names.map {
                 ($0, try Data(contentsOf: URL(fileURLWithPath: folder.path + "/" + $0)))
             })
+    }
+
+    @Test func featuresLieBesideTheRecords() throws {
+        let layouts = [
+            FeatureLayout(encoder: "a.pt crc32:1", tokens: 4, width: 3, hasMirrored: true),
+            FeatureLayout(encoder: "b.pt crc32:2", tokens: 2, width: 5, hasMirrored: false),
+        ]
+        let (folder, bare) = (try TemporaryFolder(), try TemporaryFolder())
+        let store = try source.write(to: folder.path, skipping: [5], features: layouts).finish()
+        #expect(store.features == layouts && store.features.map(\.name) == ["a.pt", "b.pt"])
+        let data = StoredDataset(store, draws: Draws(seed: 0))
+        for index in 0..<9 {
+            let place = index < 5 ? index : index + 1
+            for (encoder, mirrored) in [(0, false), (0, true), (1, false)] {
+                let expected = source.feature(place, layouts[encoder], mirrored: mirrored)
+                let numbers = try [Float](unsafeUninitializedCapacity: expected.count) { numbers, filled in
+                    try data.copyFeatures(index, of: encoder, mirrored: mirrored, into: numbers)
+                    filled = expected.count
+                }
+                #expect(numbers == expected)
+            }
+        }
+        // One without has the bytes that it had before there were any.
+        _ = try source.write(to: bare.path, skipping: [5]).finish()
+        let manifest = try String(contentsOfFile: bare.path + "/manifest.json", encoding: .utf8)
+        #expect(!manifest.contains("\"features\""))
+        let error = #expect(throws: FileError.self) { try source.write(to: bare.path, features: layouts) }
+        #expect(
+            error?.description.contains("is a store with features of none, not a.pt crc32:1 (4 x 3, also mirrored)")
+                == true, "\(error?.description ?? "")")
     }
 
     @Test(arguments: [ElementType.F32, .F16]) func whatIsWrittenIsRead(type: ElementType) throws {

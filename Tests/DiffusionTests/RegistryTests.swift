@@ -27,16 +27,16 @@ private struct Problem: Sendable, CustomTestStringConvertible {
 extension MethodTests {
     @Suite struct RegistryTests {
         @Test func methodsAreFoundByName() {
-            #expect(Methods.all.map { $0.name } == ["plain", "align", "selfguided", "sra", "layersync"])
+            #expect(Methods.all.map { $0.name } == ["plain", "align", "selfguided", "repa", "sra", "layersync"])
             for method in Methods.all { #expect(Methods.named(method.name) == method) }
-            #expect(Methods.named("repa") == nil)
+            #expect(Methods.named("rep") == nil)
             let following = Methods.all.map { $0.init(defaultsFor: small, reading: .paper) }.filter {
                 $0.followedWeights != nil
             }
             #expect(following.map { type(of: $0).name } == ["selfguided"])
         }
 
-        @Test(arguments: ["plain", "align", "selfguided", "sra", "layersync"], Reading.allCases)
+        @Test(arguments: ["plain", "align", "selfguided", "repa", "sra", "layersync"], Reading.allCases)
         func settingsComeBackEqual(name: String, reading: Reading) throws {
             func roundTrip<M: Method>(_ type: M.Type) throws {
                 let settings = M(defaultsFor: small, reading: reading)
@@ -66,8 +66,9 @@ extension MethodTests {
             }
             #expect(
                 try text(align { $0.alignment.weight = 0.5 })
-                    == #"{"alignment":{"headWidth":16,"semantics":"per-sample","stopStep":null,"studentDepth":2,"#
-                    + #""weight":0.5,"window":[0.4,0.7]},"target":"latent"}"#)
+                    == #"{"alignment":{"finalWeight":null,"headWidth":16,"semantics":"per-sample","stopStep":null,"#
+                    + #""studentDepth":2,"weight":0.5,"weightChangeEnd":0,"weightChangeStart":0,"window":[0.4,0.7]},"#
+                    + #""target":"latent"}"#)
             #expect(try text(selfGuided()).contains(#""stopStep":null"#))
             #expect(try text(selfGuided { $0.alignment.stopStep = 7 }).contains(#""stopStep":7"#))
             #expect(try text(Guidance()) == #"{"channels":null,"high":1,"low":0,"scale":1}"#)

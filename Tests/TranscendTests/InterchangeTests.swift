@@ -46,24 +46,24 @@ extension TrainingTests {
             }
         }
 
-        /// REPA's projectors belong to a method that is not known here.
+        /// Those of a method that is not known here.
         @Test func foreignHeadsAreKept() throws {
             let source = try PublishedCheckpoint(path: golden)
             try withTemporaryFolder { folder in
-                let names = source.model.names.map { $0.replacingOccurrences(of: "projectors.", with: "projectors.0.") }
+                let names = source.model.names.map { $0.replacingOccurrences(of: "projectors.", with: "guides.") }
                 let tensors = PyTorchValue.named(names.enumerated().map { ($0.element, .tensor($0.offset)) })
                 try PyTorchFile.write(
                     .named([("model", tensors), ("ema", tensors), ("steps", .int(7))]),
-                    tensors: source.model.names.map { source.model.layout(of: $0)! }, to: folder + "/repa.pt"
+                    tensors: source.model.names.map { source.model.layout(of: $0)! }, to: folder + "/other.pt"
                 ) { try source.model.withBytes(of: source.model.names[$0], $1) }
-                let repa = try PublishedCheckpoint(path: folder + "/repa.pt")
-                let imported = try CheckpointImport(repa, heads: 2)
+                let other = try PublishedCheckpoint(path: folder + "/other.pt")
+                let imported = try CheckpointImport(other, heads: 2)
                 #expect(imported.state.configuration.method.name == "plain")
                 try imported.write(to: folder + "/ours")
                 try CheckpointExport(Checkpoint(folder + "/ours")).write(.ema, to: folder + "/back.pt")
                 let back = try PublishedCheckpoint(path: folder + "/back.pt")
-                #expect(back.model.names.contains("projectors.0.4.bias"))
-                #expect(try all(back.model) == all(repa.model) && all(back.average) == all(repa.average))
+                #expect(back.model.names.contains("guides.4.bias"))
+                #expect(try all(back.model) == all(other.model) && all(back.average) == all(other.average))
             }
         }
 

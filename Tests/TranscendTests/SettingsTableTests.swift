@@ -16,7 +16,8 @@ import Transcend
 
     /// Settings that need not fit others, as sizes and blocks of a network must.
     private static let free = SettingsTable.all.filter {
-        !$0.key.hasPrefix("network.") && !$0.key.hasSuffix("Depth") && $0.key != "method.name"
+        !$0.key.hasPrefix("network.") && !$0.key.hasSuffix("Depth") && !$0.key.contains("weightChange")
+            && $0.key != "method.name"
     }
 
     /// What is documented is what is checked: the bounds themselves pass, what lies beyond does not.
@@ -84,6 +85,9 @@ import Transcend
             return ([[0, 1], [0.5, 0.5]], [[0.7, 0.4], [-0.1, 1], [0, 1.1], [0.4], [0, 0.5, 1], 0.4, nil])
         case .name(let names): return (names.map { .string($0) }, ["other", 1, nil])
         case .path, .text: return ([], [1, nil, [""]])
+        case .list(let values):
+            let (inside, outside) = samples(of: values)
+            return ([.array([]), .array(inside)], [1, nil] + outside.prefix(1).map { .array([$0]) })
         case .optional(let values):
             let (inside, outside) = samples(of: values)
             return (inside + [nil], outside.filter { $0 != .null })

@@ -25,7 +25,8 @@ func tinyConfiguration(_ stage: String, _ more: [Setting] = []) throws -> Traini
     let known =
         [
             "plain": ["alignment.headWidth", "alignment.studentDepth", "teacherDepth"], "align": ["teacherDepth"],
-            "sra": ["alignment.headWidth"], "layersync": ["alignment.headWidth", "teacherDepth"],
+            "repa": ["teacherDepth"], "sra": ["alignment.headWidth"],
+            "layersync": ["alignment.headWidth", "teacherDepth"],
         ][stage] ?? []
     let settings = tinySettings(more).filter { setting in !known.contains { setting.key == "method." + $0 } }
     return try ConfigurationBuilder(preset: .named("demo"), settings: settings).configuration(stage: stage)

@@ -19,8 +19,8 @@ extension TrainingTests {
                 Issue.record("\(row.file) \(row.values): \(row.worstError) at \(row.worstName), \(row.outcome)")
             }
             // 1 of draws, 1 of paths, 5 forward passes, 4 samplers, 7 objectives, 2 trainings, 1 published checkpoint, crops,
-            // pixels, latents, 5 autoencoders, 2 metrics, 1 Inception.
-            #expect(Set(rows.map(\.file)).count == 37)
+            // pixels, latents, 5 autoencoders, 2 metrics, 1 Inception, 5 of the family, 1 DINOv2.
+            #expect(Set(rows.map(\.file)).count == 38)
             let skipped = rows.filter { $0.file == needsModels }.map(\.outcome)
             #expect(skipped == [.skipped("needs taef2_encoder.pth and its decoder: --models FOLDER")])
         }
@@ -57,19 +57,19 @@ extension TrainingTests {
             }
         }
 
-        @Test func methodsOfLaterVersionsAreSkippedByName() throws {
+        @Test func methodsThatAreNotKnownAreNamed() throws {
             try withTemporaryFolder { folder in
                 let one = [(name: "expect.x", tensor: Tensor([Float(1)]))]
                 let config =
                     #"{"input_size": 8, "patch_size": 4, "channels": 4, "hidden": 8, "depth": 1, "heads": 1, "classes": 2}"#
                 let metadata = [
-                    "kind": "objective-family", "settings": #"{"method": "repa"}"#, "config": config,
+                    "kind": "objective-family", "settings": #"{"method": "other"}"#, "config": config,
                     "tolerance": #"{"": 1e-5}"#,
                 ]
                 try SafetensorsFile.write(one, metadata: metadata, to: folder + "/a.safetensors")
                 try SafetensorsFile.write(one, to: folder + "/weights.safetensors")
                 let rows = try Verification.run(directory: folder)
-                #expect(rows.map(\.outcome) == [.skipped("REPA is not part of this version")])
+                #expect(rows.map(\.outcome) == [.broken("\(folder)/a.safetensors: has the unknown method \"other\"")])
             }
         }
 

@@ -82,6 +82,7 @@ typedef struct ct_script ct_script;  // a program of a file
 /// Loads a file of torch.jit.save on the CPU.
 int32_t ct_script_load(const char *path, ct_script **out);
 void ct_script_release(ct_script *script);
+bool ct_script_has(const ct_script *script, const char *method);
 /// Calls a method of it with one tensor. A tensor or a tuple of at most `capacity` tensors is written to `results`.
 int32_t ct_script_run(ct_script *script, const char *method, const ct_tensor *input, ct_tensor **results,
                       int32_t capacity, int32_t *produced);

@@ -18,6 +18,8 @@ public struct PackedStore: Sendable {
 
     /// The type and shape of one record.
     public var layout: RecordLayout { manifest.layout }
+    /// What it holds of each picture by encoders, in their order.
+    public var features: [FeatureLayout] { manifest.features ?? [] }
     /// The classes, indexed by label.
     public var classNames: [String] { manifest.classNames }
 
@@ -31,7 +33,7 @@ public struct PackedStore: Sendable {
         shards = try manifest.shards.map { shard in
             let file = path + "/" + shard.file
             try Self.checkLength(of: file, shard)
-            return try StoreShard(path: file, shard, layout: manifest.layout)
+            return try StoreShard(path: file, shard, layout: manifest.layout, features: manifest.features ?? [])
         }
         var count = 0
         ends = manifest.shards.map { shard in
@@ -62,6 +64,14 @@ public struct PackedStore: Sendable {
     ) rethrows -> Result {
         let (shard, place) = place(of: index)
         return try shard.withRecord(place, mirrored: mirrored, body)
+    }
+
+    /// Writes the features [tokens, width] of a picture, or of its mirror image, by one of the encoders.
+    public func copyFeatures(
+        _ index: Int, of encoder: Int, mirrored: Bool, into numbers: UnsafeMutableBufferPointer<Float>
+    ) {
+        let (shard, place) = place(of: index)
+        shard.withFeatures(place, of: encoder, mirrored: mirrored) { copyNumbers($0, of: .F16, into: numbers) }
     }
 
     /// The numbers of a picture's record: of pixels as byte / 127.5 - 1.

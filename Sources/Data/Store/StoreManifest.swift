@@ -36,6 +36,8 @@ public struct StoreManifest: Codable, Equatable, Sendable {
     public var layout: RecordLayout
     /// Nil for pixels.
     public var encoding: LatentEncoding?
+    /// What is stored of each picture besides; nil where there is nothing.
+    public var features: [FeatureLayout]?
     /// The side of the pictures in pixels; 0 where it is not known.
     public var resolution: Int
     /// The number of images of the source.
@@ -53,15 +55,18 @@ public struct StoreManifest: Codable, Equatable, Sendable {
 
     /// The manifest of a store without any shard.
     public init(
-        layout: RecordLayout, encoding: LatentEncoding?, resolution: Int, source: SourceList, imagesPerShard: Int? = nil
+        layout: RecordLayout, encoding: LatentEncoding?, features: [FeatureLayout] = [], resolution: Int,
+        source: SourceList, imagesPerShard: Int? = nil
     ) {
         self.layout = layout
         self.encoding = encoding
+        self.features = features.isEmpty ? nil : features
         self.resolution = resolution
         sourceCount = source.entries.count
         sourceChecksum = source.checksum
         classNames = source.classNames
-        let size = layout.byteCount * (layout.hasMirrored ? 2 : 1)
+        let sizes = [(layout.byteCount, layout.hasMirrored)] + features.map { ($0.byteCount, $0.hasMirrored) }
+        let size = sizes.reduce(0) { $0 + $1.0 * ($1.1 ? 2 : 1) }
         // A shard is put together in memory, and what is lost when a preparation is killed is at most one of them.
         self.imagesPerShard = imagesPerShard ?? min(1024, max(1, (256 << 20) / size))
     }
@@ -123,7 +128,8 @@ public struct StoreManifest: Codable, Equatable, Sendable {
 
     private var isConsistent: Bool {
         let counts = 1...1 << 40
-        guard layout.isPossible, !classNames.isEmpty, counts.contains(sourceCount), counts.contains(imagesPerShard)
+        guard layout.isPossible, (features ?? []).allSatisfy(\.isPossible), !classNames.isEmpty,
+            counts.contains(sourceCount), counts.contains(imagesPerShard)
         else { return false }
         let channels = encoding.map { [$0.shift.count, $0.scale.count] } ?? []
         return channels.allSatisfy { $0 == layout.channels || $0 == 0 && statistics == nil }

@@ -1,7 +1,8 @@
 import Formats
 
 /// One mapped file of records: a safetensors file with `records` [N, ...], `mirrored` if there are any, `labels` [N], and
-/// the names of the pictures as UTF-8 (`names`) with the end of each (`name_ends` [N]).
+/// the names of the pictures as UTF-8 (`names`) with the end of each (`name_ends` [N]), and of each encoder e `features.e`
+/// [N, tokens, width] in float16, with `features.e.mirrored` if there are any.
 struct StoreShard: Sendable {
     private let file: SafetensorsFile
     private let records: Range<Int>
@@ -10,6 +11,8 @@ struct StoreShard: Sendable {
     private let nameEnds: Range<Int>
     private let names: Range<Int>
     private let recordSize: Int
+    /// Of each encoder: those of the pictures, of their mirror images, and the bytes of one picture.
+    private let features: [(plain: Range<Int>, mirrored: Range<Int>?, size: Int)]
 
     static func fileName(_ index: Int) -> String {
         let digits = String(index)
@@ -17,7 +20,7 @@ struct StoreShard: Sendable {
     }
 
     /// Maps the file at `path`, which has to be the one that the manifest describes; throws a `FileError`.
-    init(path: String, _ shard: StoreManifest.Shard, layout: RecordLayout) throws {
+    init(path: String, _ shard: StoreManifest.Shard, layout: RecordLayout, features: [FeatureLayout]) throws {
         let file = try SafetensorsFile(path: path, randomAccess: true)
         func range(_ name: String, _ type: ElementType, _ shape: [Int]?) throws -> Range<Int> {
             guard let entry = file.entries[name], entry.type == type, shape == nil || entry.shape == shape else {
@@ -33,6 +36,13 @@ struct StoreShard: Sendable {
         nameEnds = try range("name_ends", .I64, [shard.records])
         names = try range("names", .U8, nil)
         recordSize = layout.byteCount
+        self.features = try features.enumerated().map { index, one in
+            func of(mirrored: Bool) throws -> Range<Int> {
+                let name = FeatureLayout.tensorName(index, mirrored: mirrored)
+                return try range(name, .F16, [shard.records, one.tokens, one.width])
+            }
+            return (try of(mirrored: false), one.hasMirrored ? try of(mirrored: true) : nil, one.byteCount)
+        }
         self.file = file
     }
 
@@ -50,75 +60,29 @@ struct StoreShard: Sendable {
     func withRecord<Result>(_ index: Int, mirrored: Bool, _ body: (UnsafeRawBufferPointer) throws -> Result) rethrows
         -> Result
     {
-        guard let range = mirrored ? self.mirrored : records else { preconditionFailure("no mirrored records") }
-        let start = range.lowerBound + index * recordSize
-        precondition(index >= 0 && start + recordSize <= range.upperBound)
-        file.mapping.willRead(start..<start + recordSize)
-        return try file.mapping.withBytes {
-            try body(UnsafeRawBufferPointer(rebasing: $0[start..<start + recordSize]))
-        }
+        try withBytes(index, of: mirrored ? self.mirrored : records, size: recordSize, body)
+    }
+
+    /// The same with the features of an encoder.
+    func withFeatures<Result>(
+        _ index: Int, of encoder: Int, mirrored: Bool, _ body: (UnsafeRawBufferPointer) throws -> Result
+    ) rethrows -> Result {
+        let one = features[encoder]
+        return try withBytes(index, of: mirrored ? one.mirrored : one.plain, size: one.size, body)
+    }
+
+    private func withBytes<Result>(
+        _ index: Int, of range: Range<Int>?, size: Int, _ body: (UnsafeRawBufferPointer) throws -> Result
+    ) rethrows -> Result {
+        guard let range else { preconditionFailure("there are none of mirror images") }
+        let start = range.lowerBound + index * size
+        precondition(index >= 0 && start + size <= range.upperBound)
+        file.mapping.willRead(start..<start + size)
+        return try file.mapping.withBytes { try body(UnsafeRawBufferPointer(rebasing: $0[start..<start + size])) }
     }
 
     private func number(_ range: Range<Int>, _ index: Int) -> Int {
         precondition(index >= 0 && 8 * index < range.count)
         return file.mapping.withBytes { $0.loadUnaligned(fromByteOffset: range.lowerBound + 8 * index, as: Int.self) }
-    }
-}
-
-/// The records of a shard while they are gathered.
-public struct ShardContent: Sendable {
-    let layout: RecordLayout
-    private(set) var entries: [ImageEntry] = []
-    private(set) var skipped: [String] = []
-    private(set) var sums: ChannelSums
-    private var records: [UInt8] = []
-    private var mirrored: [UInt8] = []
-
-    /// An empty shard of records of this layout.
-    public init(layout: RecordLayout) {
-        self.layout = layout
-        sums = ChannelSums(channels: layout.channels)
-    }
-
-    /// Appends pictures with their records, one after another as bytes in the layout's type, and those of their mirror
-    /// images if the layout has them.
-    public mutating func append(_ entries: [ImageEntry], records: [UInt8], mirrored: [UInt8] = []) {
-        precondition(records.count == entries.count * layout.byteCount)
-        precondition(mirrored.count == (layout.hasMirrored ? records.count : 0))
-        self.entries += entries
-        self.records += records
-        self.mirrored += mirrored
-        withUnsafeTemporaryAllocation(of: Float.self, capacity: layout.elementCount) { numbers in
-            records.withUnsafeBytes { bytes in
-                for start in stride(from: 0, to: bytes.count, by: layout.byteCount) {
-                    let record = UnsafeRawBufferPointer(rebasing: bytes[start..<start + layout.byteCount])
-                    copyNumbers(record, of: layout.type, into: numbers)
-                    sums.add(UnsafeBufferPointer(numbers), layout: layout)
-                }
-            }
-        }
-    }
-
-    /// Notes a picture that was left out.
-    public mutating func skip(_ name: String) { skipped.append(name) }
-
-    /// Writes the shard, whole or not at all.
-    func write(to path: String) throws {
-        var names: [UInt8] = []
-        let ends = entries.map { entry in
-            names += entry.name.utf8
-            return names.count
-        }
-        let shape = [entries.count] + layout.shape
-        var tensors: [(SafetensorsFile.Description, [UInt8])] = [
-            (.init("records", layout.type, shape), records),
-            (.init("labels", .I64, [entries.count]), entries.map(\.label).withUnsafeBytes { Array($0) }),
-            (.init("name_ends", .I64, [entries.count]), ends.withUnsafeBytes { Array($0) }),
-            (.init("names", .U8, [names.count]), names),
-        ]
-        if layout.hasMirrored { tensors.append((.init("mirrored", layout.type, shape), mirrored)) }
-        try SafetensorsFile.write(to: path, tensors: tensors.map(\.0)) { index, writer in
-            try writer.write(tensors[index].1)
-        }
     }
 }

@@ -71,7 +71,7 @@ public final class StoreWriter {
 
     /// Writes a shard; the manifest does not know of it yet.
     public func writeFile(_ content: ShardContent, shard index: Int) throws -> StoreManifest.Shard {
-        precondition(content.layout == manifest.layout)
+        precondition(content.layout == manifest.layout && content.featureLayouts == manifest.features ?? [])
         precondition(content.entries.count + content.skipped.count == manifest.images(ofShard: index).count)
         let name = StoreShard.fileName(index)
         try content.write(to: path + "/" + name)
@@ -121,6 +121,7 @@ public final class StoreWriter {
         try differs("mirrored images:", \.layout.hasMirrored)
         try differs("channels:", \.layout.channels)
         try differs("a side of", \.layout.side)
+        try differs("features of", \.featureNames)
         try differs("shards of images:", \.imagesPerShard)
         guard manifest.sourceCount == plan.sourceCount, manifest.sourceChecksum == plan.sourceChecksum else {
             throw FileError(
@@ -148,5 +149,11 @@ public final class StoreWriter {
 
 extension StoreManifest {
     fileprivate var autoencoderIdentity: String { encoding?.identity ?? "none" }
+    fileprivate var featureNames: String {
+        let all = (features ?? []).map { layout in
+            "\(layout.encoder) (\(layout.tokens) x \(layout.width)" + (layout.hasMirrored ? ", also mirrored)" : ")")
+        }
+        return all.isEmpty ? "none" : all.joined(separator: ", ")
+    }
     fileprivate var precisionName: String { encoding?.precision?.rawValue ?? "none" }
 }

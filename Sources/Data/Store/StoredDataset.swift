@@ -21,6 +21,7 @@ public struct StoredDataset: Dataset {
     public var canMirror: Bool { store.layout.content == .pixels || store.layout.hasMirrored }
     /// As the manifest says; nil for pictures.
     public var latents: LatentEncoding? { store.manifest.encoding }
+    public var features: [FeatureLayout] { store.features }
 
     /// `draws` are those of the training run: its seed decides which latents are drawn.
     public init(_ store: PackedStore, draws: Draws) {
@@ -46,6 +47,14 @@ public struct StoredDataset: Dataset {
             store.withRecord(index, mirrored: mirrored) { copyNumbers($0, of: layout.type, into: record) }
             sampler.draw(from: UnsafeBufferPointer(record), layout: layout, into: image)
         }
+    }
+}
+
+extension StoredDataset {
+    public func copyFeatures(
+        _ index: Int, of encoder: Int, mirrored: Bool, into numbers: UnsafeMutableBufferPointer<Float>
+    ) throws {
+        store.copyFeatures(index, of: encoder, mirrored: mirrored, into: numbers)
     }
 }
 

@@ -82,7 +82,8 @@ public struct StepBenchmark {
 
     private func trainingLoss(_ state: TrainingState, _ step: Int, _ device: Device) throws -> Double {
         let report = try state.update([batch(step, on: device)], learningRate: 1e-4, measuringFeatures: false)
-        return report.denoisingLoss + (state.objective.alignmentSettings?.weight ?? 0) * (report.alignmentLoss ?? 0)
+        return report.denoisingLoss + (state.objective.alignmentSettings?.weight(at: step) ?? 0)
+            * (report.alignmentLoss ?? 0)
     }
 
     /// One batch of samples; returns their mean.
@@ -123,9 +124,16 @@ public struct StepBenchmark {
             path: c.diffusion.path,
             sampling: c.diffusion.timeSampling, labelDrop: c.diffusion.labelDrop)
         let labels = share.map { ($0 + step) % c.network.classes }
+        let targets = (c.method.method.targets?.widths ?? []).map { width in
+            let count = share.count * c.network.tokens * width
+            return Tensor(
+                draws.normals(.noise, step: step, item: c.batch, count: count),
+                shape: [share.count, c.network.tokens, width]
+            ).to(device)
+        }
         return drawn.batch(
             share, clean: drawn.noise.reversed(), labels: labels, shape: shape, classes: c.network.classes,
-            on: device)
+            targets: targets, on: device)
     }
 
     /// FLOP/s of the best of eight square products in the current precision, by each route that layers take.

@@ -79,7 +79,12 @@ public struct ConfigurationBuilder: Sendable {
                 throw ConfigurationError("\(setting.origin): method.name: give --stage \(name) instead")
             }
         }
-        return try ConfigurationTree.decode(TrainingConfiguration.self, from: tree)
+        var configuration = try ConfigurationTree.decode(TrainingConfiguration.self, from: tree)
+        if configuration.method.method.targets?.widths == [] {
+            let widths = try TrainingTargets.widths(of: configuration)
+            configuration.method.method.targets?.widths = widths
+        }
+        return configuration
     }
 
     /// What is said for a stage; the last word counts. The first layer is the preset.

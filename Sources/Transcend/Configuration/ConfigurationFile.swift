@@ -94,10 +94,15 @@ public struct ConfigurationFile: Sendable {
         }
         let fitting = candidates.first { (try? $0.checked(setting.value, origin: "")) != nil } ?? last
         var value = try fitting.checked(setting.value, origin: setting.origin)
-        if let words = fitting.allowed.wordsBesidePaths, let path = value.string, !path.isEmpty, !words.contains(path) {
-            value = .string(URL(fileURLWithPath: path, relativeTo: folder).standardizedFileURL.path)
-        }
+        if let words = fitting.allowed.wordsBesidePaths { value = absolute(value, but: words, in: folder) }
         return Setting(setting.key, value, origin: setting.origin)
+    }
+
+    /// A path, or each of a list, as an absolute one.
+    private static func absolute(_ value: JSONValue, but words: [String], in folder: URL) -> JSONValue {
+        if let elements = value.elements { return .array(elements.map { absolute($0, but: words, in: folder) }) }
+        guard let path = value.string, !path.isEmpty, !words.contains(path) else { return value }
+        return .string(URL(fileURLWithPath: path, relativeTo: folder).standardizedFileURL.path)
     }
 
     /// A file for one stage may not hold what only others know.
@@ -117,7 +122,7 @@ extension AllowedValues {
     fileprivate var wordsBesidePaths: [String]? {
         switch self {
         case .path(let words): words
-        case .optional(let values): values.wordsBesidePaths
+        case .optional(let values), .list(let values): values.wordsBesidePaths
         default: nil
         }
     }

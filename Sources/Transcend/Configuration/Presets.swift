@@ -37,11 +37,11 @@ extension Preset {
                     Setting("schedule.warmupSteps", 100), Setting("schedule.decay", "cosine"),
                     Setting("optimizer.adamW.beta2", 0.95), Setting("optimizer.emaDecay", 0.99),
                     Setting("output.checkpointEvery", 500), Setting("output.sampleEvery", 800),
-                    Setting("method.alignment.headWidth", 256),
+                    Setting("method.alignment.headWidth", 256), Setting("steps", 4400),
                 ],
                 align: [Setting("steps", 1600), Setting("method.alignment.studentDepth", 2)],
                 selfguided: [
-                    Setting("steps", 4400), Setting("method.alignment.studentDepth", 3),
+                    Setting("method.alignment.studentDepth", 3),
                     Setting("method.teacherDepth", 4), Setting("method.guidanceScale", 3),
                 ]),
             Preset(
@@ -51,11 +51,11 @@ extension Preset {
                     Setting("schedule.warmupSteps", 200), Setting("schedule.decay", "cosine"),
                     Setting("optimizer.adamW.beta2", 0.95), Setting("optimizer.emaDecay", 0.998),
                     Setting("output.checkpointEvery", 500), Setting("output.sampleEvery", 1000),
-                    Setting("data.flips", true), Setting("data.source", ""),
+                    Setting("data.flips", true), Setting("data.source", ""), Setting("steps", 6000),
                 ],
                 align: [Setting("steps", 1800), Setting("method.alignment.studentDepth", 2)],
                 selfguided: [
-                    Setting("steps", 6000), Setting("method.alignment.studentDepth", 3),
+                    Setting("method.alignment.studentDepth", 3),
                     Setting("method.teacherDepth", 4), Setting("method.guidanceScale", 3),
                 ]),
         ]
@@ -75,11 +75,11 @@ extension Preset {
                         Setting("schedule.learningRate", 0.001), Setting("schedule.warmupSteps", 200),
                         Setting("schedule.decay", "cosine"), Setting("optimizer.adamW.beta2", 0.95),
                         Setting("optimizer.emaDecay", 0.998), Setting("output.checkpointEvery", 500),
-                        Setting("output.sampleEvery", 1000), Setting("data.source", ""),
+                        Setting("output.sampleEvery", 1000), Setting("data.source", ""), Setting("steps", 6000),
                     ],
                 align: [Setting("steps", 2000), Setting("method.alignment.studentDepth", 2)],
                 selfguided: [
-                    Setting("steps", 6000), Setting("method.alignment.studentDepth", .int(depth / 2)),
+                    Setting("method.alignment.studentDepth", .int(depth / 2)),
                     Setting("method.teacherDepth", .int(depth / 2 + 1)), Setting("method.guidanceScale", 3),
                 ])
         }

@@ -33,6 +33,7 @@ extension AllowedValues {
             } ?? false
         case .name(let names): value.string.map(names.contains) ?? false
         case .path, .text: value.string != nil
+        case .list(let values): value.elements?.allSatisfy(values.contains) ?? false
         case .optional(let values): value == .null || values.contains(value)
         }
     }
@@ -53,7 +54,7 @@ extension AllowedValues {
         case .zero: "a number, \(self)"
         case .interval: "two numbers \(self)"
         case .optional(let values): values.need + ", or null"
-        case .truth, .name, .path, .text: description
+        case .truth, .name, .path, .text, .list: description
         }
     }
 }

@@ -99,7 +99,7 @@ public struct SettingsReference: Sendable {
                 texts[row.setting.key, default: []].insert(value.string ?? value.text(.pretty))
             }
         }
-        return texts.compactMapValues { $0.count == 1 && $0 != ["null"] ? $0.first : nil }
+        return texts.compactMapValues { $0.count == 1 && $0 != ["null"] && $0 != ["[]"] ? $0.first : nil }
     }()
 
     /// "1600 in align, 4400 in selfguided", or one value where all are equal.

@@ -97,7 +97,7 @@ public enum SettingsTable {
         SettingDescription("optimizer.emaDecay", .number(NumberRange(0..<1)), "Decay of the averaged weights."),
         SettingDescription(
             "optimizer.skipNonfinite", stepsOrNone, unit: "steps",
-            "Steps in a row that are skipped where loss or gradient is not finite, before training stops."),
+            "Steps in a row that may be skipped since they are not finite."),
     ]
 
     private static let schedule = [

@@ -66,10 +66,17 @@ struct NetworkInference {
         return size.heads
     }
 
-    /// By the names of their heads; REPA's (`projectors.0.0`) belong to a method that is not known here.
+    /// By the names of their heads.
     private static func method(_ weights: TensorSection, network: SiTConfiguration) -> any Method {
         if weights.layout(of: "ap_head.linear1.weight") != nil {
             return SRA(defaultsFor: network, reading: .published)
+        }
+        if let width = weights.shape("projectors.0.0.weight")?.first {
+            var method = REPA(defaultsFor: network, reading: .published)
+            method.alignment.headWidth = width
+            let outputs = (0...).lazy.map { weights.shape("projectors.\($0).4.weight")?.first }.prefix { $0 != nil }
+            method.targets?.widths = outputs.compactMap { $0 }
+            return method
         }
         guard let width = weights.shape("projectors.0.weight")?.first else {
             return Plain(defaultsFor: network, reading: .published)

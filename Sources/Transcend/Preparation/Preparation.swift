@@ -28,12 +28,16 @@ public struct Preparation {
 
     private let source: any ImageSource
     private let encoder: any PictureEncoder
+    private let features: [StoredEncoder]
     private let settings: Settings
 
-    /// The encoder's records must fit pictures of the settings' resolution.
-    public init(_ source: any ImageSource, _ encoder: any PictureEncoder, _ settings: Settings) {
+    /// The encoder's records, and what those of `features` take, must fit pictures of the settings' resolution.
+    public init(
+        _ source: any ImageSource, _ encoder: any PictureEncoder, features: [StoredEncoder] = [], _ settings: Settings
+    ) {
         self.source = source
         self.encoder = encoder
+        self.features = features
         self.settings = settings
     }
 
@@ -46,7 +50,8 @@ public struct Preparation {
         skipped: (FileError) -> Void = { _ in }
     ) throws -> PackedStore {
         let plan = StoreManifest(
-            layout: encoder.layout, encoding: encoder.encoding, resolution: settings.resolution,
+            layout: encoder.layout, encoding: encoder.encoding, features: features.map(\.layout),
+            resolution: settings.resolution,
             source: SourceList(entries: source.entries, classNames: source.classNames),
             imagesPerShard: settings.imagesPerShard)
         let writer = try world.firstThenOthers { try StoreWriter(path: path, plan: plan, helps: !world.isFirst) }
@@ -60,7 +65,7 @@ public struct Preparation {
         defer { images.stop() }
         var done = plan.sourceCount - missing.map { plan.images(ofShard: $0).count }.reduce(0, +)
         for (place, (shard, batches)) in shards.enumerated() {
-            var content = ShardContent(layout: encoder.layout)
+            var content = ShardContent(layout: encoder.layout, features: features.map(\.layout))
             for batch in batches {
                 try append(images.next(), to: &content, skipped: skipped)
                 done += batch.count
@@ -114,7 +119,8 @@ public struct Preparation {
         let pictures = batch.images.map(\.image)
         content.append(
             batch.images.map { source.entries[$0.index] }, records: try encoder.encode(pictures),
-            mirrored: encoder.layout.hasMirrored ? try encoder.encode(pictures.map(\.mirrored)) : [])
+            mirrored: encoder.layout.hasMirrored ? try encoder.encode(pictures.map(\.mirrored)) : [],
+            features: try features.map { try $0.encode(pictures) })
     }
 }
 

@@ -19,6 +19,11 @@ extension PackedStore {
             table.append("shift", Self.span(encoding.shift))
             table.append("scale", Self.span(encoding.scale))
         }
+        for one in features {
+            table.append(
+                "features",
+                "\(one.tokens) x \(one.width) of \(one.encoder)" + (one.hasMirrored ? ", also mirrored" : ""))
+        }
         if let statistics = manifest.statistics {
             table.append("mean by channel", Self.span(statistics.mean))
             table.append("deviation by channel", Self.span(statistics.deviation))

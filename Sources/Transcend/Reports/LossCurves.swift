@@ -7,9 +7,12 @@ public func lossCurves(_ rows: [MetricsRow], title: String, subtitle: String = "
 func lossPanels(_ rows: [MetricsRow]) -> [CurvePlot.Panel] {
     typealias Series = CurvePlot.Series
     typealias Panel = CurvePlot.Panel
+    // A loss that is the negative of a cosine has no logarithm.
+    let isPositive = rows.allSatisfy { ($0.values["alignmentLoss"] ?? 1) > 0 }
     let panels = [
         Panel("denoising loss", [Series("denoising", of: "denoisingLoss", in: rows)], logarithmic: true),
-        Panel("alignment loss", [Series("alignment", of: "alignmentLoss", in: rows)], logarithmic: true),
+        Panel(
+            "alignment loss", [Series("alignment", of: "alignmentLoss", in: rows)], logarithmic: isPositive),
         Panel(
             "gradient norm before clipping", [Series("gradient", of: "gradientNorm", in: rows)], logarithmic: true),
         Panel(

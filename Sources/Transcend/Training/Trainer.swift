@@ -13,6 +13,7 @@ public final class Trainer {
     let world: World
     let device: Device
     let state: TrainingState
+    let targets: TrainingTargets
     private let writer = CheckpointWriter()
     /// Nil on ranks that do not write.
     private let recorder: RunRecorder?
@@ -33,7 +34,8 @@ public final class Trainer {
         try run.check(configuration)
         try configuration.checkShares(of: world.size)
         try Self.agree(configuration, dataset, run: run, in: world)
-        try Self.checkMemory(configuration)
+        targets = try TrainingTargets(configuration, of: dataset, on: device)
+        try Self.checkMemory(configuration, targets)
         state = try withErrors {
             try Self.makeState(configuration, latents: dataset.latents, run: run, in: world, on: device)
         }

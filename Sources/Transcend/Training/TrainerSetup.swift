@@ -90,10 +90,11 @@ extension Trainer {
 
     /// Throws if the network, or the batches that are loaded ahead and the one in use with their noise, do not fit into
     /// memory.
-    static func checkMemory(_ c: TrainingConfiguration) throws {
+    static func checkMemory(_ c: TrainingConfiguration, _ targets: TrainingTargets) throws {
         try ProcessMemory.check(stateOf: c)
         let batches = LoaderSettings(batchSize: c.batch).ahead + 1
-        try ProcessMemory.check(arrays: 2 * batches, ofBatch: c.batch, sampleCount: c.network.sampleCount)
+        let sampleCount = 2 * c.network.sampleCount + targets.elementCount
+        try ProcessMemory.check(arrays: batches, ofBatch: c.batch, sampleCount: sampleCount)
     }
 
     func makeLoader() -> Loader<TrainingDraws> {
@@ -103,6 +104,8 @@ extension Trainer {
         var settings = LoaderSettings(batchSize: c.batch)
         settings.positions = positions
         settings.flips = c.data.flips
+        settings.features = targets.stored
+        settings.featuresStop = state.objective.alignmentSettings?.stopStep ?? .max
         settings.firstStep = state.step
         return Loader(dataset: dataset, draws: draws, settings: settings) { step in
             TrainingDraws(
@@ -112,13 +115,17 @@ extension Trainer {
         }
     }
 
-    func microBatches(of loaded: LoadedBatch<TrainingDraws>) -> [Batch] {
+    func microBatches(of loaded: LoadedBatch<TrainingDraws>) throws -> [Batch] {
         let (c, share) = (configuration.network, world.share(of: configuration.batch))
         let size = share.count / configuration.accumulation
-        return stride(from: share.lowerBound, to: share.upperBound, by: size).map { start in
-            loaded.draws.batch(
-                start..<start + size, clean: loaded.images, labels: loaded.labels,
-                shape: [c.channels, c.inputSize, c.inputSize], classes: c.classes, on: device)
+        let shape = [c.channels, c.inputSize, c.inputSize]
+        let isAligned = state.objective.alignmentSettings.map { !$0.hasStopped(at: loaded.step) } ?? false
+        return try stride(from: share.lowerBound, to: share.upperBound, by: size).map { start in
+            let places = start - share.lowerBound..<start - share.lowerBound + size
+            let targets = isAligned ? try targets.tensors(of: loaded, at: places, shape: shape, on: device) : []
+            return loaded.draws.batch(
+                start..<start + size, clean: loaded.images, labels: loaded.labels, shape: shape, classes: c.classes,
+                targets: targets, on: device)
         }
     }
 }

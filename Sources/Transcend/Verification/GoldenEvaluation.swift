@@ -62,7 +62,7 @@ extension GoldenChecks {
                 grid: try golden.setting("grid", \.int)), on: golden.device)
         GoldenFormula.fill(network, gain: 1)
         let side = try golden.setting("side", \.int)
-        let pixels = DINOv2.prepared(try golden.tensor("input.images"), side: side)
+        let pixels = PictureNormalisation.imageNet(side: side)(try golden.tensor("input.images"))
         return try withoutGradients {
             try golden.compare([
                 "pixels": pixels, "positions": network.positionTable(grid: side / DINOv2.patch),

@@ -96,12 +96,19 @@ extension GoldenFile {
             method.largestShift = try setting("t_max", \.double)
             method.measure = try setting("measure") { $0.string.flatMap(SRA.Measure.init) }
             return method
-        case "repa":
-            throw GoldenCaseSkipped(reason: "REPA is not part of this version")
+        case REPA.name:
+            var method = REPA(defaultsFor: network, reading: .paper)
+            try align(&method.alignment)
+            method.alignment.headWidth = file.entries["projector.0.0.weight"]?.shape.first ?? 0
+            method.targets?.widths = targetNames.compactMap { file.entries[$0]?.shape.last }
+            return method
         case let other:
             throw FileError(file.mapping.path, "has the unknown method \"\(other)\"")
         }
     }
+
+    /// Features of encoders, in their order.
+    private var targetNames: [String] { file.names.filter { $0.hasPrefix("input.target.") }.sorted() }
 
     /// Where the projector's layers stand.
     private func headPrefix() throws -> String {
@@ -143,6 +150,7 @@ extension GoldenFile {
         return Batch(
             clean: try input("x0"), noise: try input("noise"), times: try input("t").values(),
             labels: try input("y"), seenLabels: try input("y_seen"),
-            uniforms: names(below: "input.draw").isEmpty ? nil : try input("draw").values())
+            uniforms: names(below: "input.draw").isEmpty ? nil : try input("draw").values(),
+            targets: try targetNames.map { try tensor($0) })
     }
 }
