@@ -34,18 +34,23 @@ public struct ConfigurationFile: Sendable {
     public init(path: String) throws {
         if path.isEmpty { throw ConfigurationError("--config: the path is empty; give a file") }
         let document = try YAMLDocument(path: path)
-        let folder = URL(fileURLWithPath: path).deletingLastPathComponent()
-        for leaf in document.leaves {
-            let origin = "\(path):\(leaf.line):\(leaf.column): \(leaf.key)"
-            let parts = leaf.key.split(separator: ".", maxSplits: 1, omittingEmptySubsequences: false).map(String.init)
+        try self.init(document.leaves, of: document)
+    }
+
+    /// The same of some settings of a file that has others too; `group`, which ends with a dot, stands before their keys.
+    init(_ leaves: [YAMLDocument.Leaf], of document: YAMLDocument, below group: String = "") throws {
+        let folder = document.folder
+        for leaf in leaves {
+            let (key, origin) = (String(leaf.key.dropFirst(group.count)), document.origin(leaf))
+            let parts = key.split(separator: ".", maxSplits: 1, omittingEmptySubsequences: false).map(String.init)
             if let method = Methods.named(parts[0]) {
                 if parts.count > 1 {
                     try add(Setting(parts[1], leaf.value, origin: origin), to: method, in: folder)
                 } else if leaf.value != .null {
                     throw ConfigurationError("\(origin): this holds the settings of a stage; give one of them")
                 }
-            } else if try !addStart(leaf.key, leaf.value, origin) {
-                try add(Setting(leaf.key, leaf.value, origin: origin), in: folder)
+            } else if try !addStart(key, leaf.value, origin) {
+                try add(Setting(key, leaf.value, origin: origin), in: folder)
             }
         }
         try refuseOthers()
@@ -95,7 +100,7 @@ public struct ConfigurationFile: Sendable {
         let fitting = candidates.first { (try? $0.checked(setting.value, origin: "")) != nil } ?? last
         var value = try fitting.checked(setting.value, origin: setting.origin)
         if let words = fitting.allowed.wordsBesidePaths, let path = value.string, !path.isEmpty, !words.contains(path) {
-            value = .string(URL(fileURLWithPath: path, relativeTo: folder).standardizedFileURL.path)
+            value = .string(path.relative(to: folder))
         }
         return Setting(setting.key, value, origin: setting.origin)
     }
@@ -110,6 +115,11 @@ public struct ConfigurationFile: Sendable {
             throw ConfigurationTree.unknown(setting, of: [method])
         }
     }
+}
+
+extension String {
+    /// This path as an absolute one; relative ones are relative to a folder.
+    func relative(to folder: URL) -> String { URL(fileURLWithPath: self, relativeTo: folder).standardizedFileURL.path }
 }
 
 extension AllowedValues {
