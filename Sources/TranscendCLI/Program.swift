@@ -80,7 +80,7 @@ struct Root: ParsableCommand {
         subcommands: [
             PrepareCommand.self, PipelineCommand.self, TrainCommand.self, SampleCommand.self, EvaluateCommand.self,
             FitExtractorCommand.self,
-            CurveCommand.self, FeaturesCommand.self,
+            CurveCommand.self, CompareCommand.self, FeaturesCommand.self,
             ProbeCommand.self, ReportCommand.self, WatchCommand.self, InspectCommand.self, ImportCommand.self,
             ExportCommand.self,
             VerifyCommand.self,

@@ -120,7 +120,8 @@ import Testing
 
     @Test(
         arguments: [
-            "prepare", "train", "pipeline", "sample", "evaluate", "fit-extractor", "curve", "features", "probe",
+            "prepare", "train", "pipeline", "sample", "evaluate", "fit-extractor", "curve", "compare", "features",
+            "probe",
             "report", "watch", "verify", "inspect",
             "import", "export",
             "doctor",

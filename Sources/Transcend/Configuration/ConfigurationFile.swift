@@ -34,18 +34,23 @@ public struct ConfigurationFile: Sendable {
     public init(path: String) throws {
         if path.isEmpty { throw ConfigurationError("--config: the path is empty; give a file") }
         let document = try YAMLDocument(path: path)
-        let folder = URL(fileURLWithPath: path).deletingLastPathComponent()
-        for leaf in document.leaves {
-            let origin = "\(path):\(leaf.line):\(leaf.column): \(leaf.key)"
-            let parts = leaf.key.split(separator: ".", maxSplits: 1, omittingEmptySubsequences: false).map(String.init)
+        try self.init(document.leaves, of: document)
+    }
+
+    /// The same of some settings of a file that has others too; `group`, which ends with a dot, stands before their keys.
+    init(_ leaves: [YAMLDocument.Leaf], of document: YAMLDocument, below group: String = "") throws {
+        let folder = document.folder
+        for leaf in leaves {
+            let (key, origin) = (String(leaf.key.dropFirst(group.count)), document.origin(leaf))
+            let parts = key.split(separator: ".", maxSplits: 1, omittingEmptySubsequences: false).map(String.init)
             if let method = Methods.named(parts[0]) {
                 if parts.count > 1 {
                     try add(Setting(parts[1], leaf.value, origin: origin), to: method, in: folder)
                 } else if leaf.value != .null {
                     throw ConfigurationError("\(origin): this holds the settings of a stage; give one of them")
                 }
-            } else if try !addStart(leaf.key, leaf.value, origin) {
-                try add(Setting(leaf.key, leaf.value, origin: origin), in: folder)
+            } else if try !addStart(key, leaf.value, origin) {
+                try add(Setting(key, leaf.value, origin: origin), in: folder)
             }
         }
         try refuseOthers()
@@ -102,7 +107,7 @@ public struct ConfigurationFile: Sendable {
     private static func absolute(_ value: JSONValue, but words: [String], in folder: URL) -> JSONValue {
         if let elements = value.elements { return .array(elements.map { absolute($0, but: words, in: folder) }) }
         guard let path = value.string, !path.isEmpty, !words.contains(path) else { return value }
-        return .string(URL(fileURLWithPath: path, relativeTo: folder).standardizedFileURL.path)
+        return .string(path.relative(to: folder))
     }
 
     /// A file for one stage may not hold what only others know.
@@ -115,6 +120,11 @@ public struct ConfigurationFile: Sendable {
             throw ConfigurationTree.unknown(setting, of: [method])
         }
     }
+}
+
+extension String {
+    /// This path as an absolute one; relative ones are relative to a folder.
+    func relative(to folder: URL) -> String { URL(fileURLWithPath: self, relativeTo: folder).standardizedFileURL.path }
 }
 
 extension AllowedValues {

@@ -39,6 +39,12 @@ struct YAMLDocument {
         }
     }
 
+    /// Relative paths in the file are relative to it.
+    var folder: URL { URL(fileURLWithPath: path).deletingLastPathComponent() }
+
+    /// How messages name the place of a value: "FILE:LINE:COLUMN: KEY".
+    func origin(_ leaf: Leaf) -> String { "\(path):\(leaf.line):\(leaf.column): \(leaf.key)" }
+
     /// The error about something at a place in the file.
     func error(_ line: Int, _ column: Int, _ problem: String) -> ConfigurationError {
         ConfigurationError("\(path):\(line):\(column): \(problem)")

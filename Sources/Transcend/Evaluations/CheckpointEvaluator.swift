@@ -38,7 +38,8 @@ public final class CheckpointEvaluator {
     ) throws -> EvaluationResult? {
         let job = try SamplingJob(checkpoint, settings, labels: labels, count: count)
         let folder = RunDirectory.run(ofCheckpoint: checkpoint.path).map { $0 + "/" + Self.folder }
-        let record = folder.map { "\($0)/\(CheckpointName.of(step: checkpoint.state.step))-\(key(of: job)).json" }
+        let parts = [job.stamp.json.text(), extractor.identity, reference.name]
+        let record = folder.map { "\($0)/\(Self.recordName(step: checkpoint.state.step, of: parts)).json" }
         let kept = record.flatMap { try? JSONValue.read(path: $0) }.flatMap(EvaluationResult.init(json:))
         if try world.any(world.isFirst && kept != nil) { return kept }
         let against = try reference.measure(in: world) { progress(Progress(stage: "reference", done: $0, count: $1)) }
@@ -71,9 +72,11 @@ public final class CheckpointEvaluator {
         }
     }
 
-    /// Eight digits that tell apart how the samples were drawn, by what and against what they were measured.
-    private func key(of job: SamplingJob) -> String {
-        var text = [job.stamp.json.text(), extractor.identity, reference.name].joined(separator: "\n")
-        return String(text.withUTF8 { Checksum(of: UnsafeRawBufferPointer($0)).text }.suffix(8))
+    /// The name of what was made of a step's checkpoint; its last eight digits tell apart how: of samples how they were drawn, by
+    /// what and against what they were measured.
+    static func recordName(step: Int, of parts: [String]) -> String {
+        var text = parts.joined(separator: "\n")
+        let key = text.withUTF8 { Checksum(of: UnsafeRawBufferPointer($0)).text }.suffix(8)
+        return CheckpointName.of(step: step) + "-" + key
     }
 }

@@ -85,6 +85,17 @@ public struct ProbeReport: Sendable {
         return plot
     }
 
+    /// From the object that `json` returns; nil if it is none.
+    init?(json: JSONValue) {
+        guard let blocks = json["blocks"]?.elements?.compactMap(\.int),
+            let times = json["times"]?.elements?.compactMap(\.double),
+            let rows = json["accuracies"]?.elements?.map({ $0.elements?.compactMap(\.double) ?? [] }),
+            rows.count == times.count, rows.allSatisfy({ $0.count == blocks.count }),
+            let fitted = json["images_fitted"]?.int, let heldOut = json["images_held_out"]?.int
+        else { return nil }
+        (self.blocks, self.times, accuracies, images) = (blocks, times, rows, (fitted, heldOut))
+    }
+
     /// The same as an object.
     public var json: JSONValue {
         .object([

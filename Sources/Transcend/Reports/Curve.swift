@@ -104,7 +104,14 @@ struct Curve {
 
 extension CurvePlot.Series {
     /// The points that have a place on an axis.
-    func visiblePoints(logarithmic: Bool) -> [Canvas.Point] {
+    func visiblePoints(logarithmic: Bool) -> [Canvas.Point] { Self.visible(points, logarithmic: logarithmic) }
+
+    /// Those of each curve that this one is the mean of, in order.
+    func visibleParts(logarithmic: Bool) -> [[Canvas.Point]] {
+        parts.map { Self.visible($0, logarithmic: logarithmic).sorted { $0.x < $1.x } }
+    }
+
+    private static func visible(_ points: [(step: Double, value: Double)], logarithmic: Bool) -> [Canvas.Point] {
         points.filter { $0.step.isFinite && PlotAxis.holds($0.value, logarithmic: logarithmic) }
             .map { Canvas.Point($0.step, $0.value) }
     }

@@ -12,6 +12,8 @@ public struct CurvePlot: Sendable {
         public var name: String
         /// What was measured, in any order of steps.
         public var points: [(step: Double, value: Double)]
+        /// Where it is a mean: the curves that it is the mean of, drawn faintly on pages.
+        public var parts: [[(step: Double, value: Double)]] = []
 
         /// A curve with a name.
         public init(_ name: String, _ points: [(step: Double, value: Double)]) {

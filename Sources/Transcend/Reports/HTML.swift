@@ -95,11 +95,14 @@ enum HTML {
         .wide { overflow-x: auto } table { border-collapse: collapse; font-size: .92rem; font-variant-numeric: tabular-nums }
         th, td { text-align: left; padding: .25rem 1.4rem .25rem 0; border-bottom: 1px solid var(--grid); vertical-align: top }
         th { color: var(--soft); font-weight: 600; white-space: nowrap }
-        .numbers td:not(:first-child), .numbers th:not(:first-child) { text-align: right; padding: .25rem 0 .25rem 1.6rem }
+        .numbers td:not(:first-child), .numbers th:not(:first-child) { text-align: right; padding: .25rem 0 .25rem 1.2rem }
+        .numbers td:first-child { white-space: nowrap }
         details { margin-top: .8rem } summary { cursor: pointer; color: var(--soft) } code { font-size: .85rem; overflow-wrap: anywhere }
         img { max-width: 100%; height: auto; border-radius: 4px; background: #fff } .film img { display: none } .film img.shown { display: block }
         .film label { display: flex; align-items: center; gap: .8rem; margin-bottom: .7rem } .film input { flex: 1; max-width: 30rem }
         .film output { font-variant-numeric: tabular-nums; min-width: 8em }
+        .rows figure { display: grid; grid-template-columns: 9rem 1fr; align-items: center; gap: .6rem; margin-bottom: .3rem }
+        .rows figcaption { margin: 0; color: var(--ink); overflow-wrap: anywhere } p { margin: .6rem 0 } ul { margin: .4rem 0; padding-left: 1.3rem }
         @media print { section { break-inside: avoid } }
         """
 

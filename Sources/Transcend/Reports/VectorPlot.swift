@@ -3,36 +3,42 @@ import Foundation
 /// A panel of curves as SVG, for pages that are looked at in light and in dark: its colours are those of the page's style.
 struct VectorPlot {
     private let title: String
-    private let curves: [(name: String, curve: Curve)]
+    private let axis: String
+    private let curves: [(name: String, curve: Curve, parts: [[Canvas.Point]])]
     private let steps: PlotAxis
     private let values: PlotAxis
 
     private static let (width, height) = (640.0, 300.0)
     private static let plot = Canvas.Rectangle(x: 64, y: 12, width: 560, height: 250)
 
-    /// The curves of a panel, whose axis of steps shows those in `range`; nil if no value has a place on it.
-    init?(_ panel: CurvePlot.Panel, steps range: ClosedRange<Double>) {
-        title = panel.title
+    /// The curves of a panel, whose axis of steps (or whatever `axis` says) shows those in `range`; nil if no value has a place
+    /// on it.
+    init?(_ panel: CurvePlot.Panel, steps range: ClosedRange<Double>, axis: String = "step", isWhole: Bool = true) {
+        (title, self.axis) = (panel.title, axis)
         curves = panel.series.compactMap { series in
             Curve(series, logarithmic: panel.logarithmic, exact: panel.exact, columns: Int(Self.plot.width))
-                .map { (series.name, $0) }
+                .map { (series.name, $0, series.visibleParts(logarithmic: panel.logarithmic)) }
         }
-        guard let lowest = curves.map(\.curve.range.lowerBound).min(),
-            let highest = curves.map(\.curve.range.upperBound).max()
+        let parts = curves.flatMap(\.parts).joined().map(\.y)
+        guard let lowest = (curves.map(\.curve.range.lowerBound) + parts).min(),
+            let highest = (curves.map(\.curve.range.upperBound) + parts).max()
         else { return nil }
-        steps = PlotAxis(from: range.lowerBound, to: range.upperBound, isWhole: true, margin: 0.01, tickCount: 6)
+        steps = PlotAxis(from: range.lowerBound, to: range.upperBound, isWhole: isWhole, margin: 0.01, tickCount: 6)
         values = PlotAxis(
             from: panel.fromZero ? min(0, lowest) : lowest, to: panel.fromZero ? max(0, highest) : highest,
             logarithmic: panel.logarithmic, margin: 0.05, tickCount: 5)
     }
 
-    /// All panels with values, on one axis of steps, each as a figure of HTML.
-    static func figures(_ panels: [CurvePlot.Panel]) -> String {
+    /// All panels with values, on one axis of steps or of something else, each as a figure of HTML.
+    static func figures(_ panels: [CurvePlot.Panel], axis: String = "step", isWhole: Bool = true) -> String {
         let all = panels.flatMap { panel in
-            panel.series.flatMap { $0.visiblePoints(logarithmic: panel.logarithmic) }.map(\.x)
+            panel.series.flatMap { series in
+                series.visiblePoints(logarithmic: panel.logarithmic)
+                    + series.visibleParts(logarithmic: panel.logarithmic).joined()
+            }.map(\.x)
         }
         let range = (all.min() ?? 0)...(all.max() ?? 1)
-        let figures = panels.compactMap { VectorPlot($0, steps: range)?.figure }
+        let figures = panels.compactMap { VectorPlot($0, steps: range, axis: axis, isWhole: isWhole)?.figure }
         return figures.isEmpty ? "" : #"<div class="plots">"# + figures.joined() + "</div>\n"
     }
 
@@ -44,7 +50,7 @@ struct VectorPlot {
         }
         return """
             <figure><figcaption>\(HTML.text(title)) \(keys.joined())</figcaption>
-            <svg viewBox="0 0 \(Int(Self.width)) \(Int(Self.height))" role="img" aria-label="\(HTML.text(title)) by step">\(axes)\(lines)</svg></figure>
+            <svg viewBox="0 0 \(Int(Self.width)) \(Int(Self.height))" role="img" aria-label="\(HTML.text(title)) by \(axis)">\(axes)\(lines)</svg></figure>
 
             """
     }
@@ -70,8 +76,9 @@ struct VectorPlot {
             let dots =
                 curve.isSparse
                 ? curve.points.map { #"<circle cx="\#(number(x($0)))" cy="\#(number(y($0)))" r="3.5"/>"# }.joined() : ""
-            let faint = curve.isSparse ? "" : #"<path class="faint" d="\#(path(curve.points))"/>"#
-            return #"<g class="\#(style)">\#(faint)<path d="\#(path(curve.course))"/>\#(dots)</g>"#
+            let faint = (curve.isSparse ? [] : [curve.points]) + one.parts
+            let measured = faint.map { #"<path class="faint" d="\#(path($0))"/>"# }.joined()
+            return #"<g class="\#(style)">\#(measured)<path d="\#(path(curve.course))"/>\#(dots)</g>"#
         }.joined()
     }
 

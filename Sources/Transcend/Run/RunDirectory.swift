@@ -104,8 +104,11 @@ public final class RunDirectory: Sendable {
     /// Checks that a run that continues does so with a configuration that differs only where it may.
     public func check(_ configuration: TrainingConfiguration) throws { try Self.check(configuration, continues: path) }
 
-    /// The same for a folder that may not be a run yet.
-    static func check(_ configuration: TrainingConfiguration, continues path: String) throws {
+    /// The same for a folder that may not be a run yet, where only what `isChangeable` takes may differ.
+    static func check(
+        _ configuration: TrainingConfiguration, continues path: String,
+        isChangeable: (_ key: String) -> Bool = RunDirectory.isChangeable
+    ) throws {
         if let step = checkpointSteps(in: path).last, step > configuration.steps {
             throw ConfigurationError(
                 "--steps \(configuration.steps): the run \(path) is at step \(step) already; give as many or more")
@@ -138,7 +141,7 @@ public final class RunDirectory: Sendable {
 
     /// What may differ between two starts of one run: its length, what it writes and says, where and in which parts it computes
     /// (which changes rounding alone), and how many steps it may skip (that decides whether a run stops, not what it computes until then).
-    private static func isChangeable(_ key: String) -> Bool {
+    static func isChangeable(_ key: String) -> Bool {
         ["steps", "device", "accumulation", "optimizer.skipNonfinite"].contains(key)
             || ["output.", "preview.", "distributed."].contains(where: key.hasPrefix)
     }
