@@ -83,9 +83,15 @@ public struct AlignmentSettings: Codable, Sendable, Equatable {
             return
                 "the weight cannot change from step \(weightChangeStart) to step \(weightChangeEnd); exchange the two"
         }
+        if (finalWeight == nil) != (weightChangeEnd == 0) {
+            return "a weight that changes has a finalWeight and a weightChangeEnd; give both, or neither"
+        }
         return nil
     }
 }
+
+/// So many sevenths of the blocks of a network, rounded: depths are published for 28.
+func share(_ sevenths: Int, of network: SiTConfiguration) -> Int { (sevenths * network.depth + 3) / 7 }
 
 /// The sentence about a block that a network does not have.
 func blockProblem(_ name: String, _ block: Int, of network: SiTConfiguration) -> String {

@@ -17,7 +17,7 @@ public struct Batch: Sendable {
     /// A number in [0, 1) for each sample, for methods that draw one; in host memory.
     public let uniforms: [Float]
     /// Features of the clean pictures by pretrained encoders, [B, M, Z] of each; empty for methods that follow none.
-    public let targets: [Tensor]
+    public var targets: [Tensor]
 
     /// All have B samples in one order; without `globalTimes` the batch is a whole one, without `uniforms` they are 0.
     public init(

@@ -18,10 +18,12 @@ public struct LayerSync: Method {
     /// The block that is followed, counted from 1.
     public var deepDepth: Int
 
-    /// Blocks 8 and 16 of 28 as published, else as deep in proportion; weight 0.2, at all times.
+    /// Blocks 8 and 16 of 24 and 28 as published, else as deep in proportion; weight 0.2, at all times.
     public init(defaultsFor network: SiTConfiguration, reading: Reading) {
-        alignment = AlignmentSettings(headlessAt: max(1, 2 * network.depth / 7), weight: 0.2)
-        deepDepth = max(alignment.studentDepth + 1, 4 * network.depth / 7)
+        let isLarge = network.depth == 24
+        alignment = AlignmentSettings(
+            headlessAt: isLarge ? 8 : max(1, share(2, of: network)), weight: 0.2)
+        deepDepth = isLarge ? 16 : max(alignment.studentDepth + 1, share(4, of: network))
     }
 
     public var followedWeights: NetworkWeights? { nil }

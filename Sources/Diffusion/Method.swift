@@ -1,7 +1,8 @@
 import Models
 import Torch
 
-/// The two readings of Self-Transcendence. They differ in the target of stage 1 and in what the window means.
+/// Two readings where a paper's text and its published code differ: in the target of stage 1, in what the window means, and in
+/// SRA's measure of distance.
 public enum Reading: String, Codable, Sendable, CaseIterable {
     /// The paper's text.
     case paper

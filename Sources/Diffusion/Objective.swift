@@ -7,7 +7,8 @@ public struct Alignment: Sendable {
     public let perSample: Tensor
     /// Features as the head sees them, and what they should become: for their norms in the log.
     public let features: Tensor
-    /// Like `features` where those are followed; [B, C, R, R] in stage 1. No gradient flows into it.
+    /// Like `features` where those are followed, those of several encoders behind one another; [B, C, R, R] in stage 1. No gradient
+    /// flows into it.
     public let target: Tensor
 }
 

@@ -15,9 +15,9 @@ public struct REPA: Method {
     /// Whose features are followed.
     public var targets: TargetSettings? = TargetSettings()
 
-    /// Block 8 of 24 and 28 as published, else as deep in proportion; weight 0.5, at all times.
+    /// Block 8 of 24 and 28 as published, else at a third; weight 0.5, at all times.
     public init(defaultsFor network: SiTConfiguration, reading: Reading) {
-        let depth = network.depth == 24 ? 8 : max(1, 2 * network.depth / 7)
+        let depth = network.depth >= 24 ? 8 : max(1, network.depth / 3)
         alignment = AlignmentSettings(studentDepth: depth, semantics: .perSample, for: network)
         alignment.window = .everywhere
     }

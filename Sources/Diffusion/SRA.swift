@@ -16,7 +16,8 @@ public struct SRA: Method {
                 "largestShift", .number(NumberRange(0...1)), unit: "t", "The teacher sees up to so much less noise."),
             SettingDescription(
                 "measure", .name(of: Measure.self),
-                "Distance of features: smooth L1 (the paper), their cosine, or that over tokens (the published code)."),
+                "Distance of features: smooth L1 (the paper; weight 0.2), their cosine, or that over tokens (the code; 0.5)."
+            ),
         ]
 
     /// How far features are from the teacher's.
@@ -38,12 +39,13 @@ public struct SRA: Method {
     /// smooth-l1 in the reading of the paper, cosine-tokens in that of the code.
     public var measure: Measure
 
-    /// Blocks 8 and 20 of 28, else as deep in proportion; weight 0.2 for smooth L1, 0.5 for cosines; at all times.
+    /// Blocks 8 and 20 of 28, else as deep in proportion; weight 0.2 with the paper's measure, 0.5 with that of
+    /// the code; at all times. (The published code lets the weight of smooth L1 fall after 149 epochs, tenfold in 1,000.)
     public init(defaultsFor network: SiTConfiguration, reading: Reading) {
         measure = reading == .paper ? .smoothL1 : .cosineTokens
         alignment = AlignmentSettings(
-            headlessAt: max(1, 2 * network.depth / 7), weight: measure == .smoothL1 ? 0.2 : 0.5)
-        teacherDepth = min(network.depth, max(alignment.studentDepth + 1, 5 * network.depth / 7))
+            headlessAt: max(1, share(2, of: network)), weight: measure == .smoothL1 ? 0.2 : 0.5)
+        teacherDepth = min(network.depth, max(alignment.studentDepth + 1, share(5, of: network)))
     }
 
     public var followedWeights: NetworkWeights? { nil }

@@ -42,10 +42,9 @@ public struct TrainingDraws: Sendable {
     }
 
     /// The part `range` of the global batch's positions. `clean` has the samples [C, R, R] of all positions one after another,
-    /// `labels` theirs; `targets` are those of the part.
+    /// `labels` theirs.
     public func batch(
-        _ range: Range<Int>, clean: [Float], labels: [Int], shape: [Int], classes: Int, targets: [Tensor] = [],
-        on device: Device
+        _ range: Range<Int>, clean: [Float], labels: [Int], shape: [Int], classes: Int, on device: Device
     ) -> Batch {
         let count = shape.reduce(1, *)
         let places = range.lowerBound - positions.lowerBound..<range.upperBound - positions.lowerBound
@@ -62,7 +61,7 @@ public struct TrainingDraws: Sendable {
             clean: upload(clean), noise: upload(noise), times: Array(times[range]), globalTimes: times,
             labels: Tensor(Array(labels[places])).to(device),
             seenLabels: Tensor(zip(range, places).map { labelDropped[$0] ? classes : labels[$1] }).to(device),
-            uniforms: Array(uniforms[range]), targets: targets)
+            uniforms: Array(uniforms[range]))
     }
 }
 

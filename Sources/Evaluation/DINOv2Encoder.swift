@@ -18,6 +18,7 @@ public struct DINOv2Encoder: PatchEncoder {
     public let identity: String
     private let network: DINOv2
     private let normalisation: PictureNormalisation
+    private let device: Device
 
     /// Loads weights of a file of `torch.save` or safetensors. The network sees each picture as `grid` x `grid` patches. Throws a
     /// `FileError` if they are not there, with their address, or not those of a DINOv2 of size S, B or L.
@@ -27,25 +28,24 @@ public struct DINOv2Encoder: PatchEncoder {
         let weights = try openWeights(path: path)
         let network = DINOv2(try Self.configuration(weights), on: device)
         try withErrors { try weights.load(network.parameters().tensors) }
-        self.network = network
+        (self.network, self.device) = (network, device)
         normalisation = .imageNet(side: DINOv2.patch * grid)
     }
 
     public func callAsFunction(_ images: Tensor) -> Tensor {
-        let device = network.parameters()[0].parameter.value.device
-        return withoutGradients { network(normalisation(images.to(device))) }.to(images.device)
+        withoutGradients { network(normalisation(images.to(device))) }.to(images.device)
     }
 
     /// Whether a file is, or by its name should be, one of DINOv2's.
     static func isOne(path: String) -> Bool {
-        let name = path.split(separator: "/").last.map(String.init) ?? path
+        let name = fileName(path)
         if published.contains(where: { $0.file == name }) { return true }
         return (try? openWeights(path: path)).map { $0.shape("blocks.0.ls1.gamma") != nil } ?? false
     }
 
     private static func checkPresence(_ path: String) throws {
         guard !FileManager.default.fileExists(atPath: path) else { return }
-        let name = path.split(separator: "/").last.map(String.init) ?? path
+        let name = fileName(path)
         guard let known = published.first(where: { $0.file == name }) else {
             throw FileError(path, "is not there", remedy: "give the file of an encoder")
         }

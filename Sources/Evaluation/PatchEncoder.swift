@@ -73,7 +73,10 @@ public struct TorchScriptEncoder: PatchEncoder {
 }
 
 /// The name of a file and a checksum of it, as results and stores state where numbers come from. Throws a `FileError`.
-func fileIdentity(_ path: String) throws -> String {
+public func fileIdentity(_ path: String) throws -> String {
     let checksum = try MappedFile(path: path).withBytes { Checksum(of: $0) }
-    return "\(path.split(separator: "/").last.map(String.init) ?? path) \(checksum.text)"
+    return "\(fileName(path)) \(checksum.text)"
 }
+
+/// What stands behind the last slash of a path.
+func fileName(_ path: String) -> String { path.split(separator: "/").last.map(String.init) ?? path }

@@ -40,7 +40,8 @@ struct BenchStepCommand: ParsableCommand {
             if stage == Plain.name { return }
             (options.headWidth, options.studentDepth, options.teacherDepth) = (headWidth, studentDepth, teacherDepth)
             options.window = window
-            if stage == REPA.name { options.set.append("method.targets.widths=[\(targetWidth ?? 768)]") }
+            let followsEncoders = Methods.named(stage)?.init(defaultsFor: .init(), reading: .paper).targets != nil
+            if followsEncoders { options.set.append("method.targets.widths=[\(targetWidth ?? 768)]") }
             guard Pipeline.stages.contains(stage) else { return }
             options.headWidth = headWidth ?? 2048
             options.studentDepth = studentDepth ?? 6

@@ -149,11 +149,14 @@ struct PrepareCommand: ParsableCommand {
     private func prepare(
         _ source: any ImageSource, _ encoder: any PictureEncoder, to out: String, on device: Device
     ) throws -> PackedStore? {
+        let grid = featureGrid ?? EncoderFiles.grid(ofSide: side)
         let encoders = try features.map { path in
-            let grid = featureGrid ?? EncoderFiles.grid(ofSide: side)
-            return try StoredEncoder(
-                EncoderFiles.open(absolute(path), grid: grid, on: device), resolution: side, hasMirrored: mirrored,
-                on: device)
+            try StoredEncoder(
+                EncoderFiles.open(absolute(path), grid: grid, on: device), resolution: side, hasMirrored: mirrored)
+        }
+        let names = encoders.map(\.layout.name)
+        if let name = names.first(where: { name in names.count { $0 == name } > 1 }) {
+            throw ConfigurationError("--features: two files are called \(name); give them different names")
         }
         var settings = Preparation.Settings(resolution: side)
         settings.skipsBadImages = skipBadImages

@@ -158,6 +158,9 @@ import Testing
         wrong(
             2, "compare.yaml: evaluation.labels: disk: the checkpoint has classes 0 to 9; did you mean disc?",
             evaluation: "  labels: [disk]"),
+        wrong(2, "pictures holds no features of encoders; give files of encoders") {
+            $0.replacing("  align: {stage: align", with: "  encoded: {stage: repa}\n  align: {stage: align")
+        },
         wrong(2, "evaluation.reference: give the images of which") {
             latents($0).replacing("  reference: images\n", with: "")
         },

@@ -47,6 +47,14 @@ import Testing
         WrongUse(2, "a pipeline trains its own", "pipeline --preset demo --teacher x --out run"),
         WrongUse(2, "method.name", "pipeline --preset demo --set method.name=plain --out run"),
 
+        WrongUse(2, "pictures holds no features of encoders", "train --stage repa --preset demo --out a/run"),
+        WrongUse(
+            1, "dinov2_vits14_pretrain.pth: is not there; fetch https://",
+            "train --stage repa --preset demo --encoders dinov2_vits14_pretrain.pth --out run"),
+        WrongUse(
+            2, "--encoders: there is no setting method.targets.encoders in plain, but in repa",
+            "train --stage plain --encoders a.pt --out run"),
+
         // sample
         WrongUse(1, "holds no checkpoint", "sample --checkpoint nothing --out a.png"),
         WrongUse(2, "guidance must be 1 (off) or more, not 0.5", "sample --checkpoint nothing --out a.png --cfg 0.5"),
@@ -73,6 +81,10 @@ import Testing
         WrongUse(1, "nothing: cannot be opened", "prepare --data nothing --out s"),
         WrongUse(1, "manifest.json: cannot be opened", "prepare --verify --out s"),
         WrongUse(2, "--mode latents: give their --autoencoder", "prepare --data x --mode latents --out s"),
+        WrongUse(2, "--feature-grid 0: give 1 to 256", "prepare --data x --feature-grid 0 --out s"),
+        WrongUse(
+            2, "holds latents, which are imported as they are",
+            "prepare --data GOLDEN/vae-sd --features x --out s"),
         WrongUse(2, "--mirrored: pixels are stored as they are", "prepare --data . --mirrored --out s"),
         WrongUse(
             2, "holds latents, which are imported", "prepare --data GOLDEN/vae-sd --autoencoder x --out s"),

@@ -80,11 +80,11 @@ struct NumberedLatents: LatentSource {
     @Test func featuresLieBesideTheRecords() throws {
         let layouts = [
             FeatureLayout(encoder: "a.pt crc32:1", tokens: 4, width: 3, hasMirrored: true),
-            FeatureLayout(encoder: "b.pt crc32:2", tokens: 2, width: 5, hasMirrored: false),
+            FeatureLayout(encoder: "b c.pt crc32:2", tokens: 2, width: 5, hasMirrored: false),
         ]
         let (folder, bare) = (try TemporaryFolder(), try TemporaryFolder())
         let store = try source.write(to: folder.path, skipping: [5], features: layouts).finish()
-        #expect(store.features == layouts && store.features.map(\.name) == ["a.pt", "b.pt"])
+        #expect(store.features == layouts && store.features.map(\.name) == ["a.pt", "b c.pt"])
         let data = StoredDataset(store, draws: Draws(seed: 0))
         for index in 0..<9 {
             let place = index < 5 ? index : index + 1

@@ -86,6 +86,10 @@ extension MethodTests {
             var method = repa()
             method.alignment.weightChangeStart = 3
             #expect(method.problem(for: small)?.contains("from step 3 to step 0") == true)
+            method.alignment.weightChangeEnd = 4
+            #expect(method.problem(for: small)?.contains("has a finalWeight and a weightChangeEnd") == true)
+            method.alignment.finalWeight = 0
+            #expect(method.problem(for: small) == nil)
         }
 
         @Test func theTotalHasTheWeightOfItsStep() {

@@ -9,11 +9,11 @@ import Torch
 import Transcend
 
 /// Writes a program that returns means of `side` x `side` pixels as features [B, M, 3], less a half.
-private func writeEncoder(side: Int = 6, to path: String) throws {
+private func writeEncoder(side: Int = 6, halved: Bool = false, to path: String) throws {
     let source = """
         def patches(self, x):
             y = torch.avg_pool2d(x.float() / 255.0, [\(side), \(side)]) - 0.5
-            return torch.transpose(torch.flatten(y, 2), 1, 2)
+            return torch.transpose(torch.flatten(y, 2), 1, 2) * \(halved ? 0.5 : 1)
 
         """
     let bytes = TorchScript.bytes(source: source, tensors: [(name: "unused", tensor: Tensor([0] as [Float]))])
@@ -126,6 +126,24 @@ extension TrainingTests {
                 #expect(
                     refusal(try self.configuration(folder, data: "store", [Setting("data.flips", true)]))
                         .contains("holds no features of mirror images by a.pt"))
+            }
+        }
+
+        /// A file is followed by what it holds, not by its name.
+        @Test func anotherFileOfTheSameNameIsRefused() throws {
+            try withTemporaryFolder { folder in
+                try writeEncoder(to: folder + "/a.pt")
+                _ = try prepare(in: folder, encoders: ["a.pt"])
+                let computed = try configuration(folder, encoders: ["a.pt"], [Setting("steps", 3)])
+                try train(computed, in: folder + "/run")
+                try writeEncoder(side: 6, halved: true, to: folder + "/a.pt")
+                let stored = #expect(throws: ConfigurationError.self) {
+                    try self.configuration(folder, encoders: ["a.pt"], data: "store")
+                }
+                #expect(stored?.description.contains("holds features of another file of that name") == true)
+                let longer = try configuration(folder, encoders: ["a.pt"])
+                let continued = #expect(throws: ConfigurationError.self) { try train(longer, in: folder + "/run") }
+                #expect(continued?.description.contains("the run began with a.pt crc32:") == true)
             }
         }
 

@@ -17,6 +17,7 @@ import Transcend
     /// Settings that need not fit others, as sizes and blocks of a network must.
     private static let free = SettingsTable.all.filter {
         !$0.key.hasPrefix("network.") && !$0.key.hasSuffix("Depth") && !$0.key.contains("weightChange")
+            && !$0.key.hasSuffix("finalWeight")
             && $0.key != "method.name"
     }
 

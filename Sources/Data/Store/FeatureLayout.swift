@@ -16,8 +16,8 @@ public struct FeatureLayout: Codable, Equatable, Sendable {
         (self.encoder, self.tokens, self.width, self.hasMirrored) = (encoder, tokens, width, hasMirrored)
     }
 
-    /// The name of the encoder's file.
-    public var name: String { encoder.split(separator: " ").first.map(String.init) ?? encoder }
+    /// The name of the encoder's file, which may have spaces; the checksum behind it has none.
+    public var name: String { encoder.split(separator: " ").dropLast().joined(separator: " ") }
     /// The numbers of one picture: tokens * width.
     public var elementCount: Int { tokens * width }
     /// The bytes of one picture.

@@ -3,8 +3,8 @@ import Foundation
 import Models
 import Torch
 
-/// Times whole training steps on a synthetic batch: draws, forward, backward, clipping, AdamW, average; in stage 2 the
-/// teacher too. Or whole batches of samples. Weights are moved off the zero initialisation (all normal(0.02)), because
+/// Times whole training steps on a synthetic batch: draws, forward, backward, clipping, AdamW, average; and the teacher of
+/// methods that have one. Or whole batches of samples. Weights are moved off the zero initialisation (all normal(0.02)), because
 /// zero gates make some kernels faster than they will be.
 public struct StepBenchmark {
     /// Network, method, batch, precision and device; the data are synthetic.
@@ -124,16 +124,15 @@ public struct StepBenchmark {
             path: c.diffusion.path,
             sampling: c.diffusion.timeSampling, labelDrop: c.diffusion.labelDrop)
         let labels = share.map { ($0 + step) % c.network.classes }
-        let targets = (c.method.method.targets?.widths ?? []).map { width in
-            let count = share.count * c.network.tokens * width
-            return Tensor(
-                draws.normals(.noise, step: step, item: c.batch, count: count),
-                shape: [share.count, c.network.tokens, width]
-            ).to(device)
-        }
-        return drawn.batch(
+        var batch = drawn.batch(
             share, clean: drawn.noise.reversed(), labels: labels, shape: shape, classes: c.network.classes,
-            targets: targets, on: device)
+            on: device)
+        batch.targets = (c.method.method.targets?.widths ?? []).map { width in
+            let count = share.count * c.network.tokens * width
+            let normals = draws.normals(.noise, step: step, item: c.batch, count: count)
+            return Tensor(normals, shape: [share.count, c.network.tokens, width]).to(device)
+        }
+        return batch
     }
 
     /// FLOP/s of the best of eight square products in the current precision, by each route that layers take.

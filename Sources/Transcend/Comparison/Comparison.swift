@@ -42,6 +42,9 @@ public final class Comparison {
         runs = try Self.runs(of: configuration, in: path)
         try Self.check(runs, in: path, of: configuration)
         let dataset = try TrainingData.open(runs[0].training)
+        for run in runs where run.seed == runs[0].seed {
+            _ = try TrainingTargets(run.training, of: dataset, on: run.training.chosenDevice)
+        }
         opened = (runs[0].seed, dataset)
         measurement = try ComparisonMeasurement(configuration, of: dataset)
     }

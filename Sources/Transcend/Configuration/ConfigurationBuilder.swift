@@ -39,8 +39,12 @@ public struct ConfigurationBuilder: Sendable {
         if let foreign = settings.first(where: { isForeign($0, to: method) }) {
             throw ConfigurationTree.unknown(foreign, of: [method])
         }
-        let configuration = try assembled(method)
+        var configuration = try assembled(method)
         try configuration.validate()
+        if configuration.method.method.targets?.widths == [] {
+            let widths = try TrainingTargets.widths(of: configuration)
+            configuration.method.method.targets?.widths = widths
+        }
         return configuration
     }
 
@@ -79,12 +83,7 @@ public struct ConfigurationBuilder: Sendable {
                 throw ConfigurationError("\(setting.origin): method.name: give --stage \(name) instead")
             }
         }
-        var configuration = try ConfigurationTree.decode(TrainingConfiguration.self, from: tree)
-        if configuration.method.method.targets?.widths == [] {
-            let widths = try TrainingTargets.widths(of: configuration)
-            configuration.method.method.targets?.widths = widths
-        }
-        return configuration
+        return try ConfigurationTree.decode(TrainingConfiguration.self, from: tree)
     }
 
     /// What is said for a stage; the last word counts. The first layer is the preset.

@@ -50,14 +50,13 @@ public struct StoredEncoder {
     /// What is stored of each picture.
     public let layout: FeatureLayout
     private let encoder: any PatchEncoder
-    private let device: Device
 
-    /// For squares of `resolution` pixels; the encoder lies on `device`. Throws what it does not allow.
-    public init(_ encoder: any PatchEncoder, resolution: Int, hasMirrored: Bool, on device: Device = .cpu) throws {
+    /// For squares of `resolution` pixels. Throws what the encoder does not allow.
+    public init(_ encoder: any PatchEncoder, resolution: Int, hasMirrored: Bool) throws {
         let shape = try encoder.shape(side: resolution)
         layout = FeatureLayout(
             encoder: encoder.identity, tokens: shape.tokens, width: shape.width, hasMirrored: hasMirrored)
-        (self.encoder, self.device) = (encoder, device)
+        self.encoder = encoder
     }
 
     /// The features of pictures, and of their mirror images if the layout has them. Throws a `FileError` for numbers that float16
@@ -70,8 +69,7 @@ public struct StoredEncoder {
     private func bytes(of pictures: [RGBImage]) throws -> [UInt8] {
         guard let side = pictures.first?.width else { return [] }
         let numbers: [Float] = try withErrors {
-            let images = Tensor(pictures.flatMap(\.planes), shape: [pictures.count, 3, side, side]).to(device)
-            return try encoder(images).values()
+            try encoder(Tensor(pictures.flatMap(\.planes), shape: [pictures.count, 3, side, side])).values()
         }
         return try recordBytes(numbers, as: .F16, name: "the output of \(layout.name)")
     }

@@ -21,6 +21,8 @@ extension Checkpoint {
         public var imageCount: Int
         /// Whose latents the data are, and how samples become such again; nil for pixels.
         public var latents: LatentEncoding?
+        /// The files of the encoders whose features were followed, with checksums; nil where none were.
+        public var encoders: [String]?
         /// That of the start of training that wrote it.
         public var configuration: TrainingConfiguration
         /// Of each file beside this one, by its name.

@@ -13,7 +13,9 @@ public final class Trainer {
     let world: World
     let device: Device
     let state: TrainingState
-    let targets: TrainingTargets
+    /// Of no encoder once the stop step has released them.
+    var targets: TrainingTargets
+    private let encoders: [String]
     private let writer = CheckpointWriter()
     /// Nil on ranks that do not write.
     private let recorder: RunRecorder?
@@ -33,15 +35,16 @@ public final class Trainer {
         (self.world, self.device) = (world, device)
         try run.check(configuration)
         try configuration.checkShares(of: world.size)
-        try Self.agree(configuration, dataset, run: run, in: world)
         targets = try TrainingTargets(configuration, of: dataset, on: device)
+        encoders = targets.identities
+        try Self.agree(configuration, dataset, encoders: encoders, run: run, in: world)
         try Self.checkMemory(configuration, targets)
         state = try withErrors {
             try Self.makeState(configuration, latents: dataset.latents, run: run, in: world, on: device)
         }
         let preview = try world.isFirst ? Preview(configuration, of: dataset, on: device) : nil
         if let newest = try RunDirectory.newestCheckpoint(in: run.path).map(Checkpoint.init) {
-            try Self.checkContinuity(of: newest, configuration, dataset)
+            try Self.checkContinuity(of: newest, configuration, dataset, encoders: encoders)
             try newest.restore(state)
             (lossTrends, storedStep) = (newest.state.lossTrends, newest.state.step)
         } else if let path = configuration.initialWeights {
@@ -185,7 +188,8 @@ public final class Trainer {
         guard world.isFirst || state.shares != nil else { return }
         let content = Checkpoint.State(
             step: state.step, skips: state.skips, lossTrends: lossTrends, classNames: dataset.classNames,
-            imageCount: dataset.count, latents: dataset.latents, configuration: configuration)
+            imageCount: dataset.count, latents: dataset.latents, encoders: encoders.isEmpty ? nil : encoders,
+            configuration: configuration)
         let snapshot = try CheckpointSnapshot(state, state: content)
         let (run, metrics, output, world) = (run, recorder?.metrics, configuration.output, world)
         let path = run.checkpointPath(step: state.step)

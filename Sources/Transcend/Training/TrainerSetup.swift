@@ -55,13 +55,18 @@ extension Trainer {
 
     /// A run goes on with the images that it began with: its order of an epoch depends on their number.
     static func checkContinuity(
-        of checkpoint: Checkpoint, _ configuration: TrainingConfiguration, _ dataset: any Dataset
+        of checkpoint: Checkpoint, _ configuration: TrainingConfiguration, _ dataset: any Dataset, encoders: [String]
     ) throws {
         let past = checkpoint.state
         if past.classNames != dataset.classNames || past.imageCount != dataset.count {
             throw ConfigurationError(
                 "\(configuration.data.source): the run began with \(past.imageCount) images in "
                     + "\(past.classNames.count) classes, now there are other ones; give the same data or another --out")
+        }
+        if let seen = past.encoders, !encoders.isEmpty, seen != encoders {
+            throw ConfigurationError(
+                "--encoders: the run began with \(seen.joined(separator: ", ")), now there are "
+                    + "\(encoders.joined(separator: ", ")); give the same files or another --out")
         }
         if let seen = past.latents, seen != dataset.latents {
             throw ConfigurationError(
@@ -73,7 +78,8 @@ extension Trainer {
 
     /// Throws on all ranks if one of them would train something else.
     static func agree(
-        _ configuration: TrainingConfiguration, _ dataset: any Dataset, run: RunDirectory, in world: World
+        _ configuration: TrainingConfiguration, _ dataset: any Dataset, encoders: [String], run: RunDirectory,
+        in world: World
     ) throws {
         guard world.size > 1 else { return }
         let settings = ConfigurationTree.flattened(try ConfigurationTree.tree(of: configuration))
@@ -81,7 +87,7 @@ extension Trainer {
             on: [("the version", Version.current), ("libtorch", Library.version)]
                 + settings.filter { $0.key != "device" }.map { ($0.key, $0.value.text()) }
                 + [
-                    ("the data", dataset.fingerprint),
+                    ("the data", dataset.fingerprint), ("the encoders", encoders.joined(separator: ", ")),
                     ("the newest checkpoint", RunDirectory.newestCheckpoint(in: run.path) ?? "none"),
                 ], topic: configuration.method.name)
     }
@@ -118,14 +124,14 @@ extension Trainer {
     func microBatches(of loaded: LoadedBatch<TrainingDraws>) throws -> [Batch] {
         let (c, share) = (configuration.network, world.share(of: configuration.batch))
         let size = share.count / configuration.accumulation
-        let shape = [c.channels, c.inputSize, c.inputSize]
-        let isAligned = state.objective.alignmentSettings.map { !$0.hasStopped(at: loaded.step) } ?? false
+        if state.objective.alignmentSettings?.hasStopped(at: loaded.step) ?? true { targets = TrainingTargets() }
         return try stride(from: share.lowerBound, to: share.upperBound, by: size).map { start in
             let places = start - share.lowerBound..<start - share.lowerBound + size
-            let targets = isAligned ? try targets.tensors(of: loaded, at: places, shape: shape, on: device) : []
-            return loaded.draws.batch(
-                start..<start + size, clean: loaded.images, labels: loaded.labels, shape: shape, classes: c.classes,
-                targets: targets, on: device)
+            var batch = loaded.draws.batch(
+                start..<start + size, clean: loaded.images, labels: loaded.labels,
+                shape: [c.channels, c.inputSize, c.inputSize], classes: c.classes, on: device)
+            batch.targets = try targets.tensors(of: loaded, at: places, clean: batch.clean)
+            return batch
         }
     }
 }

@@ -5,20 +5,28 @@ import Foundation
 import Models
 import Torch
 
-/// Where the features come from that a method follows: read from the store with each picture, or computed from it.
+/// Where the features come from that a method follows: read from the store with each picture, or computed from it, then in the
+/// precision of the step.
 struct TrainingTargets {
-    private enum Origin {
-        /// By the place among the data's encoders.
-        case stored(Int)
-        case computed(any PatchEncoder)
+    private struct Source {
+        let layout: FeatureLayout
+        /// nil: the features are stored.
+        var encoder: (any PatchEncoder)?
+        /// Of stored ones, among the data's encoders.
+        var place = 0
     }
 
-    private let sources: [(layout: FeatureLayout, origin: Origin)]
+    private let sources: [Source]
 
     /// The encoders whose features the loader is to read.
-    var stored: [Int] { sources.compactMap { if case .stored(let place) = $0.origin { place } else { nil } } }
+    var stored: [Int] { sources.filter { $0.encoder == nil }.map(\.place) }
     /// Numbers of all encoders' features of one picture.
     var elementCount: Int { sources.map(\.layout.elementCount).reduce(0, +) }
+    /// The files of the encoders with checksums.
+    var identities: [String] { sources.map(\.layout.encoder) }
+
+    /// Of no encoder.
+    init() { sources = [] }
 
     /// Finds the encoders of a configuration's method; none for a method that follows none. Throws a `ConfigurationError` where
     /// there is no such encoder, or its features do not fit the configuration.
@@ -34,14 +42,15 @@ struct TrainingTargets {
                 "--encoders: \(c.data.source) holds no features of encoders; give files of encoders, or data that "
                     + "`prepare --features` has made")
         }
-        for (layout, origin) in sources {
+        for source in sources {
+            let layout = source.layout
             if let problem = targets.problem(tokens: layout.tokens, encoder: layout.name, for: c.network) {
                 throw ConfigurationError(problem)
             }
-            if case .stored = origin, c.data.flips, !layout.hasMirrored {
+            if source.encoder == nil, c.data.flips, !layout.hasMirrored {
                 throw ConfigurationError(
                     "data.flips: \(c.data.source) holds no features of mirror images by \(layout.name); set "
-                        + "data.flips=false")
+                        + "data.flips=false, or prepare it with --mirrored")
             }
         }
         let widths = sources.map(\.layout.width)
@@ -55,9 +64,9 @@ struct TrainingTargets {
     /// one that is named cannot be opened.
     static func widths(of c: TrainingConfiguration) throws -> [Int] {
         guard let targets = c.method.method.targets else { return [] }
-        let source = c.data.source
-        let store = StoreManifest.exists(in: source) ? try PackedStore(path: source) : nil
-        let hasPixels = try store.map { $0.layout.content == .pixels } ?? (openLatents(path: source) == nil)
+        let path = c.data.source
+        let store = StoreManifest.exists(in: path) ? try StoreManifest.read(from: path) : nil
+        let hasPixels = try store.map { $0.layout.content == .pixels } ?? (openLatents(path: path) == nil)
         return try sources(targets, stored: store?.features ?? [], hasPixels: hasPixels, of: c, on: .cpu)
             .map(\.layout.width)
     }
@@ -65,50 +74,52 @@ struct TrainingTargets {
     private static func sources(
         _ targets: TargetSettings, stored: [FeatureLayout], hasPixels: Bool, of c: TrainingConfiguration,
         on device: Device
-    ) throws -> [(layout: FeatureLayout, origin: Origin)] {
-        if targets.encoders.isEmpty { return stored.enumerated().map { ($1, .stored($0)) } }
+    ) throws -> [Source] {
+        if targets.encoders.isEmpty { return stored.enumerated().map { Source(layout: $1, place: $0) } }
         return try targets.encoders.map { path in
-            let name = URL(fileURLWithPath: path).lastPathComponent
-            if let place = stored.firstIndex(where: { $0.name == name }) { return (stored[place], .stored(place)) }
+            if let place = try place(of: path, among: stored, in: c.data.source) {
+                return Source(layout: stored[place], place: place)
+            }
             guard hasPixels else {
                 let held = stored.isEmpty ? "no features" : "features of " + stored.map(\.name).joined(separator: ", ")
                 throw ConfigurationError(
                     "--encoders \(path): \(c.data.source) holds latents, which have no pixels to compute features from, "
-                        + "and \(held); make it anew by `prepare --features \(path)`")
+                        + "and \(held); prepare the images again with --autoencoder and --features \(path)")
             }
             let grid = Int(Double(c.network.tokens).squareRoot().rounded())
             let encoder = try EncoderFiles.open(path, grid: grid, on: device)
             let shape = try encoder.shape(side: c.network.inputSize)
             let layout = FeatureLayout(
                 encoder: encoder.identity, tokens: shape.tokens, width: shape.width, hasMirrored: true)
-            return (layout, .computed(encoder))
+            return Source(layout: layout, encoder: encoder)
         }
+    }
+
+    /// The encoder of a store that a file is, or where there is no such file, that has its name.
+    private static func place(of path: String, among stored: [FeatureLayout], in data: String) throws -> Int? {
+        let name = URL(fileURLWithPath: path).lastPathComponent
+        guard let place = stored.firstIndex(where: { $0.name == name }) else { return nil }
+        if FileManager.default.fileExists(atPath: path), try fileIdentity(path) != stored[place].encoder {
+            throw ConfigurationError(
+                "--encoders \(path): \(data) holds features of another file of that name; prepare it again, or leave "
+                    + "--encoders out")
+        }
+        return place
     }
 
     /// Features [B, M, Z] of a part of what was loaded, in the order of the method's encoders. `places` of the pictures count from
-    /// the first one that was loaded; `shape` is that of a picture, [3, R, R].
-    func tensors(
-        of loaded: LoadedBatch<TrainingDraws>, at places: Range<Int>, shape: [Int], on device: Device
-    ) throws -> [Tensor] {
-        var read = loaded.features.makeIterator()
-        var bytes: Tensor?
-        return try sources.map { layout, origin in
-            switch origin {
-            case .stored:
-                return Self.upload(read.next() ?? [], places, [layout.tokens, layout.width], to: device)
-            case .computed(let encoder):
-                // A byte b was loaded as b / 127.5 - 1.
-                let images =
-                    bytes ?? ((Self.upload(loaded.images, places, shape, to: device) + 1) * 127.5 + 0.5).to(.U8)
-                bytes = images
-                return try encoder(images)
-            }
+    /// the first one that was loaded; `clean` are the same pictures [B, 3, R, R] in [-1, 1].
+    func tensors(of loaded: LoadedBatch<TrainingDraws>, at places: Range<Int>, clean: Tensor) throws -> [Tensor] {
+        let stored = stored
+        return try sources.map { source in
+            // A byte b was loaded as b / 127.5 - 1.
+            if let encoder = source.encoder { return try encoder(((clean + 1) * 127.5 + 0.5).to(.U8)) }
+            guard let slot = stored.firstIndex(of: source.place) else { preconditionFailure("it is one of them") }
+            let (layout, numbers) = (source.layout, loaded.features[slot])
+            let part = numbers[places.lowerBound * layout.elementCount..<places.upperBound * layout.elementCount]
+            return part.withUnsafeBytes {
+                Tensor(copying: $0, type: .F32, shape: [places.count, layout.tokens, layout.width])
+            }.to(clean.device)
         }
-    }
-
-    private static func upload(_ numbers: [Float], _ places: Range<Int>, _ shape: [Int], to device: Device) -> Tensor {
-        let size = shape.reduce(1, *)
-        let part = numbers[places.lowerBound * size..<places.upperBound * size]
-        return part.withUnsafeBytes { Tensor(copying: $0, type: .F32, shape: [places.count] + shape) }.to(device)
     }
 }
