@@ -40,7 +40,7 @@ public final class CheckpointEvaluator {
         let folder = RunDirectory.run(ofCheckpoint: checkpoint.path).map { $0 + "/" + Self.folder }
         let record = folder.map { "\($0)/\(CheckpointName.of(step: checkpoint.state.step))-\(key(of: job)).json" }
         let kept = record.flatMap { try? JSONValue.read(path: $0) }.flatMap(EvaluationResult.init(json:))
-        if try world.any(world.isFirst && kept != nil) { return kept }
+        if try world.any(world.isFirst && kept != nil) { return world.isFirst ? kept : nil }
         let against = try reference.measure(in: world) { progress(Progress(stage: "reference", done: $0, count: $1)) }
         let pictures = GeneratedPictures(job, in: world, location: checkpoint.path)
         let samples = try MeasuredSet.measure(pictures, by: extractor, among: world) {
