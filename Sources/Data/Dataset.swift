@@ -17,7 +17,7 @@ public protocol Dataset: Sendable {
     /// Whose latents they are, and how they are normalised; nil for pixels.
     var latents: LatentEncoding? { get }
     /// What tells it from another one: a checksum of the pictures, or of what lists them.
-    var fingerprint: String { get }
+    var fingerprint: String { get throws }
     /// The class of a picture, counted from 0.
     func label(_ index: Int) -> Int
     /// Writes a picture as [C, R, R] in [-1, 1] (a byte b becomes b / 127.5 - 1), mirrored left to right if asked for.

@@ -33,7 +33,7 @@ public final class Trainer {
         try run.check(configuration)
         try configuration.checkShares(of: world.size)
         try Self.agree(configuration, dataset, run: run, in: world)
-        try Self.checkMemory(configuration)
+        try Self.checkMemory(configuration, in: world)
         state = try withErrors {
             try Self.makeState(configuration, latents: dataset.latents, run: run, in: world, on: device)
         }
@@ -152,7 +152,7 @@ public final class Trainer {
     }
 
     private func divergence(_ error: NonFiniteError) throws -> any Error {
-        try writer.wait()
+        try world.readingOrWriting { try writer.wait() }
         let last = RunDirectory.newestCheckpoint(in: run.path).map { "the last checkpoint is \($0)" }
         return DivergenceError(
             "\(name): \(error); \(last ?? "there is no checkpoint yet"); lower the learning rate or the guidance scale of "
