@@ -19,7 +19,7 @@ public protocol Dataset: Sendable {
     /// What encoders have made of each picture; empty where nothing is stored.
     var features: [FeatureLayout] { get }
     /// What tells it from another one: a checksum of the pictures, or of what lists them.
-    var fingerprint: String { get }
+    var fingerprint: String { get throws }
     /// The class of a picture, counted from 0.
     func label(_ index: Int) -> Int
     /// Writes a picture as [C, R, R] in [-1, 1] (a byte b becomes b / 127.5 - 1), mirrored left to right if asked for.

@@ -1,3 +1,5 @@
+import Formats
+
 /// Some pictures of a data set, in an order of their own.
 public struct DatasetPart: Dataset {
     private let whole: any Dataset
@@ -13,6 +15,13 @@ public struct DatasetPart: Dataset {
     public var canMirror: Bool { whole.canMirror }
     public var latents: LatentEncoding? { whole.latents }
     public var features: [FeatureLayout] { whole.features }
+    /// Of that of the whole and the numbers.
+    public var fingerprint: String {
+        get throws {
+            var text = try whole.fingerprint + "\n" + indices.map(String.init).joined(separator: " ")
+            return text.withUTF8 { Checksum(of: UnsafeRawBufferPointer($0)).text }
+        }
+    }
 
     public func label(_ index: Int) -> Int { whole.label(indices[index]) }
 

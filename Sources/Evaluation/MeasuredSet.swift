@@ -33,16 +33,17 @@ public struct MeasuredSet: Sendable {
     ) throws -> MeasuredSet? {
         var (statistics, spatialStatistics) = (FeatureStatistics(), FeatureStatistics())
         var (features, logits): ([Tensor], [Tensor]) = ([], [])
-        var size: (width: Int, height: Int)?
+        var size: PictureSize?
         for start in stride(from: 0, to: pictures.count, by: batch * ranks.size) {
             let end = min(start + batch * ranks.size, pictures.count)
             try pictures.prepare(start..<end)
             let own = start + batch * ranks.rank
             let range = own < end ? own..<min(own + batch, end) : 0..<0
             let result = try self.features(of: range, pictures, extractor, size: &size)
-            let all = ranks.size == 1 ? [result] : try ranks.gather(result?.bytes ?? []).map(ImageFeatures.init(bytes:))
+            let all = try gather(result, of: size, among: ranks)
             guard ranks.rank == 0 else { continue }
-            for case let part? in all {
+            for other in all { try check(other.size, with: size, in: pictures.location) }
+            for part in all.compactMap(\.features) {
                 try withErrors {
                     try statistics.add(part.features)
                     if let spatial = part.spatial { try spatialStatistics.add(spatial) }
@@ -72,17 +73,14 @@ public struct MeasuredSet: Sendable {
     /// What the extractor makes of some pictures; nil of none.
     private static func features(
         of range: Range<Int>, _ pictures: any PictureSet, _ extractor: any FeatureExtractor,
-        size: inout (width: Int, height: Int)?
+        size: inout PictureSize?
     ) throws -> ImageFeatures? {
         let images = try range.map(pictures.picture)
         guard let first = images.first else { return nil }
-        let expected = size ?? (first.width, first.height)
+        let expected = size ?? PictureSize(width: first.width, height: first.height)
         size = expected
-        if let odd = images.first(where: { ($0.width, $0.height) != expected }) {
-            throw FileError(
-                pictures.location,
-                "holds pictures of \(expected.width) x \(expected.height) and of \(odd.width) x \(odd.height) pixels",
-                remedy: "bring them to one size, as transcend prepare does")
+        for image in images {
+            try check(PictureSize(width: image.width, height: image.height), with: expected, in: pictures.location)
         }
         let shape = [images.count, expected.height, expected.width, 3]
         return try withErrors {

@@ -63,8 +63,10 @@ enum Failure {
 /// Runs `body`; the first tensor operation in it that fails is thrown when `body` has ended.
 ///
 /// After a failure the remaining operations of `body` do not run and return an empty scalar, so results count only when
-/// nothing is thrown. For everything that a file, a user's sizes or lack of memory can cause.
+/// nothing is thrown. Within another one that has failed already, `body` does not run and that failure is thrown. For everything
+/// that a file, a user's sizes or lack of memory can cause.
 public func withErrors<Result>(_ body: () throws -> Result) throws -> Result {
+    if let error = Failure.scope?.first { throw error }
     let scope = ErrorScope()
     let result = Swift.Result { try Failure.$scope.withValue(scope, operation: body) }
     if let error = scope.first { throw error }

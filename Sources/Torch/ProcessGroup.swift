@@ -27,8 +27,7 @@ public final class ProcessGroup: @unchecked Sendable {
         let status =
             device.kind == .cuda
             ? ct_group_nccl(store.raw, Int32(rank), Int32(size), Int32(device.index), &group)
-            : interface.map { ct_group_gloo(store.raw, Int32(rank), Int32(size), address, $0, &group) }
-                ?? ct_group_gloo(store.raw, Int32(rank), Int32(size), address, nil, &group)
+            : ct_group_gloo(store.raw, Int32(rank), Int32(size), address, interface, &group)
         guard status == 0, let group else { throw TorchError(Failure.lastSentence) }
         (self.rank, self.size, self.device, raw) = (rank, size, device, group)
     }

@@ -24,21 +24,21 @@ enum DryRun {
         table.append("memory of weights and optimiser", readableBytes(cost.stateBytes))
         table.append("memory of activations, about", readableBytes(cost.activationBytes))
         Swift.print(table)
-        if let launch { Swift.print(ranks(of: launch, configuration, cost)) }
+        if let launch { Swift.print(try ranks(of: launch, configuration, cost)) }
     }
 
     /// What each process would do, as far as this one can know: the hosts are taken to be alike.
-    private static func ranks(of launch: Launch, _ c: TrainingConfiguration, _ cost: CostEstimate) -> Table {
+    private static func ranks(of launch: Launch, _ c: TrainingConfiguration, _ cost: CostEstimate) throws -> Table {
         var table = Table(
             .number("rank"), .text("device"), .text("images of a step"), .number("micro-batches"),
             .number("sent in a step"), .number("memory of weights and optimiser"), .number("of activations"))
         for rank in 0..<launch.size {
-            let device = chooseDevice(c.device)
-            let place = device.kind == .cuda ? "cuda:\(rank % launch.localSize)" : "cpu"
-            let share = c.batch / launch.size
+            let device = try launch.device(named: c.device, ofProcess: rank % launch.localSize)
+            let share = Launch.share(of: c.batch, rank: rank, size: launch.size)
             table.append(
-                String(rank), place, "\(rank * share) to \((rank + 1) * share - 1)", String(c.accumulation),
-                readableBytes(cost.bytesSent(ranks: launch.size)),
+                String(rank), device.description, "\(share.lowerBound) to \(share.upperBound - 1)",
+                String(c.accumulation),
+                readableBytes(cost.bytesSent(ranks: launch.size, isSpread: c.distributed.spreadState)),
                 readableBytes(cost.stateBytes(ranks: launch.size, isSpread: c.distributed.spreadState)),
                 readableBytes(cost.activationBytes / launch.size))
         }

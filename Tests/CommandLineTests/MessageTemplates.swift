@@ -5,7 +5,7 @@ struct MessageTemplates {
     /// Calls whose literals are such sentences, and those where only warnings are.
     private static let errors: Set = [
         "FileError", "FileError.system", "ConfigurationError", "ValidationError", "DivergenceError", "Problem", "wrong",
-        "error", "warnings.append", "fail",
+        "error", "warnings.append", "fail", "state.fail",
     ]
     private static let notes: Set = ["note", "progress.note", ".note", "say"]
     /// Properties and functions that give such sentences.

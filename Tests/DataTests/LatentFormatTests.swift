@@ -3,6 +3,7 @@ import Formats
 import Foundation
 import TestSupport
 import Testing
+import Torch
 
 /// Latents as REPA's and LightningDiT's scripts lay them out.
 @Suite struct LatentFormatTests {
@@ -39,6 +40,24 @@ import Testing
                 index, mirrored: mirrored, into: UnsafeMutableBufferPointer(rebasing: buffer[..<count]))
             filled = count
         }
+    }
+
+    /// Files of other names may hold other latents, though their labels are the same.
+    @Test func dataSetsOfOtherFilesAreToldApart() throws {
+        func fingerprint(_ number: Int, _ indices: [Int]? = nil) throws -> String {
+            let folder = try TemporaryFolder()
+            let files = [number, 3].map { "00000/img-mean-std-0000000\($0).npy" }
+            for file in files { try folder.add(["vae-sd/" + file: try npy([1, 2, 3, 4, 1, 1, 1, 1])]) }
+            try folder.add(["vae-sd/dataset.json": list(files.map { ($0, 0) })])
+            let source = try #require(try openLatents(path: folder.path))
+            let whole = try LatentDataset(source, draws: Draws(seed: 1))
+            return try indices.map { try DatasetPart(whole, indices: $0).fingerprint } ?? whole.fingerprint
+        }
+        #expect(try fingerprint(1) == fingerprint(1))
+        #expect(try fingerprint(1) != fingerprint(2))
+        #expect(try fingerprint(1, [0]) == fingerprint(1, [0]))
+        #expect(try fingerprint(1, [0]) != fingerprint(1, [1]))
+        #expect(try fingerprint(1, [0]) != fingerprint(2, [0]))
     }
 
     @Test func thePublishedLayoutIsRead() throws {

@@ -63,6 +63,17 @@ extension EngineTests {
             #expect(error?.description == operation.text)
         }
 
+        /// Else it would go on with the empty results of operations that did not run.
+        @Test func nothingRunsInsideWhatHasFailedAlready() {
+            let error = #expect(throws: TorchError.self) {
+                try withErrors {
+                    _ = Tensor.zeros([2]) + .zeros([3])
+                    _ = try withErrors { Issue.record("it ran") }
+                }
+            }
+            #expect(error?.description.hasPrefix("add of [2], [3]: ") == true)
+        }
+
         @Test func aFailureNamesThePartOfTheNetwork() {
             let error = #expect(throws: TorchError.self) {
                 try withErrors { within("blocks.3") { Tensor.zeros([2, 3]) + .zeros([2, 4]) } }

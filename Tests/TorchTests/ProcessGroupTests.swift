@@ -1,5 +1,6 @@
 import Foundation
 import Synchronization
+import TestSupport
 import Testing
 import Torch
 
@@ -51,7 +52,7 @@ import Torch
     }
 
     @Test func theStoreKeepsTextsAndSaysWhereThereIsNone() throws {
-        let port = try Port()
+        let port = try FreePort()
         let store = try KeyValueStore(
             host: "127.0.0.1", port: port.number, listening: port.descriptor, prefix: "a", timeout: 10)
         try store.set("key", "text\n")
@@ -78,7 +79,7 @@ import Torch
     private func ranks(
         _ count: Int, on device: Device = .cpu, _ body: @escaping @Sendable (ProcessGroup) throws -> [Float]
     ) throws -> [[Float]] {
-        let port = try Port()
+        let port = try FreePort()
         let results = Mutex<[Int: Result<[Float], any Error>]>([:])
         let done = DispatchGroup()
         for rank in 0..<count {
@@ -110,26 +111,5 @@ private struct Three: Module {
 
     func walk(_ visit: inout Walk) {
         for (index, parameter) in parameters.enumerated() { visit("\(index)", parameter) }
-    }
-}
-
-/// A socket that listens on a free port of the loopback interface.
-private struct Port {
-    let descriptor: Int32
-    let number: Int
-
-    init() throws {
-        let descriptor = socket(AF_INET, Int32(SOCK_STREAM.rawValue), 0)
-        var address = sockaddr_in()
-        address.sin_family = sa_family_t(AF_INET)
-        address.sin_addr.s_addr = inet_addr("127.0.0.1")
-        var length = socklen_t(MemoryLayout<sockaddr_in>.size)
-        let status = withUnsafeMutablePointer(to: &address) { pointer in
-            pointer.withMemoryRebound(to: sockaddr.self, capacity: 1) { address in
-                bind(descriptor, address, length) + listen(descriptor, 8) + getsockname(descriptor, address, &length)
-            }
-        }
-        try #require(status == 0)
-        (self.descriptor, number) = (descriptor, Int(UInt16(bigEndian: address.sin_port)))
     }
 }

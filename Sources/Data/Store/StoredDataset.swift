@@ -11,7 +11,7 @@ public struct StoredDataset: Dataset {
 
     public var count: Int { store.count }
     /// Of the manifest, which has the checksums of all shards.
-    public var fingerprint: String { store.manifest.fingerprint }
+    public var fingerprint: String { get throws { try store.manifest.fingerprint } }
     public var classNames: [String] { store.classNames }
     /// C, 3 for pictures.
     public var channels: Int { store.layout.channels }
@@ -73,6 +73,12 @@ public struct LatentDataset: Dataset {
     public var side: Int { source.layout.side }
     /// Whether the files hold latents of the mirror images.
     public var canMirror: Bool { source.layout.hasMirrored }
+    /// Of the names of the files, their labels and classes, and of what the numbers in them mean.
+    public var fingerprint: String {
+        var text =
+            "\(SourceList(entries: entries, classNames: classNames).checksum) \(source.layout) \(source.encoding)"
+        return text.withUTF8 { Checksum(of: UnsafeRawBufferPointer($0)).text }
+    }
     /// That of the files.
     public var latents: LatentEncoding? { source.encoding }
 

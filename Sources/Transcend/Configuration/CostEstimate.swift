@@ -38,15 +38,15 @@ public struct CostEstimate: Sendable {
     }
 
     /// Bytes that each of several processes sends to others in a step: a ring passes each gradient twice, but for its own
-    /// part (Patarasuk and Yuan 2009).
-    public func bytesSent(ranks: Int) -> Int {
-        2 * 4 * (networkParameters + headParameters) / ranks * (ranks - 1)
+    /// part (Patarasuk and Yuan 2009). Where averages and moments are spread, each new parameter is passed once more.
+    public func bytesSent(ranks: Int, isSpread: Bool) -> Int {
+        (isSpread ? 3 : 2) * 4 * (networkParameters + headParameters) / ranks * (ranks - 1)
     }
 
     /// Bytes of a process's state where averages and moments are spread over them or not, with the buckets of gradients.
     public func stateBytes(ranks: Int, isSpread: Bool) -> Int {
         let parameters = networkParameters + headParameters
-        return stateBytes + 4 * parameters - (isSpread ? 12 * parameters / ranks * (ranks - 1) : 0)
+        return stateBytes + (ranks > 1 ? 4 * parameters : 0) - (isSpread ? 12 * parameters / ranks * (ranks - 1) : 0)
     }
 
     /// Floats that one block keeps for each token, over the hidden size: norms and modulations 2 x 4, queries, keys and

@@ -18,8 +18,6 @@ public struct Launch: Sendable, Equatable {
     public var port: Int
     /// Whether torchrun serves the store already.
     public var isServed = false
-    /// Restarts by torchrun so far; each begins with keys of its own.
-    public var attempt = 0
     /// The network interface that Gloo takes; nil: the one toward `address`.
     public var interface: String?
 
@@ -38,12 +36,24 @@ public struct Launch: Sendable, Equatable {
         }
         size = try number(names.size, 1...1 << 20)
         rank = try number(names.rank, 0...size - 1)
-        localRank = try values[names.localRank] == nil ? 0 : number(names.localRank, 0...size - 1)
-        localSize =
-            if let tasks = names.tasksPerHost { Self.tasks(tasks, ofHost: Int(values["SLURM_NODEID"] ?? "") ?? 0) } else
-            {
-                try values[names.localSize] == nil ? localRank + 1 : number(names.localSize, 1...size)
+        let place = (values[names.localRank], names.tasksPerHost ?? values[names.localSize])
+        switch place {
+        case (nil, nil): (localRank, localSize) = (0, 1)
+        case (nil, _):
+            localSize = try number(names.localSize, 1...size)
+            // On one host the place is the rank; which ranks share one of several hosts is not known.
+            guard localSize == size || localSize == 1 else {
+                throw Self.missing(names.localRank, beside: names.localSize)
             }
+            localRank = localSize == 1 ? 0 : rank
+        case (_, nil): throw Self.missing(names.localSize, beside: names.localRank)
+        case (_, let tasks?):
+            localRank = try number(names.localRank, 0...size - 1)
+            localSize =
+                try names.tasksPerHost == nil
+                ? number(names.localSize, 1...size)
+                : Self.tasks(tasks, ofHost: Int(values["SLURM_NODEID"] ?? "") ?? 0)
+        }
         guard localRank < localSize else {
             throw ConfigurationError(
                 "\(names.localRank)=\(localRank) and \(names.localSize)=\(localSize) contradict each other")
@@ -57,8 +67,11 @@ public struct Launch: Sendable, Equatable {
         }
         self.address = address
         isServed = values["TORCHELASTIC_USE_AGENT_STORE"] == "True"
-        attempt = Int(values["TORCHELASTIC_RESTART_COUNT"] ?? "") ?? 0
         interface = values["GLOO_SOCKET_IFNAME"]
+    }
+
+    private static func missing(_ name: String, beside other: String) -> ConfigurationError {
+        ConfigurationError("\(other) is set and \(name) is missing: give both, or none for one process on each host")
     }
 
     /// As PyTorch's launchers have it.

@@ -12,7 +12,8 @@ public final class World: Ranks {
 
     let group: ProcessGroup?
     let watch: RankWatch?
-    private let store: KeyValueStore?
+    /// The store with the keys of this start; and that of all starts, which may end with this process.
+    private let store: KeyValueStore?, served: KeyValueStore?
 
     /// A process without others.
     public static let alone = World()
@@ -20,7 +21,7 @@ public final class World: Ranks {
     /// Whether this process is the one that writes and prints.
     public var isFirst: Bool { rank == 0 }
 
-    private init() { (rank, size, launch, group, watch, store) = (0, 1, nil, nil, nil, nil) }
+    private init() { (rank, size, launch, group, watch, store, served) = (0, 1, nil, nil, nil, nil, nil) }
 
     /// Runs `body` in the world that the environment tells of, and leaves it.
     ///
@@ -52,7 +53,8 @@ public final class World: Ranks {
         (rank, size, self.launch) = (launch.rank, launch.size, launch)
         // c10d warns on stderr of hosts without a name and of each try to connect.
         setenv("TORCH_CPP_LOG_LEVEL", "ERROR", 0)
-        let isServer = launch.rank == 0 && !launch.isServed
+        let isRankServing = !launch.isServed
+        let isServer = launch.rank == 0 && isRankServing
         let listening = isServer ? try NetworkAddress.listen(host: launch.address, port: launch.port) : nil
         func connect(_ prefix: String, serving: Int32? = nil) throws -> KeyValueStore {
             do {
@@ -65,41 +67,25 @@ public final class World: Ranks {
                         + "open the port in firewalls")
             }
         }
-        let prefix = "transcend/\(launch.attempt)"
-        let store = try connect(prefix, serving: listening)
-        self.store = store
+        let served = try connect("transcend", serving: listening)
+        self.served = served
         // First of all ranks, which may come late; then a group does not wait for one that is not there.
-        try Self.meet(launch, store, timeout: timeout)
-        let place = launch.isServed ? "torchrun's store" : "rank 0 of \(launch.size), which serves the store,"
-        watch = RankWatch(
+        let prefix = "transcend/" + (try Rendezvous(launch, in: served).meet(timeout: timeout))
+        store = try connect(prefix)
+        let watch = RankWatch(
             store: try connect(prefix), rank: launch.rank, size: launch.size, timeout: timeout,
-            storePlace: "\(place) at \(launch.address), port \(launch.port)")
+            storePlace: (isRankServing ? "" : "torchrun's store at ") + "\(launch.address), port \(launch.port)",
+            isServedByRank: isRankServing)
+        self.watch = watch
         do {
             group = try ProcessGroup(
                 store: connect(prefix + "/group"), rank: launch.rank, size: launch.size,
                 address: NetworkAddress.own(toward: launch.address, port: launch.port), interface: launch.interface,
                 device: device)
         } catch {
-            watch?.stop()
+            let error = watch.failure ?? error
+            Self.leave(watch, after: error, isServer: isServer)
             throw error
-        }
-    }
-
-    /// Waits until all ranks have come.
-    private static func meet(_ launch: Launch, _ store: KeyValueStore, timeout: Double) throws {
-        try store.set("come/\(launch.rank)", "")
-        let end = ProgressLine.monotonicSeconds() + timeout
-        var missing = Array(0..<launch.size)
-        while true {
-            missing = try missing.filter { try store.text("come/\($0)") == nil }
-            if missing.isEmpty { return }
-            guard ProgressLine.monotonicSeconds() < end else {
-                let names = missing.prefix(8).map(String.init).joined(separator: ", ")
-                throw ConfigurationError(
-                    "rank \(launch.rank) of \(launch.size): no sign of rank \(names)\(missing.count > 8 ? ", ..." : "") "
-                        + "after \(readableNumber(timeout)) s; start all \(launch.size) ranks")
-            }
-            Thread.sleep(forTimeInterval: 0.02)
         }
     }
 
@@ -117,9 +103,13 @@ public final class World: Ranks {
 
     private func leave(after error: any Error) {
         group?.abandon()
-        if !(error is RankFailure) { watch?.announce("\(error)") }
-        if serves { watch?.waitForOthers(atMost: 5) }
-        watch?.stop()
+        if let watch { Self.leave(watch, after: error, isServer: serves) }
+    }
+
+    private static func leave(_ watch: RankWatch, after error: any Error, isServer: Bool) {
+        if error is RankFailure { watch.waitForPublication() } else { watch.announce("\(error)") }
+        if isServer { watch.waitForOthers(atMost: 5) }
+        watch.stop()
     }
 
     /// Whether the store ends with this process.
@@ -127,12 +117,18 @@ public final class World: Ranks {
 
     // MARK: - What ranks do together
 
-    /// Runs operations of the group; throws a `RankFailure` where another rank has failed.
+    /// Runs operations of the group; throws a `RankFailure` where another rank has failed, and what has failed before in the
+    /// present `withErrors`, of which the others know nothing.
     func together<Result>(_ body: (ProcessGroup) throws -> Result) throws -> Result? {
         guard let group, let watch else { return nil }
         return try watch.during(.wait) {
             do {
-                return try withErrors { try body(group) }
+                return try withErrors {
+                    let result = try body(group)
+                    // NCCL's operations return at once; what waits for the others has to be seen waiting.
+                    group.device.synchronize()
+                    return result
+                }
             } catch {
                 throw group.hasFailed ? watch.explain(error) : error
             }
@@ -150,14 +146,15 @@ public final class World: Ranks {
 
     /// What each rank has given, in their order.
     public func gather(_ bytes: [UInt8]) throws -> [[UInt8]] {
-        try together { group in
-            let counts = group.gather(Tensor([bytes.count]).to(group.device)).values(as: Int.self)
-            let padded = bytes + [UInt8](repeating: 0, count: max(1, counts.max() ?? 1) - bytes.count)
-            let all = group.gather(Tensor(padded, shape: [padded.count]).to(group.device)).values(as: UInt8.self)
-            return counts.enumerated().map { rank, count in
-                Array(all[rank * padded.count..<rank * padded.count + count])
-            }
-        } ?? [bytes]
+        // What an operation gives counts only when it has not failed, which the end of each call says.
+        let counts = try together { $0.gather(Tensor([bytes.count]).to($0.device)).values(as: Int.self) }
+        guard let counts else { return [bytes] }
+        let length = max(1, counts.max() ?? 1)
+        let padded = bytes + [UInt8](repeating: 0, count: length - bytes.count)
+        let all = try together {
+            $0.gather(Tensor(padded, shape: [length]).to($0.device)).values(as: UInt8.self)
+        }
+        return counts.enumerated().map { rank, count in Array((all ?? [])[rank * length..<rank * length + count]) }
     }
 
     /// Whether it is so on any rank.
@@ -209,19 +206,5 @@ public final class World: Ranks {
     }
 
     /// The part of a whole that is this rank's, of equal parts.
-    func share(of count: Int) -> Range<Int> { count / size * rank..<count / size * (rank + 1) }
-}
-
-extension Launch {
-    /// The device of this process: of CUDA devices that of its place on the host. Throws a `ConfigurationError` if there is none.
-    public func device(named name: String) throws -> Device {
-        let chosen = chooseDevice(name)
-        guard chosen.kind == .cuda, !name.contains(":") else { return chosen }
-        guard localRank < Library.cudaDevices else {
-            throw ConfigurationError(
-                "rank \(rank) is process \(localRank + 1) of its host, which has \(Library.cudaDevices) CUDA devices; start one "
-                    + "for each")
-        }
-        return Device(kind: .cuda, index: localRank)
-    }
+    func share(of count: Int) -> Range<Int> { Launch.share(of: count, rank: rank, size: size) }
 }

@@ -41,7 +41,7 @@ public final class CheckpointEvaluator {
         let parts = [job.stamp.json.text(), extractor.identity, reference.name]
         let record = folder.map { "\($0)/\(Self.recordName(step: checkpoint.state.step, of: parts)).json" }
         let kept = record.flatMap { try? JSONValue.read(path: $0) }.flatMap(EvaluationResult.init(json:))
-        if try world.any(world.isFirst && kept != nil) { return kept }
+        if try world.any(world.isFirst && kept != nil) { return world.isFirst ? kept : nil }
         let against = try reference.measure(in: world) { progress(Progress(stage: "reference", done: $0, count: $1)) }
         let pictures = GeneratedPictures(job, in: world, location: checkpoint.path)
         let samples = try MeasuredSet.measure(pictures, by: extractor, among: world) {

@@ -78,8 +78,9 @@ public struct Preparation {
                 continue
             }
             try writer.enter(written)
-            for other in missing[(place * world.size)...].prefix(world.size).dropFirst() {
-                try enterShard(other, of: (missing.firstIndex(of: other) ?? 0) % world.size, writer, world, skipped)
+            for rank in 1..<world.size where place * world.size + rank < missing.count {
+                let other = missing[place * world.size + rank]
+                try enterShard(other, of: rank, writer, world, skipped)
                 done += plan.images(ofShard: other).count
                 progress(done)
             }

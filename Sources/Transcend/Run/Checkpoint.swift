@@ -92,6 +92,13 @@ public struct Checkpoint: Sendable {
         return parts.compactMap { state.checksums[$0] }.joined(separator: "+")
     }
 
+    /// Its name and a checksum of those of all files.
+    var summary: String {
+        var text = state.checksums.sorted { $0.key < $1.key }.map { "\($0.key) \($0.value)" }.joined(separator: "\n")
+        let checksum = text.withUTF8 { Checksum(of: UnsafeRawBufferPointer($0)).text }
+        return "\(URL(fileURLWithPath: path).lastPathComponent) with \(checksum)"
+    }
+
     /// The network with the checkpoint's weights, without gradients in mind.
     public func network(_ weights: NetworkWeights, on device: Device) throws -> SiT {
         try withErrors {

@@ -8,10 +8,13 @@ import Torch
 struct CheckpointSnapshot: Sendable {
     private let state: Checkpoint.State
     private let files: [(name: String, tensors: [(name: String, tensor: Tensor)])]
+    /// Whether other ranks have files too.
+    private let isSpread: Bool
 
     /// Copies what training has reached; throws where memory does not suffice.
     init(_ training: TrainingState, state: Checkpoint.State) throws {
         self.state = state
+        isSpread = training.shares != nil
         files = try withErrors {
             training.files.map { file in (file.name, file.tensors.map { ($0.name, $0.tensor.copiedToHost()) }) }
         }
@@ -19,7 +22,7 @@ struct CheckpointSnapshot: Sendable {
 
     /// A checkpoint of tensors that do not change while it is written, such as those of a file.
     init(_ files: [(name: String, tensors: [(name: String, tensor: Tensor)])], state: Checkpoint.State) {
-        (self.files, self.state) = (files, state)
+        (self.files, self.state, isSpread) = (files, state, false)
     }
 
     /// Writes a checkpoint beside its final place and renames it when it is complete and on the disk. In a world each rank
@@ -55,9 +58,6 @@ struct CheckpointSnapshot: Sendable {
         }
         try synchronizeFolder(folder)
     }
-
-    /// Whether other ranks have files too.
-    private var isSpread: Bool { files.contains { $0.name.contains("-of-") } }
 
     /// Writes the tensors of this process; returns the checksums of the files by their names.
     private func writeFiles(in folder: String) throws -> JSONValue {

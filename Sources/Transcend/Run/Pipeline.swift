@@ -79,8 +79,11 @@ public struct Pipeline {
             TrainingData.isSame(configurations[0], configurations[1])
                 ? datasets[0] : try TrainingData.open(configurations[1]))
         for (index, stage) in configurations.enumerated() {
-            let run = try world.firstThenOthers { try RunDirectory(folder(of: stage), for: world) }
-            let trainer = try Trainer(stage, dataset: datasets[index], run: run, world: world)
+            // To read what the stage before has made may take long.
+            let trainer = try world.readingOrWriting {
+                let run = try world.firstThenOthers { try RunDirectory(folder(of: stage), for: world) }
+                return try Trainer(stage, dataset: datasets[index], run: run, world: world)
+            }
             announce(stage.method.name, index + 1)
             let outcome = try trainer.train()
             if case .interrupted = outcome { return outcome }

@@ -17,13 +17,17 @@ public enum ProcessMemory {
     }
 
     /// Throws a `ConfigurationError` if what training changes exceeds the memory of this machine, into which checkpoints copy
-    /// it from any device.
-    static func check(stateOf configuration: TrainingConfiguration) throws {
+    /// it from any device; on the CPU each of the `onHost` processes of this host has its own.
+    package static func check(
+        stateOf configuration: TrainingConfiguration, ranks: Int = 1, onHost: Int = 1
+    ) throws {
         let cost = CostEstimate(configuration)
         let memory = ProcessInfo.processInfo.physicalMemory
-        guard cost.stateBytes > memory else { return }
+        let each = cost.stateBytes(ranks: ranks, isSpread: configuration.distributed.spreadState)
+        let bytes = configuration.chosenDevice.kind == .cpu ? each * onHost : each
+        guard bytes > memory else { return }
         throw ConfigurationError(
-            "a network of \(readableCount(cost.networkParameters)) parameters takes \(readableBytes(cost.stateBytes)) to train, "
+            "a network of \(readableCount(cost.networkParameters)) parameters takes \(readableBytes(bytes)) to train, "
                 + "this machine has \(readableBytes(Int(memory))); give a smaller one")
     }
 

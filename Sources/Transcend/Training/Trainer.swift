@@ -38,7 +38,7 @@ public final class Trainer {
         targets = try TrainingTargets(configuration, of: dataset, on: device)
         encoders = targets.identities
         try Self.agree(configuration, dataset, encoders: encoders, run: run, in: world)
-        try Self.checkMemory(configuration, targets)
+        try Self.checkMemory(configuration, targets, in: world)
         state = try withErrors {
             try Self.makeState(configuration, latents: dataset.latents, run: run, in: world, on: device)
         }
@@ -157,7 +157,7 @@ public final class Trainer {
     }
 
     private func divergence(_ error: NonFiniteError) throws -> any Error {
-        try writer.wait()
+        try world.readingOrWriting { try writer.wait() }
         let last = RunDirectory.newestCheckpoint(in: run.path).map { "the last checkpoint is \($0)" }
         return DivergenceError(
             "\(name): \(error); \(last ?? "there is no checkpoint yet"); lower the learning rate or the guidance scale of "

@@ -28,7 +28,7 @@ extension Trainer {
         _ c: TrainingConfiguration, latents: LatentEncoding?, run: RunDirectory, on device: Device
     ) throws -> SiT? {
         guard let path = c.teacher, let weights = c.method.method.followedWeights else { return nil }
-        let checkpoint = try Checkpoint(path.hasPrefix("/") ? path : run.path + "/" + path)
+        let checkpoint = try Checkpoint(self.path(ofTeacher: path, run))
         if let misfit = c.network.misfit(of: checkpoint.state.configuration.network) {
             throw ConfigurationError("the teacher \(checkpoint.path): \(misfit)")
         }
@@ -84,23 +84,39 @@ extension Trainer {
         guard world.size > 1 else { return }
         let settings = ConfigurationTree.flattened(try ConfigurationTree.tree(of: configuration))
         try world.agree(
-            on: [("the version", Version.current), ("libtorch", Library.version)]
+            on: [
+                ("the version", Version.current), ("libtorch", Library.version),
+                ("the program", try MappedFile(path: "/proc/self/exe").withBytes(Checksum.init).text),
+            ]
                 + settings.filter { $0.key != "device" }.map { ($0.key, $0.value.text()) }
-                + [
-                    ("the data", dataset.fingerprint), ("the encoders", encoders.joined(separator: ", ")),
-                    ("the newest checkpoint", RunDirectory.newestCheckpoint(in: run.path) ?? "none"),
-                ], topic: configuration.method.name)
+                + [("the data", try dataset.fingerprint), ("the encoders", encoders.joined(separator: ", "))]
+                + checkpoints(configuration, run).map { ($0, try $1.map { try Checkpoint($0).summary } ?? "none") },
+            topic: configuration.method.name)
+    }
+
+    /// Those that training begins with, whose files could differ between hosts.
+    private static func checkpoints(_ c: TrainingConfiguration, _ run: RunDirectory) -> [(String, String?)] {
+        [
+            ("the newest checkpoint", RunDirectory.newestCheckpoint(in: run.path)), ("--init", c.initialWeights),
+            ("--resume", c.initialState), ("the teacher", c.teacher.map { path(ofTeacher: $0, run) }),
+        ]
+    }
+
+    private static func path(ofTeacher path: String, _ run: RunDirectory) -> String {
+        path.hasPrefix("/") ? path : run.path + "/" + path
     }
 
     // MARK: - Data
 
     /// Throws if the network, or the batches that are loaded ahead and the one in use with their noise, do not fit into
     /// memory.
-    static func checkMemory(_ c: TrainingConfiguration, _ targets: TrainingTargets) throws {
-        try ProcessMemory.check(stateOf: c)
+    static func checkMemory(_ c: TrainingConfiguration, _ targets: TrainingTargets, in world: World) throws {
+        let onHost = world.launch?.localSize ?? 1
+        try ProcessMemory.check(stateOf: c, ranks: world.size, onHost: onHost)
         let batches = LoaderSettings(batchSize: c.batch).ahead + 1
+        let share = c.batch / world.size * onHost
         let sampleCount = 2 * c.network.sampleCount + targets.elementCount
-        try ProcessMemory.check(arrays: batches, ofBatch: c.batch, sampleCount: sampleCount)
+        try ProcessMemory.check(arrays: batches, ofBatch: share, sampleCount: sampleCount)
     }
 
     func makeLoader() -> Loader<TrainingDraws> {

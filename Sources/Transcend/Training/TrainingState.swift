@@ -88,11 +88,14 @@ public final class TrainingState {
         releaseTeacherWhenDue()
         parameters.removeGradients()
         let count = batches.count * world.size
-        let parts = batches.enumerated().map { index, batch in
-            let part = losses(of: network, objective, batch, path: path, step: step)
-            if index == batches.count - 1 { reducer?.begin() }
-            (count == 1 ? part.total : part.total / Double(count)).backward()
-            return MeasuredLosses(part, features: measuringFeatures)
+        // What fails here is thrown before the ranks add up, so that none takes a step without this one's part.
+        let parts = try withErrors {
+            batches.enumerated().map { index, batch in
+                let part = losses(of: network, objective, batch, path: path, step: step)
+                if index == batches.count - 1 { reducer?.begin() }
+                (count == 1 ? part.total : part.total / Double(count)).backward()
+                return MeasuredLosses(part, features: measuringFeatures)
+            }
         }
         let trained = parameters.trained
         if reducer == nil { trained.fillMissingGradients() }
@@ -210,7 +213,6 @@ public struct StepReport: Sendable {
     public let gradientNorm: Double
     /// That of this step.
     public let learningRate: Double
-
     /// Ranks that were asked to stop.
     let votesToStop: Int
 
