@@ -107,7 +107,7 @@ import Transcend
             ),
             (
                 "base: {preset: demo}\nPAIR",
-                ": variants.align: steps is 1600 in align and 400000 in plain; variants differ in stage"
+                ": variants.align: steps is 1600 in align and 4400 in plain; variants differ in stage"
             ),
             ("TWO  b: {stage: align, network: {hidden: 7}}\n", ": variants.b: 4 heads do not divide the hidden size 7"),
             ("TWO  b: {stage: selfguided}\n", ": variants.b: selfguided follows a trained network; give its teacher"),
