@@ -31,8 +31,6 @@ public struct AlignLatent: Method {
         target = reading == .paper ? .latent : .velocity
     }
 
-    public var followedWeights: NetworkWeights? { nil }
-
     public func problem(for network: SiTConfiguration) -> String? { alignment.problem(for: network) }
 
     public func objective(for network: SiTConfiguration, teacher: SiT?, on device: Device) -> any Objective {

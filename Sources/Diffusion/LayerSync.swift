@@ -26,8 +26,6 @@ public struct LayerSync: Method {
         deepDepth = isLarge ? 16 : max(alignment.studentDepth + 1, share(4, of: network))
     }
 
-    public var followedWeights: NetworkWeights? { nil }
-
     public func problem(for network: SiTConfiguration) -> String? {
         if deepDepth > network.depth { return blockProblem("deep depth", deepDepth, of: network) }
         if deepDepth <= alignment.studentDepth {

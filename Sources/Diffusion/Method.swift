@@ -20,32 +20,43 @@ public protocol Method: Codable, Sendable, Equatable {
     static var name: String { get }
     /// Every setting of the method, by its key below `method.`.
     static var settings: [SettingDescription] { get }
-    /// The weights of the trained network whose features the objective follows; nil if it needs none.
-    var followedWeights: NetworkWeights? { get }
-    /// Whether the objective follows the average of the network that is trained.
-    var followsAverage: Bool { get }
-    /// The features of pretrained encoders that come with each batch; nil for methods that follow none.
-    var targets: TargetSettings? { get set }
+    /// The network whose features the objective follows.
+    var follows: FollowedNetwork { get }
     /// The settings where nothing else is said.
     init(defaultsFor network: SiTConfiguration, reading: Reading)
     /// What is impossible about the settings together and with the network, in one sentence; nil if nothing is. Each by
     /// itself is as `settings` allows.
     func problem(for network: SiTConfiguration) -> String?
-    /// Builds the objective, its head not yet initialised. `teacher` is there where weights of one, or the average, are
-    /// asked for.
+    /// Builds the objective, its head not yet initialised. `teacher` is there where a network is followed.
     func objective(for network: SiTConfiguration, teacher: SiT?, on device: Device) -> any Objective
     /// FLOPs of the matrix products that one image adds to a training step in head and teacher.
     func addedFLOPs(for network: SiTConfiguration) -> Double
 }
 
 extension Method {
-    /// Most follow nothing, or a network that is finished.
-    public var followsAverage: Bool { false }
-    /// Most follow no encoder.
-    public var targets: TargetSettings? {
-        get { nil }
-        set {}
+    /// Most follow no network.
+    public var follows: FollowedNetwork { .none }
+
+    /// The weights of the trained network that is followed; nil if none is.
+    public var followedWeights: NetworkWeights? {
+        if case .trained(let weights) = follows { weights } else { nil }
     }
+}
+
+/// A method that follows features of pretrained encoders, which come with each batch.
+public protocol FollowsEncoders: Method {
+    /// Whose features, and how they meet the network's tokens; below `method.targets.` of a configuration.
+    var targets: TargetSettings { get set }
+}
+
+/// A network whose features a method follows.
+public enum FollowedNetwork: Sendable, Equatable {
+    /// No other than the one that is trained.
+    case none
+    /// One that was trained before, with these of its weights.
+    case trained(NetworkWeights)
+    /// The average of the one that is trained.
+    case average
 }
 
 /// Which weights of a checkpoint are meant.
@@ -62,6 +73,9 @@ public enum Methods {
     public static let all: [any Method.Type] = [
         Plain.self, AlignLatent.self, SelfGuided.self, REPA.self, SRA.self, LayerSync.self,
     ]
+
+    /// What `--stage` may be: "plain, align, ...".
+    public static let names = all.map { $0.name }.joined(separator: ", ")
 
     /// The method that `--stage` calls so; nil if there is none.
     public static func named(_ name: String) -> (any Method.Type)? { all.first { $0.name == name } }

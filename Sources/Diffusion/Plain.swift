@@ -9,7 +9,6 @@ public struct Plain: Method {
 
     public init(defaultsFor network: SiTConfiguration, reading: Reading) {}
 
-    public var followedWeights: NetworkWeights? { nil }
     public func problem(for network: SiTConfiguration) -> String? { nil }
     public func addedFLOPs(for network: SiTConfiguration) -> Double { 0 }
 

@@ -4,7 +4,7 @@ import Torch
 /// REPA: a block must point where pretrained encoders point, which see the clean picture (arXiv 2410.06940).
 ///
 /// loss = denoising - weight * mean(cos(head_e(f_student(x_t)), features_e(x_0))) over tokens and encoders e.
-public struct REPA: Method {
+public struct REPA: FollowsEncoders {
     public static let name = "repa"
     /// Those below `method.` of a configuration.
     public static let settings =
@@ -13,7 +13,7 @@ public struct REPA: Method {
     /// Which block, when, and how strongly.
     public var alignment: AlignmentSettings
     /// Whose features are followed.
-    public var targets: TargetSettings? = TargetSettings()
+    public var targets = TargetSettings()
 
     /// Block 8 of 24 and 28 as published, else at a third; weight 0.5, at all times.
     public init(defaultsFor network: SiTConfiguration, reading: Reading) {
@@ -22,12 +22,10 @@ public struct REPA: Method {
         alignment.window = .everywhere
     }
 
-    public var followedWeights: NetworkWeights? { nil }
-
     public func problem(for network: SiTConfiguration) -> String? { alignment.problem(for: network) }
 
     public func objective(for network: SiTConfiguration, teacher: SiT?, on device: Device) -> any Objective {
-        let heads = (targets?.widths ?? []).map {
+        let heads = targets.widths.map {
             Projector(network.hidden, width: alignment.width, outputs: $0, on: device)
         }
         return REPAObjective(settings: alignment, heads: heads)
@@ -35,7 +33,7 @@ public struct REPA: Method {
 
     /// Of the heads; an encoder that computes features as training goes costs its own besides.
     public func addedFLOPs(for network: SiTConfiguration) -> Double {
-        let heads = (targets?.widths ?? []).map { projectorFLOPs(network, width: alignment.width, outputs: $0) }
+        let heads = targets.widths.map { projectorFLOPs(network, width: alignment.width, outputs: $0) }
         return 3 * alignment.computedShare * heads.reduce(0, +)
     }
 }

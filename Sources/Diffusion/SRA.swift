@@ -48,8 +48,7 @@ public struct SRA: Method {
         teacherDepth = min(network.depth, max(alignment.studentDepth + 1, share(5, of: network)))
     }
 
-    public var followedWeights: NetworkWeights? { nil }
-    public var followsAverage: Bool { true }
+    public var follows: FollowedNetwork { .average }
 
     public func problem(for network: SiTConfiguration) -> String? {
         if teacherDepth > network.depth { return blockProblem("teacher depth", teacherDepth, of: network) }

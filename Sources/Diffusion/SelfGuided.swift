@@ -28,7 +28,7 @@ public struct SelfGuided: Method {
     /// The weights of the teacher: as the optimiser left them (as published), or averaged.
     public var teacherWeights = NetworkWeights.raw
 
-    public var followedWeights: NetworkWeights? { teacherWeights }
+    public var follows: FollowedNetwork { .trained(teacherWeights) }
 
     /// Blocks 6 and 8 of 12, 8 and 16 of 24 and 28 as published; else about 1/2 and 2/3.
     public init(defaultsFor network: SiTConfiguration, reading: Reading) {

@@ -21,7 +21,7 @@ struct BenchStepCommand: ParsableCommand {
         abstract: "Time training steps on a synthetic batch, as `bench` alone does.",
         usage: "transcend bench step [--model <name>] [--batch <n>] [--stage <stage>] [<options>]")
 
-    @Option(help: ArgumentHelp("plain, align, selfguided, repa, sra or layersync.", valueName: "name")) var stage =
+    @Option(help: ArgumentHelp("One of \(Methods.names).", valueName: "name")) var stage =
         "plain"
     @OptionGroup var options: BenchOptions
     @Option(help: ArgumentHelp("Width of the head. (default: 2048)", valueName: "n")) var headWidth: Int?
@@ -40,8 +40,9 @@ struct BenchStepCommand: ParsableCommand {
             if stage == Plain.name { return }
             (options.headWidth, options.studentDepth, options.teacherDepth) = (headWidth, studentDepth, teacherDepth)
             options.window = window
-            let followsEncoders = Methods.named(stage)?.init(defaultsFor: .init(), reading: .paper).targets != nil
-            if followsEncoders { options.set.append("method.targets.widths=[\(targetWidth ?? 768)]") }
+            if Methods.named(stage) is any FollowsEncoders.Type {
+                options.set.append("method.targets.widths=[\(targetWidth ?? 768)]")
+            }
             guard Pipeline.stages.contains(stage) else { return }
             options.headWidth = headWidth ?? 2048
             options.studentDepth = studentDepth ?? 6
@@ -104,7 +105,7 @@ struct BenchTrainCommand: ParsableCommand {
             --sample-every asks for them.
             """)
 
-    @Option(help: ArgumentHelp("plain, align, selfguided, repa, sra or layersync.", valueName: "name")) var stage =
+    @Option(help: ArgumentHelp("One of \(Methods.names).", valueName: "name")) var stage =
         "plain"
     @OptionGroup var start: StartOptions
     @OptionGroup var training: TrainingOptions

@@ -1,4 +1,5 @@
 import ArgumentParser
+import Diffusion
 import Foundation
 import Transcend
 
@@ -8,7 +9,7 @@ struct TrainCommand: ParsableCommand {
         abstract: "Train one stage.",
         usage: "transcend train --stage <stage> --out <folder> [--preset <name>] [<options>]")
 
-    @Option(help: "plain, align (stage 1), selfguided (stage 2), repa, sra or layersync.")
+    @Option(help: "One of \(Methods.names).")
     var stage: String?
     @OptionGroup var options: RunOptions
     @OptionGroup var training: TrainingOptions

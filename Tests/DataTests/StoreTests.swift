@@ -90,8 +90,8 @@ struct NumberedLatents: LatentSource {
             let place = index < 5 ? index : index + 1
             for (encoder, mirrored) in [(0, false), (0, true), (1, false)] {
                 let expected = source.feature(place, layouts[encoder], mirrored: mirrored)
-                let numbers = try [Float](unsafeUninitializedCapacity: expected.count) { numbers, filled in
-                    try data.copyFeatures(index, of: encoder, mirrored: mirrored, into: numbers)
+                let numbers = [Float](unsafeUninitializedCapacity: expected.count) { numbers, filled in
+                    data.copyFeatures(index, of: encoder, mirrored: mirrored, into: numbers)
                     filled = expected.count
                 }
                 #expect(numbers == expected)

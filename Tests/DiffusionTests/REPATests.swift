@@ -10,7 +10,7 @@ extension MethodTests {
         private func repa(_ change: (inout REPA) -> Void = { _ in }) -> REPA {
             var method = REPA(defaultsFor: small, reading: .paper)
             method.alignment.headWidth = 16
-            method.targets?.widths = [6, 3]
+            method.targets.widths = [6, 3]
             change(&method)
             return method
         }
@@ -23,7 +23,7 @@ extension MethodTests {
 
         /// The features of a picture that is followed exactly have the least loss that there is.
         @Test func featuresThatPointAlikeHaveALossOfMinusOne() {
-            let objective = repa { $0.targets?.widths = [6] }.objective(for: small, teacher: nil, on: .cpu)
+            let objective = repa { $0.targets.widths = [6] }.objective(for: small, teacher: nil, on: .cpu)
             objective.scatter("head")
             let tokens = Tensor(
                 Draws(seed: 3).normals(.noise, step: 0, item: 0, count: 4 * small.tokens * small.hidden)

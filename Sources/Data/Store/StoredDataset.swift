@@ -48,12 +48,10 @@ public struct StoredDataset: Dataset {
             sampler.draw(from: UnsafeBufferPointer(record), layout: layout, into: image)
         }
     }
-}
 
-extension StoredDataset {
     public func copyFeatures(
         _ index: Int, of encoder: Int, mirrored: Bool, into numbers: UnsafeMutableBufferPointer<Float>
-    ) throws {
+    ) {
         store.copyFeatures(index, of: encoder, mirrored: mirrored, into: numbers)
     }
 }

@@ -98,8 +98,8 @@ public struct StepBenchmark {
         let c = configuration
         let method = c.method.method
         let network = SiT(c.network, on: device)
-        let averaged = method.followsAverage ? SiT(c.network, on: device) : nil
-        let teacher = averaged ?? (method.followedWeights != nil ? SiT(c.network, on: device) : nil)
+        let averaged = method.follows == .average ? SiT(c.network, on: device) : nil
+        let teacher = averaged ?? (method.follows != .none ? SiT(c.network, on: device) : nil)
         let objective = method.objective(for: c.network, teacher: teacher, on: device)
         let all = network.parameters() + objective.parameters() + (averaged == nil ? teacher?.parameters() ?? [] : [])
         let draws = Draws(seed: c.seed)
@@ -127,7 +127,7 @@ public struct StepBenchmark {
         var batch = drawn.batch(
             share, clean: drawn.noise.reversed(), labels: labels, shape: shape, classes: c.network.classes,
             on: device)
-        batch.targets = (c.method.method.targets?.widths ?? []).map { width in
+        batch.targets = (c.method.targets?.widths ?? []).map { width in
             let count = share.count * c.network.tokens * width
             let normals = draws.normals(.noise, step: step, item: c.batch, count: count)
             return Tensor(normals, shape: [share.count, c.network.tokens, width]).to(device)

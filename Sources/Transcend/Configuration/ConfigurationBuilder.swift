@@ -33,7 +33,7 @@ public struct ConfigurationBuilder: Sendable {
             throw ConfigurationError("\(named.origin): it is \(named.name), and --stage says \(stage); leave one out")
         }
         guard let name = stage ?? file?.stage?.name else {
-            throw ConfigurationError("--stage: choose from \(Methods.all.map { $0.name }.joined(separator: ", "))")
+            throw ConfigurationError("--stage: choose from \(Methods.names)")
         }
         let method = try Self.method(name)
         if let foreign = settings.first(where: { isForeign($0, to: method) }) {
@@ -41,9 +41,9 @@ public struct ConfigurationBuilder: Sendable {
         }
         var configuration = try assembled(method)
         try configuration.validate()
-        if configuration.method.method.targets?.widths == [] {
+        if configuration.method.targets?.widths == [] {
             let widths = try TrainingTargets.widths(of: configuration)
-            configuration.method.method.targets?.widths = widths
+            configuration.method.targets?.widths = widths
         }
         return configuration
     }

@@ -13,6 +13,16 @@ public struct MethodConfiguration: Codable, Sendable, Equatable {
     /// What `--stage` calls the method.
     public var name: String { type(of: method).name }
 
+    /// What the method follows of pretrained encoders; nil for one that follows none, which can be given no other value.
+    public var targets: TargetSettings? {
+        get { (method as? any FollowsEncoders)?.targets }
+        set {
+            guard var following = method as? any FollowsEncoders, let newValue else { return }
+            following.targets = newValue
+            method = following
+        }
+    }
+
     private enum Key: String, CodingKey {
         case name
     }
@@ -21,9 +31,9 @@ public struct MethodConfiguration: Codable, Sendable, Equatable {
         let container = try decoder.container(keyedBy: Key.self)
         let name = try container.decode(String.self, forKey: .name)
         guard let type = Methods.named(name) else {
-            let known = Methods.all.map { $0.name }.joined(separator: ", ")
             throw DecodingError.dataCorruptedError(
-                forKey: .name, in: container, debugDescription: "no method is called \(name); there are \(known)")
+                forKey: .name, in: container,
+                debugDescription: "no method is called \(name); there are \(Methods.names)")
         }
         method = try type.init(from: decoder)
     }

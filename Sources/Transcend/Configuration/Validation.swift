@@ -21,7 +21,7 @@ extension TrainingConfiguration {
         if batch % accumulation != 0 {
             return "the batch \(batch) is not divisible into \(accumulation) micro-batches; choose a divisor"
         }
-        if distributed.spreadState, method.method.followsAverage {
+        if distributed.spreadState, method.method.follows == .average {
             return
                 "distributed.spreadState: \(method.name) follows the averages, which every process needs; leave it away"
         }

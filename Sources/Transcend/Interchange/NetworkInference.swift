@@ -75,7 +75,7 @@ struct NetworkInference {
             var method = REPA(defaultsFor: network, reading: .published)
             method.alignment.headWidth = width
             let outputs = (0...).lazy.map { weights.shape("projectors.\($0).4.weight")?.first }.prefix { $0 != nil }
-            method.targets?.widths = outputs.compactMap { $0 }
+            method.targets.widths = outputs.compactMap { $0 }
             return method
         }
         guard let width = weights.shape("projectors.0.weight")?.first else {

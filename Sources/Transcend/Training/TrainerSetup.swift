@@ -13,7 +13,7 @@ extension Trainer {
         let method = c.method.method
         let network = SiT(c.network, on: device)
         network.initialise(stage: c.method.name, seed: c.seed)
-        let averaged = method.followsAverage ? SiT(c.network, on: device) : nil
+        let averaged = method.follows == .average ? SiT(c.network, on: device) : nil
         let teacher = try averaged ?? loadTeacher(c, latents: latents, run: run, on: device)
         let objective = method.objective(for: c.network, teacher: teacher, on: device)
         objective.initialise(stage: c.method.name, seed: c.seed)

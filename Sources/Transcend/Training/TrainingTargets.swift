@@ -31,7 +31,7 @@ struct TrainingTargets {
     /// Finds the encoders of a configuration's method; none for a method that follows none. Throws a `ConfigurationError` where
     /// there is no such encoder, or its features do not fit the configuration.
     init(_ c: TrainingConfiguration, of dataset: any Dataset, on device: Device) throws {
-        guard let targets = c.method.method.targets else {
+        guard let targets = c.method.targets else {
             sources = []
             return
         }
@@ -63,7 +63,7 @@ struct TrainingTargets {
     /// The sizes of the features that a configuration's method would follow; empty where nothing names an encoder. Throws where
     /// one that is named cannot be opened.
     static func widths(of c: TrainingConfiguration) throws -> [Int] {
-        guard let targets = c.method.method.targets else { return [] }
+        guard let targets = c.method.targets else { return [] }
         let path = c.data.source
         let store = StoreManifest.exists(in: path) ? try StoreManifest.read(from: path) : nil
         let hasPixels = try store.map { $0.layout.content == .pixels } ?? (openLatents(path: path) == nil)

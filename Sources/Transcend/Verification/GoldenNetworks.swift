@@ -100,7 +100,7 @@ extension GoldenFile {
             var method = REPA(defaultsFor: network, reading: .paper)
             try align(&method.alignment)
             method.alignment.headWidth = file.entries["projector.0.0.weight"]?.shape.first ?? 0
-            method.targets?.widths = targetNames.compactMap { file.entries[$0]?.shape.last }
+            method.targets.widths = targetNames.compactMap { file.entries[$0]?.shape.last }
             return method
         case let other:
             throw FileError(file.mapping.path, "has the unknown method \"\(other)\"")
@@ -119,8 +119,7 @@ extension GoldenFile {
     func trainingState(_ optimizer: OptimizerConfiguration = OptimizerConfiguration()) throws -> TrainingState {
         let network = try network("model.")
         let method = try method()
-        let follows = method.followedWeights != nil || method.followsAverage
-        let teacher = follows ? try self.network("teacher.") : nil
+        let teacher = method.follows != .none ? try self.network("teacher.") : nil
         let objective = method.objective(for: network.configuration, teacher: teacher, on: device)
         let head = try objective.parameters().tensors.map { (try headName($0.name), $0.tensor) }
         try file.load(head, prefix: "projector.")
