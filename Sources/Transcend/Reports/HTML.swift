@@ -70,9 +70,9 @@ enum HTML {
 
     private static let style = """
         :root { color-scheme: light dark; --page: #f4f5f7; --card: #fff; --edge: #d5d9e0; --ink: #1f2430; --soft: #5a6272;
-          --grid: #e6e9ee; --c0: #0072b2; --c1: #d55e00; --c2: #007a5a; --c3: #b0528b; --c4: #b87700; --c5: #2c86c0 }
+          --grid: #e6e9ee; --c0: #0072b2; --c1: #d55e00; --c2: #007a5a; --c3: #b0528b; --c4: #dd9a00; --c5: #5b6472 }
         @media (prefers-color-scheme: dark) { :root { --page: #14171c; --card: #1c2027; --edge: #343a45; --ink: #e6e9ef;
-          --soft: #a0a8b6; --grid: #2b313b; --c0: #56b4e9; --c1: #ff9045; --c2: #35c79b; --c3: #e29cc6; --c4: #e8b04a; --c5: #8fd0f5 } }
+          --soft: #a0a8b6; --grid: #2b313b; --c0: #56b4e9; --c1: #ff9045; --c2: #35c79b; --c3: #e29cc6; --c4: #ecd25a; --c5: #c3cad6 } }
         * { box-sizing: border-box }
         body { margin: 0; background: var(--page); color: var(--ink); font: 16px/1.5 system-ui, sans-serif }
         main { max-width: 1240px; margin: 0 auto; padding: 1.5rem 1rem 4rem }

@@ -65,7 +65,9 @@ public struct WatchView: Sendable {
         let room = (width ?? Self.usualWidth) - head.count
         guard room >= 4 else { return clip(head, .plain) }
         let values = snapshot.rows.compactMap { $0.values[row.key] }
-        let course = sparkline(values, width: room, logarithmic: row.logarithmic, fromZero: row.fromZero)
+        // A loss that is the negative of a cosine has no logarithm.
+        let isLogarithmic = row.logarithmic && !values.contains { $0 < 0 }
+        let course = sparkline(values, width: room, logarithmic: isLogarithmic, fromZero: row.fromZero)
         return head + styled(course, .curve)
     }
 
