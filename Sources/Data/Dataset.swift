@@ -51,9 +51,8 @@ extension Dataset {
     }
     /// Of the classes and the labels.
     public var fingerprint: String {
-        var text =
-            classNames.joined(separator: "\n") + "\n" + (0..<count).map { String(label($0)) }.joined(separator: " ")
-        return text.withUTF8 { Checksum(of: UnsafeRawBufferPointer($0)).text }
+        let labels = (0..<count).map { String(label($0)) }.joined(separator: " ")
+        return Checksum(of: classNames.joined(separator: "\n") + "\n" + labels).text
     }
 }
 

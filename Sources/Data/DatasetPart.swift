@@ -18,8 +18,7 @@ public struct DatasetPart: Dataset {
     /// Of that of the whole and the numbers.
     public var fingerprint: String {
         get throws {
-            var text = try whole.fingerprint + "\n" + indices.map(String.init).joined(separator: " ")
-            return text.withUTF8 { Checksum(of: UnsafeRawBufferPointer($0)).text }
+            Checksum(of: try whole.fingerprint + "\n" + indices.map(String.init).joined(separator: " ")).text
         }
     }
 

@@ -12,6 +12,12 @@ public struct Checksum: Equatable, Sendable {
     /// The checksum of these bytes.
     public init(of bytes: UnsafeRawBufferPointer) { add(bytes) }
 
+    /// The checksum of a text in UTF-8.
+    public init(of text: String) {
+        var text = text
+        text.withUTF8 { add(UnsafeRawBufferPointer($0)) }
+    }
+
     /// Goes on with more bytes.
     public mutating func add(_ bytes: UnsafeRawBufferPointer) {
         value = czlib_crc32(value, bytes.assumingMemoryBound(to: UInt8.self).baseAddress, bytes.count)

@@ -9,20 +9,13 @@ extension RanksTests {
         @Test func ranksThatDifferOrDoNotComeDoNotBegin() throws {
             try withTemporaryFolder { folder in
                 let flags = train("plain", steps: 4) + ["--out", folder + "/run"]
-                let differing = try Ranks(2, flags, in: folder) { $0 == 1 ? ["--learning-rate", "0.5"] : [] }.end()
-                #expect(differing.map(\.status) == [2, 2])
-                for rank in differing {
-                    #expect(
-                        rank.errors.contains("rank 1 of 2 differs from rank 0: schedule.learningRate is 0.5 there"),
-                        "\(rank.errors)")
-                }
+                let differing = try Ranks(2, flags, in: folder) { $0 == 1 ? ["--learning-rate", "0.5"] : [] }
+                expectRefusal(differing, 2, "rank 1 of 2 differs from rank 0: schedule.learningRate is 0.5 there")
                 let alone = try transcend(
                     flags + ["--set", "distributed.timeoutSeconds=1"], in: folder,
                     environment: Ranks.environment(0, of: 2))
                 #expect(alone.status == 2 && alone.errors.contains("no sign of rank 1"), "\(alone.errors)")
-                let uneven = try Ranks(3, flags, in: folder).end()
-                #expect(
-                    uneven.allSatisfy { $0.status == 2 && $0.errors.contains("the batch 8 is not divisible among 3") })
+                expectRefusal(try Ranks(3, flags, in: folder), 2, "the batch 8 is not divisible among 3")
                 let missing = try transcend(flags, in: folder, environment: ["RANK": "0"])
                 #expect(missing.status == 2 && missing.errors.contains("RANK is set and WORLD_SIZE is missing"))
             }
@@ -40,10 +33,7 @@ extension RanksTests {
                         chmod(folder + "/transcend", 0o755)
                         process.executableURL = URL(fileURLWithPath: folder + "/transcend")
                     })
-                let ended = ranks.end()
-                #expect(ended.map(\.status) == [2, 2])
-                let message = "rank 1 of 2 differs from rank 0: the program is crc32:"
-                #expect(ended.allSatisfy { $0.errors.contains(message) }, "\(ended.map(\.errors))")
+                expectRefusal(ranks, 2, "rank 1 of 2 differs from rank 0: the program is crc32:")
             }
         }
 
@@ -54,10 +44,8 @@ extension RanksTests {
                 try run(train("plain", steps: 2) + ["--out", folder + "/1", "--accumulation", "2"], in: folder)
                 let ranks = try Ranks(
                     2, train("plain", steps: 4), in: folder, more: { ["--out", "\(folder)/\($0)"] })
-                let ended = ranks.end()
-                #expect(ended.map(\.status) == [2, 2])
-                let message = "rank 1 of 2 differs from rank 0: the newest checkpoint is step-0000002 with crc32:"
-                #expect(ended.allSatisfy { $0.errors.contains(message) }, "\(ended.map(\.errors))")
+                expectRefusal(
+                    ranks, 2, "rank 1 of 2 differs from rank 0: the newest checkpoint is step-0000002 with crc32:")
             }
         }
 
@@ -72,11 +60,17 @@ extension RanksTests {
                     "evaluate", "--samples", folder + "/images", "--reference", folder + "/images", "--extractor",
                     fixture("colours.pt"),
                 ]
-                let ended = try Ranks(2, flags, in: folder).end()
-                #expect(ended.map(\.status) == [1, 1])
-                let message = "holds pictures of 28 x 28 and of 24 x 24 pixels"
-                #expect(ended.allSatisfy { $0.errors.contains(message) }, "\(ended.map(\.errors))")
+                expectRefusal(
+                    try Ranks(2, flags, in: folder), 1, "holds pictures of 28 x 28 and of 24 x 24 pixels")
             }
+        }
+
+        /// Waits for all of them; each has to end with that status and message.
+        private func expectRefusal(_ ranks: Ranks, _ status: Int32, _ message: String) {
+            let ended = ranks.end()
+            #expect(
+                ended.allSatisfy { $0.status == status && $0.errors.contains(message) },
+                "\(ended.map { "\($0.status) \($0.errors)" })")
         }
     }
 }

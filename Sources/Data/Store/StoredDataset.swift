@@ -73,9 +73,8 @@ public struct LatentDataset: Dataset {
     public var canMirror: Bool { source.layout.hasMirrored }
     /// Of the names of the files, their labels and classes, and of what the numbers in them mean.
     public var fingerprint: String {
-        var text =
-            "\(SourceList(entries: entries, classNames: classNames).checksum) \(source.layout) \(source.encoding)"
-        return text.withUTF8 { Checksum(of: UnsafeRawBufferPointer($0)).text }
+        let sources = SourceList(entries: entries, classNames: classNames)
+        return Checksum(of: "\(sources.checksum) \(source.layout) \(source.encoding)").text
     }
     /// That of the files.
     public var latents: LatentEncoding? { source.encoding }

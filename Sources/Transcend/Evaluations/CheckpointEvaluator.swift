@@ -75,8 +75,6 @@ public final class CheckpointEvaluator {
     /// The name of what was made of a step's checkpoint; its last eight digits tell apart how: of samples how they were drawn, by
     /// what and against what they were measured.
     static func recordName(step: Int, of parts: [String]) -> String {
-        var text = parts.joined(separator: "\n")
-        let key = text.withUTF8 { Checksum(of: UnsafeRawBufferPointer($0)).text }.suffix(8)
-        return CheckpointName.of(step: step) + "-" + key
+        CheckpointName.of(step: step) + "-" + Checksum(of: parts.joined(separator: "\n")).text.suffix(8)
     }
 }

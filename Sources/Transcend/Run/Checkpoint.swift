@@ -94,9 +94,8 @@ public struct Checkpoint: Sendable {
 
     /// Its name and a checksum of those of all files.
     var summary: String {
-        var text = state.checksums.sorted { $0.key < $1.key }.map { "\($0.key) \($0.value)" }.joined(separator: "\n")
-        let checksum = text.withUTF8 { Checksum(of: UnsafeRawBufferPointer($0)).text }
-        return "\(URL(fileURLWithPath: path).lastPathComponent) with \(checksum)"
+        let text = state.checksums.sorted { $0.key < $1.key }.map { "\($0.key) \($0.value)" }.joined(separator: "\n")
+        return "\(URL(fileURLWithPath: path).lastPathComponent) with \(Checksum(of: text).text)"
     }
 
     /// The network with the checkpoint's weights, without gradients in mind.

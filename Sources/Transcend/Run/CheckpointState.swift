@@ -97,8 +97,5 @@ extension Checkpoint {
 
 extension JSONValue {
     /// Of the document as text without white space.
-    fileprivate var checksum: String {
-        var text = text()
-        return text.withUTF8 { Checksum(of: UnsafeRawBufferPointer($0)).text }
-    }
+    fileprivate var checksum: String { Checksum(of: text()).text }
 }
