@@ -59,10 +59,11 @@ let package = Package(
             ]),
 
         .target(name: "TestSupport", dependencies: ["Torch"], path: "Tests/Support"),
+        .target(name: "CUDAEmulation", path: "Tests/CUDAEmulation"),
         .executableTarget(
             name: "Fuzz", dependencies: ["Transcend", "Data", "Formats", "CZlib"], path: "Tests/Long/Fuzz"),
         .testTarget(name: "FormatsTests", dependencies: ["Formats", "TestSupport"], exclude: ["Fixtures"]),
-        .testTarget(name: "TorchTests", dependencies: ["Torch", "Formats", "TestSupport"]),
+        .testTarget(name: "TorchTests", dependencies: ["Torch", "Formats", "TestSupport", "CUDAEmulation"]),
         .testTarget(name: "DataTests", dependencies: ["Data", "TestSupport"], exclude: ["Fixtures"]),
         .testTarget(name: "DiffusionTests", dependencies: ["Diffusion", "Models", "Torch", "TestSupport"]),
         .testTarget(

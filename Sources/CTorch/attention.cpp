@@ -73,39 +73,44 @@ template <class T, class Pass> void run(Pass pass, bool isBackward) {
     if (failure.exception) std::rethrow_exception(failure.exception);
 }
 
-template <class T> Tensor forward(const Tensor &q, const Tensor &k, const Tensor &v) {
+template <class T> Tensor forward(const Tensor &q, const Tensor &k, const Tensor &v, const Tensor &statistics) {
     Tensor y = at::empty(q.sizes(), q.options());
     run<T>(AttentionForward<T>{.sizes = sizesOf(q), .q = heads<const T>(q), .k = heads<const T>(k),
-                               .v = heads<const T>(v), .y = heads<T>(y)}, false);
+                               .v = heads<const T>(v), .y = heads<T>(y),
+                               .statistics = reinterpret_cast<SoftmaxRow *>(output(statistics))}, false);
     return y;
 }
 
-template <class T> variable_list backward(const Tensor &q, const Tensor &k, const Tensor &v, const Tensor &gradient) {
+template <class T> variable_list backward(const variable_list &saved, const Tensor &gradient) {
+    const Tensor &q = saved[0], &k = saved[1], &v = saved[2], &y = saved[3], &statistics = saved[4];
     variable_list results;
     for (int i = 0; i < 3; i++) results.push_back(at::empty(q.sizes(), q.options()));
     run<T>(AttentionBackward<T>{.sizes = sizesOf(q), .q = heads<const T>(q), .k = heads<const T>(k),
-                                .v = heads<const T>(v), .gradient = heads<const T>(gradient),
+                                .v = heads<const T>(v), .y = heads<const T>(y), .gradient = heads<const T>(gradient),
+                                .statistics = reinterpret_cast<const SoftmaxRow *>(input(statistics)),
                                 .gradientQ = heads<T>(results[0]), .gradientK = heads<T>(results[1]),
                                 .gradientV = heads<T>(results[2])}, true);
     return results;
 }
 
-Tensor attend(const Tensor &q, const Tensor &k, const Tensor &v) {
-    return q.scalar_type() == at::kFloat ? forward<float>(q, k, v) : forward<Half>(q, k, v);
+/// Fills `statistics`, [B, H, N, 2], unless it is undefined.
+Tensor attend(const Tensor &q, const Tensor &k, const Tensor &v, const Tensor &statistics) {
+    return q.scalar_type() == at::kFloat ? forward<float>(q, k, v, statistics) : forward<Half>(q, k, v, statistics);
 }
 
 struct Attention : torch::autograd::Function<Attention> {
     static Tensor forward(AutogradContext *context, Tensor q, Tensor k, Tensor v) {
-        context->save_for_backward({q, k, v});
-        return attend(q, k, v);
+        Tensor statistics = at::empty({q.size(0), q.size(2), q.size(1), 2}, q.options().dtype(at::kFloat));
+        Tensor y = attend(q, k, v, statistics);
+        context->save_for_backward({q, k, v, y, statistics});
+        return y;
     }
 
     static variable_list backward(AutogradContext *context, variable_list outputs) {
         refuseSecondDerivative("attention");
         variable_list s = context->get_saved_variables();
         Tensor gradient = withDenseRows(outputs[0]);
-        return s[0].scalar_type() == at::kFloat ? ::backward<float>(s[0], s[1], s[2], gradient)
-                                                : ::backward<Half>(s[0], s[1], s[2], gradient);
+        return s[0].scalar_type() == at::kFloat ? ::backward<float>(s, gradient) : ::backward<Half>(s, gradient);
     }
 };
 
@@ -120,8 +125,9 @@ bool ct_has_attention(const ct_tensor *q) {
 
 int32_t ct_attention(const ct_tensor *q, const ct_tensor *k, const ct_tensor *v, ct_tensor **out) {
     return guarded([&] {
+        RECORD_USER_SCOPE("transcend::attention");
         Tensor queries = withDenseRows(view(q)), keys = withDenseRows(view(k)), values = withDenseRows(view(v));
         *out = own(isRecorded({&queries, &keys, &values}) ? Attention::apply(queries, keys, values)
-                                                          : attend(queries, keys, values));
+                                                          : attend(queries, keys, values, Tensor()));
     });
 }

@@ -1,6 +1,7 @@
 // The loops of attention.cpp, which says what is clever about them: one unit is one head of one sample.
 #pragma once
 #include "loops.h"
+#include "transposition.h"
 #include <cstring>
 
 namespace loops {
@@ -20,26 +21,40 @@ template <class T> struct Product {
 /// Two numbers of 16 bits lie together in a packed operand, since processors multiply them in pairs.
 template <class T> constexpr int64_t pairing = 4 / sizeof(T);
 
+/// Two numbers of 16 bits in a word.
+INLINE uint32_t paired(Half low, Half high) { return low | (uint32_t)high << 16; }
+
 /// Packs B [k, n] from its rows, `stride` apart: [k / pairing, n, pairing].
 template <class T> INLINE void packRows(const T *rows, int64_t stride, int64_t k, int64_t n, T *__restrict packed) {
-    constexpr int64_t pair = pairing<T>;
-    for (int64_t i = 0; i < k; i += pair)
-        for (int64_t part = 0; part < pair; part++)
-            for (int64_t j = 0; j < n; j++) packed[i * n + j * pair + part] = rows[(i + part) * stride + j];
+    for (int64_t i = 0; i < k; i += pairing<T>) {
+        const T *first = rows + i * stride;
+        if constexpr (pairing<T> == 1) {
+            std::memcpy(packed + i * n, first, (size_t)n * sizeof(T));
+        } else {
+            for (int64_t j = 0; j < n; j++) {
+                const uint32_t word = paired(first[j], first[stride + j]);
+                std::memcpy(packed + i * n + 2 * j, &word, 4);
+            }
+        }
+    }
 }
 
-/// Packs B [k, n] from its columns, `stride` apart: a transposition of 32-bit words.
+/// Packs B [k, n] from its columns, `stride` apart.
 template <class T> INLINE void packColumns(const T *columns, int64_t stride, int64_t k, int64_t n, T *__restrict packed) {
-    constexpr int64_t pair = pairing<T>;
-    for (int64_t i = 0; i < k; i += pair)
-        for (int64_t j = 0; j < n; j++) std::memcpy(packed + i * n + j * pair, columns + j * stride + i, 4);
+    transposeWords(columns, stride * (int64_t)sizeof(T), n, k / pairing<T>, packed, n);
 }
 
-/// Transposes [rows, columns] with rows `stride` apart.
+/// Transposes [rows, columns] with rows `stride` apart; `words` has room for as many numbers.
 template <class T>
-INLINE void transpose(const T *from, int64_t stride, int64_t rows, int64_t columns, T *__restrict to) {
-    for (int64_t j = 0; j < columns; j++)
-        for (int64_t i = 0; i < rows; i++) to[j * rows + i] = from[i * stride + j];
+INLINE void transpose(const T *from, int64_t stride, int64_t rows, int64_t columns, uint32_t *__restrict words,
+                      T *__restrict to) {
+    if constexpr (pairing<T> == 1) return transposeWords(from, stride * 4, rows, columns, to, rows);
+    transposeWords(from, stride * (int64_t)sizeof(T), rows, columns / 2, words, rows);
+    for (int64_t j = 0; j < columns; j += 2)
+        for (int64_t i = 0; i < rows; i++) {
+            to[j * rows + i] = (T)words[j / 2 * rows + i];
+            to[(j + 1) * rows + i] = (T)(words[j / 2 * rows + i] >> 16);
+        }
 }
 
 /// Queries, keys, values or their gradients: [B, N, H, d], heads and tokens at their strides, d dense.
@@ -64,27 +79,49 @@ struct AttentionSizes {
     int64_t tile() const { return std::clamp<int64_t>((32768 / tokens) & ~1, 16, tokens < 128 ? tokens : 128); }
 };
 
-/// Turns the scores of one query into weights: e^(scale s - greatest) over their sum.
-INLINE void softmax(float *__restrict row, int64_t count, float scale) {
+/// What is kept of a query's softmax: its greatest score, and 1 over the sum of e^(scale (s - greatest)).
+struct SoftmaxRow {
+    float greatest, inverse;
+
+    INLINE float weight(float score, float scale) const { return exponential((score - greatest) * scale) * inverse; }
+};
+
+/// The greatest of some numbers, in sixteen lanes: compilers do not make them of a loop, since it could meet what is no number.
+INLINE float greatestOf(const float *numbers, int64_t count) {
+    constexpr int lanes = 16;
+    float greatest[lanes];
+    std::fill_n(greatest, lanes, numbers[0]);
+    for (int64_t j = 0; j + lanes <= count; j += lanes)
+        for (int i = 0; i < lanes; i++) greatest[i] = numbers[j + i] > greatest[i] ? numbers[j + i] : greatest[i];
+    for (int64_t j = count / lanes * lanes; j < count; j++) greatest[0] = std::max(greatest[0], numbers[j]);
+    for (int i = 1; i < lanes; i++) greatest[0] = std::max(greatest[0], greatest[i]);
+    return greatest[0];
+}
+
+/// Turns the scores of one query into weights that lack the factor `inverse`; `weights` may be `scores`.
+template <class T> INLINE SoftmaxRow softmax(const float *scores, int64_t count, float scale, T *weights) {
 #pragma clang fp reassociate(on) contract(fast)
-    float greatest = row[0], sum = 0;
-    for (int64_t j = 0; j < count; j++) greatest = row[j] > greatest ? row[j] : greatest;
+    const float greatest = greatestOf(scores, count);
+    float sum = 0;
     for (int64_t j = 0; j < count; j++) {
-        row[j] = exponential((row[j] - greatest) * scale);
-        sum += row[j];
+        const float weight = exponential((scores[j] - greatest) * scale);
+        sum += weight;
+        weights[j] = narrow<T>(weight);
     }
-    const float inverse = 1 / sum;
-    for (int64_t j = 0; j < count; j++) row[j] *= inverse;
+    return {greatest, 1 / sum};
 }
 
 /// What a thread works in, for T of either size.
 template <class T> struct AttentionSpace {
-    T *keys, *values, *keyRows;      // packed: [d, N] twice, [N, d]
-    T *weights, *slopes, *slopeRows;  // [tile, N]: packed, packed, and in rows
-    T *queries, *gradients;           // [d, tile]
-    float *scores, *pulls;            // [tile, N]
-    float *sums;                      // [tile, d]
-    float *keySums, *valueSums;       // [d, N]
+    T *keys, *values, *keyRows;  // packed: [d, N] twice, [N, d]
+    float *scores, *pulls;       // [tile, N]
+    T *weights, *slopes;         // [tile, N]: of float32 the scores and the slopes' rows, which need no packing
+    T *slopeRows;                // [tile, N]
+    T *queries, *gradients;      // [d, tile]
+    float *sums;                 // [tile, d]
+    float *keySums, *valueSums;  // [d, N]
+    uint32_t *words;             // [N, d] for transpositions
+    SoftmaxRow *rows;            // [tile]
 
     /// Lays the arrays out from `base` on; returns how many bytes they take.
     int64_t layOut(const AttentionSizes &s, bool isBackward, char *base) {
@@ -93,10 +130,15 @@ template <class T> struct AttentionSpace {
             array = reinterpret_cast<std::remove_reference_t<decltype(array)>>(base + end);
             if (isNeeded) end += (count * (int64_t)sizeof(*array) + 63) / 64 * 64;
         };
-        take(keys, big), take(values, big), take(weights, square), take(scores, square), take(sums, small);
-        take(keyRows, big, isBackward), take(slopes, square, isBackward), take(slopeRows, square, isBackward);
-        take(queries, small, isBackward), take(gradients, small, isBackward), take(pulls, square, isBackward);
-        take(keySums, big, isBackward), take(valueSums, big, isBackward);
+        take(keys, big), take(values, big), take(scores, square), take(sums, small), take(rows, s.tile());
+        take(keyRows, big, isBackward), take(slopeRows, square, isBackward), take(pulls, square, isBackward);
+        take(queries, small, isBackward), take(gradients, small, isBackward);
+        take(keySums, big, isBackward), take(valueSums, big, isBackward), take(words, big, isBackward);
+        if constexpr (pairing<T> == 1) {
+            weights = scores, slopes = slopeRows;
+        } else {
+            take(weights, square), take(slopes, square, isBackward);
+        }
         return end;
     }
 };
@@ -107,6 +149,7 @@ template <class T> struct AttentionForward {
     Product<T> product;
     Heads<const T> q, k, v;
     Heads<T> y;
+    SoftmaxRow *statistics;  // [B, H, N]; null where there will be no backward pass
     char *space;
     int64_t spaceBytes;
     int (*thread)();
@@ -124,30 +167,25 @@ template <class T> struct AttentionForward {
         for (int64_t start = 0; start < n; start += sizes.tile()) {
             const int64_t m = std::min(sizes.tile(), n - start);
             product(m, n, d, q.token, false, q(unit, h) + start * q.token, own.keys, own.scores);
-            for (int64_t i = 0; i < m; i++) {
-                float *__restrict row = own.scores + i * n;
-                softmax(row, n, sizes.scale);
-                T *__restrict rounded = own.weights + i * n;
-                for (int64_t j = 0; j < n; j++) rounded[j] = narrow<T>(row[j]);
-            }
+            for (int64_t i = 0; i < m; i++)
+                own.rows[i] = softmax(own.scores + i * n, n, sizes.scale, own.weights + i * n);
             product(m, d, n, n, false, own.weights, own.values, own.sums);
-            store(own.sums, m, d, y(unit, h) + start * y.token, y.token);
+            T *__restrict rows = y(unit, h) + start * y.token;
+            for (int64_t i = 0; i < m; i++)
+                for (int64_t j = 0; j < d; j++)
+                    rows[i * y.token + j] = narrow<T>(own.sums[i * d + j] * own.rows[i].inverse);
+            if (statistics) std::memcpy(statistics + unit * n + start, own.rows, (size_t)m * sizeof(SoftmaxRow));
         }
-    }
-
-    /// Rows of sums as rows of a result.
-    INLINE static void store(const float *from, int64_t rows, int64_t width, T *to, int64_t stride) {
-        for (int64_t i = 0; i < rows; i++)
-            for (int64_t j = 0; j < width; j++) to[i * stride + j] = narrow<T>(from[i * width + j]);
     }
 };
 
-/// The gradients of q, k and v: with weights p and o = g v^T, the scores' gradient is scale p (o - sum of p o). The
-/// weights are computed anew, so that nothing of the size N^2 is kept between the passes.
+/// The gradients of q, k and v: with weights p and o = g v^T, the scores' gradient is scale p (o - g y), since the sum of p o
+/// over the keys is g y. The weights are computed anew, so that nothing of the size N^2 is kept between the passes.
 template <class T> struct AttentionBackward {
     AttentionSizes sizes;
     Product<T> product;
-    Heads<const T> q, k, v, gradient;
+    Heads<const T> q, k, v, y, gradient;
+    const SoftmaxRow *statistics;
     Heads<T> gradientQ, gradientK, gradientV;
     char *space;
     int64_t spaceBytes;
@@ -169,41 +207,76 @@ template <class T> struct AttentionBackward {
             const T *queries = q(unit, h) + start * q.token, *g = gradient(unit, h) + start * gradient.token;
             product(m, n, d, q.token, false, queries, own.keys, own.scores);
             product(m, n, d, gradient.token, false, g, own.values, own.pulls);
-            for (int64_t i = 0; i < m; i++) oneRow(i, own);
+            for (int64_t i = 0; i < m; i += pairing<T>) someRows(unit, start, i, own);
             product(m, d, n, n, false, own.slopeRows, own.keyRows, own.sums);
-            AttentionForward<T>::store(own.sums, m, d, gradientQ(unit, h) + start * gradientQ.token, gradientQ.token);
+            T *__restrict rows = gradientQ(unit, h) + start * gradientQ.token;
+            for (int64_t i = 0; i < m; i++)
+                for (int64_t j = 0; j < d; j++) rows[i * gradientQ.token + j] = narrow<T>(own.sums[i * d + j]);
             // Sums over queries as [d, N], so that the large operands need no transposition.
-            transpose(queries, q.token, m, d, own.queries);
-            transpose(g, gradient.token, m, d, own.gradients);
+            transpose(queries, q.token, m, d, own.words, own.queries);
+            transpose(g, gradient.token, m, d, own.words, own.gradients);
             product(d, n, m, m, start > 0, own.queries, own.slopes, own.keySums);
             product(d, n, m, m, start > 0, own.gradients, own.weights, own.valueSums);
         }
-        storeTransposed(own.keySums, gradientK(unit, h), gradientK.token);
-        storeTransposed(own.valueSums, gradientV(unit, h), gradientV.token);
+        storeTransposed(own.keySums, own, gradientK(unit, h), gradientK.token);
+        storeTransposed(own.valueSums, own, gradientV(unit, h), gradientV.token);
     }
 
-    INLINE void oneRow(int64_t i, const AttentionSpace<T> &own) const {
+    /// A query of a tile, and what comes back to it.
+    struct Query {
+        SoftmaxRow softmax;
+        float pull;  // g y
+        const float *scores, *pulls;
+
+        INLINE float weight(int64_t key, float scale) const { return softmax.weight(scores[key], scale); }
+        INLINE float slope(int64_t key, float weight, float scale) const { return scale * weight * (pulls[key] - pull); }
+    };
+
+    INLINE Query query(int64_t unit, int64_t start, int64_t i, const AttentionSpace<T> &own) const {
 #pragma clang fp reassociate(on) contract(fast)
-        constexpr int64_t pair = pairing<T>;
+        const T *g = gradient(unit, sizes.heads) + (start + i) * gradient.token;
+        const T *result = y(unit, sizes.heads) + (start + i) * y.token;
+        float pull = 0;
+        for (int64_t j = 0; j < sizes.width; j++) pull += widen(g[j]) * widen(result[j]);
+        return {statistics[unit * sizes.tokens + start + i], pull, own.scores + i * sizes.tokens, own.pulls + i * sizes.tokens};
+    }
+
+    /// Weights and slopes of as many queries as are packed together.
+    INLINE void someRows(int64_t unit, int64_t start, int64_t i, const AttentionSpace<T> &own) const {
+#pragma clang fp contract(fast)
         const int64_t n = sizes.tokens;
-        float *__restrict p = own.scores + i * n;
-        const float *__restrict o = own.pulls + i * n;
-        softmax(p, n, sizes.scale);
-        float sum = 0;
-        for (int64_t j = 0; j < n; j++) sum += p[j] * o[j];
-        T *__restrict weights = own.weights + i / pair * pair * n + i % pair;
-        T *__restrict slopes = own.slopes + i / pair * pair * n + i % pair;
-        T *__restrict rows = own.slopeRows + i * n;
-        for (int64_t j = 0; j < n; j++) rows[j] = narrow<T>(sizes.scale * p[j] * (o[j] - sum));
-        for (int64_t j = 0; j < n; j++) {
-            weights[j * pair] = narrow<T>(p[j]);
-            slopes[j * pair] = rows[j];
+        const float scale = sizes.scale;
+        const Query first = query(unit, start, i, own);
+        T *__restrict firstSlopes = own.slopeRows + i * n;
+        if constexpr (pairing<T> == 1) {
+            T *weights = own.weights + i * n;
+            for (int64_t j = 0; j < n; j++) {
+                const float weight = first.weight(j, scale);
+                firstSlopes[j] = first.slope(j, weight, scale);
+                weights[j] = weight;
+            }
+        } else {
+            const Query second = query(unit, start, i + 1, own);
+            T *__restrict secondSlopes = firstSlopes + n;
+            auto *__restrict weights = reinterpret_cast<uint32_t *>(own.weights + i * n);
+            auto *__restrict slopes = reinterpret_cast<uint32_t *>(own.slopes + i * n);
+            for (int64_t j = 0; j < n; j++) {
+                const float one = first.weight(j, scale), other = second.weight(j, scale);
+                firstSlopes[j] = narrow<T>(first.slope(j, one, scale));
+                secondSlopes[j] = narrow<T>(second.slope(j, other, scale));
+                weights[j] = paired(narrow<T>(one), narrow<T>(other));
+                slopes[j] = paired(firstSlopes[j], secondSlopes[j]);
+            }
         }
     }
 
-    INLINE void storeTransposed(const float *from, T *to, int64_t stride) const {
-        for (int64_t i = 0; i < sizes.tokens; i++)
-            for (int64_t j = 0; j < sizes.width; j++) to[i * stride + j] = narrow<T>(from[j * sizes.tokens + i]);
+    /// Sums [d, N] as rows of a result [N, d].
+    INLINE void storeTransposed(const float *sums, const AttentionSpace<T> &own, T *to, int64_t stride) const {
+        const int64_t n = sizes.tokens, d = sizes.width;
+        transposeWords(sums, 4 * n, d, n, own.words, d);
+        const float *rows = reinterpret_cast<const float *>(own.words);
+        for (int64_t i = 0; i < n; i++)
+            for (int64_t j = 0; j < d; j++) to[i * stride + j] = narrow<T>(rows[i * d + j]);
     }
 };
 

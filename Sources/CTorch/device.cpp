@@ -3,6 +3,7 @@
 #include <ATen/Context.h>
 #include <ATen/Parallel.h>
 #include <ATen/Version.h>
+#include <c10/core/CachingDeviceAllocator.h>
 #include <c10/core/impl/DeviceGuardImplInterface.h>
 #include <dlfcn.h>
 #include <malloc.h>
@@ -24,7 +25,15 @@ void ct_keep_freed_memory(void) {
 
 int32_t ct_open_cuda(const char *path) {
     // RTLD_GLOBAL: its static constructors register the CUDA kernels with the dispatcher that is already loaded.
-    return guarded([&] { TORCH_CHECK(dlopen(path, RTLD_NOW | RTLD_GLOBAL) != nullptr, dlerror()); });
+    return guarded([&] {
+        TORCH_CHECK(dlopen(path, RTLD_NOW | RTLD_GLOBAL) != nullptr, dlerror());
+        // cuDNN's attention, where it knows the shapes: it is written for the newest devices, the others for those before.
+        using enum at::SDPBackend;
+        std::vector<int64_t> order;
+        for (auto backend : {cudnn_attention, flash_attention, efficient_attention, math, overrideable})
+            order.push_back((int64_t)backend);
+        at::globalContext().setSDPPriorityOrder(order);
+    });
 }
 
 int32_t ct_cuda_devices(void) {
@@ -38,6 +47,13 @@ int32_t ct_cuda_devices(void) {
 int32_t ct_synchronize(int32_t index) {
     return guarded([&] {
         c10::impl::getDeviceGuardImpl(c10::DeviceType::CUDA)->synchronizeDevice((c10::DeviceIndex)index);
+    });
+}
+
+int32_t ct_cuda_peak_bytes(int32_t index, int64_t *out) {
+    return guarded([&] {
+        const auto stats = c10::getDeviceAllocator(c10::kCUDA)->getDeviceStats((c10::DeviceIndex)index);
+        *out = stats.allocated_bytes[(size_t)c10::CachingAllocator::StatType::AGGREGATE].peak;
     });
 }
 

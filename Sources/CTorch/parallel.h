@@ -9,6 +9,7 @@
 #pragma once
 #include "ctorch.h"
 #include <ATen/Parallel.h>
+#include <ATen/core/Tensor.h>
 #include <string_view>
 
 extern "C" void GOMP_parallel(void (*body)(void *), void *data, unsigned threads, unsigned flags);
@@ -16,6 +17,14 @@ extern "C" int omp_get_thread_num(void);
 extern "C" int omp_get_num_threads(void);
 
 namespace parallel {
+
+/// The numbers of a tensor, for loops to read or to fill; null where there is none.
+template <class T = float> const T *input(const at::Tensor &t) {
+    return t.defined() ? static_cast<const T *>(t.const_data_ptr()) : nullptr;
+}
+template <class T = float> T *output(const at::Tensor &t) {
+    return t.defined() ? static_cast<T *>(t.mutable_data_ptr()) : nullptr;
+}
 
 /// Fewer elements than these are done before a second thread has woken up; libtorch's operators have the same border.
 constexpr int64_t serialElements = 32768;

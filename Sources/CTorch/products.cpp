@@ -9,8 +9,11 @@
 // Why it is safe. oneDNN is called through libtorch's own operator, on libtorch's threads. Saved tensors are saved through
 // libtorch, which notices when somebody has written to them since. A second derivative is refused, not wrong.
 #include "border.h"
+#include "parallel.h"
 #include "recording.h"
+#include "transposition.h"
 #include <ATen/core/dispatch/Dispatcher.h>
+#include <ATen/ops/empty.h>
 #include <ATen/ops/linear.h>
 #include <ATen/ops/mm.h>
 #include <ATen/ops/sum.h>
@@ -46,12 +49,20 @@ bool hasWideMultipliers() {
     return (a >> 8 & 0xF) + (a >> 20 & 0xFF) >= 0x1A;
 }
 
+/// t^T as a tensor of its own, which oneDNN would make too, but slower.
+Tensor transposed(const Tensor &t) {
+    Tensor from = t.contiguous(), to = at::empty({t.size(1), t.size(0)}, t.options());
+    parallel::run(loops::Transpose{parallel::input(from), t.size(0), t.size(1), parallel::output(to)},
+                  (t.size(0) + loops::Transpose::rowsOfUnit - 1) / loops::Transpose::rowsOfUnit, t.numel());
+    return to;
+}
+
 /// G^T X [O, I] of G [rows, O] and X [rows, I]. oneDNN is faster where the first operand is the smaller one.
 Tensor productOverRows(const Tensor &gradient, const Tensor &x) {
     static const bool isByOneDNN = hasWideMultipliers();
     if (!isByOneDNN) return at::mm(gradient.t(), x);
-    return gradient.size(1) <= x.size(1) ? product(gradient.t(), x.t(), std::nullopt)
-                                         : product(x.t(), gradient.t(), std::nullopt).t().contiguous();
+    return gradient.size(1) <= x.size(1) ? product(transposed(gradient), x.t(), std::nullopt)
+                                         : transposed(product(transposed(x), gradient.t(), std::nullopt));
 }
 
 struct Linear : torch::autograd::Function<Linear> {
@@ -73,7 +84,8 @@ struct Linear : torch::autograd::Function<Linear> {
     }
 };
 
-/// The same with operands in bfloat16, by libtorch's own products. `rounded` is `weight`, whose gradient is float32.
+/// The same with operands in bfloat16, by libtorch's own products, also on CUDA. `rounded` is `weight`, whose gradient is
+/// float32.
 struct RoundedLinear : torch::autograd::Function<RoundedLinear> {
     static Tensor forward(AutogradContext *context, Tensor x, Tensor weight, Tensor rounded,
                           std::optional<Tensor> bias) {
@@ -88,10 +100,15 @@ struct RoundedLinear : torch::autograd::Function<RoundedLinear> {
         const Tensor &x = saved[0], &rounded = saved[1];
         Tensor gradient = rows(outputs[0]).contiguous(), gradientX, gradientWeight, gradientBias;
         if (context->needs_input_grad(0)) gradientX = at::mm(gradient, rounded).view(x.sizes());
-        if (context->needs_input_grad(1)) gradientWeight = at::mm(gradient.t(), rows(x)).to(at::kFloat);
+        if (context->needs_input_grad(1)) gradientWeight = wideProduct(gradient.t(), rows(x));
         if (context->saved_data["hasBias"].toBool() && context->needs_input_grad(3))
             gradientBias = at::sum(gradient, {0}, false, at::kFloat);
         return {gradientX, gradientWeight, Tensor(), gradientBias};
+    }
+
+    /// In float32; CUDA's product leaves its sums unrounded, oneDNN's rounds them.
+    static Tensor wideProduct(const Tensor &a, const Tensor &b) {
+        return a.is_cuda() ? at::mm(a, b, at::kFloat) : at::mm(a, b).to(at::kFloat);
     }
 
     static Tensor roundedProduct(const Tensor &x, const Tensor &rounded, const std::optional<Tensor> &bias) {
@@ -103,6 +120,7 @@ struct RoundedLinear : torch::autograd::Function<RoundedLinear> {
 
 int32_t ct_linear(const ct_tensor *x, const ct_tensor *weight, const ct_tensor *bias, ct_tensor **out) {
     return guarded([&] {
+        RECORD_USER_SCOPE("transcend::linear layer");
         const Tensor &in = view(x), &weights = view(weight);
         std::optional<Tensor> biases = bias ? std::optional(view(bias)) : std::nullopt;
         bool hasGradient = isRecorded({&in, &weights}) || (biases && isRecorded({&*biases}));
@@ -113,6 +131,7 @@ int32_t ct_linear(const ct_tensor *x, const ct_tensor *weight, const ct_tensor *
 int32_t ct_rounded_linear(const ct_tensor *x, const ct_tensor *weight, const ct_tensor *rounded, const ct_tensor *bias,
                           ct_tensor **out) {
     return guarded([&] {
+        RECORD_USER_SCOPE("transcend::rounded linear layer");
         const Tensor &in = view(x), &weights = view(weight), &halves = view(rounded);
         std::optional<Tensor> biases = bias ? std::optional(view(bias)) : std::nullopt;
         bool hasGradient = isRecorded({&in, &weights}) || (biases && isRecorded({&*biases}));

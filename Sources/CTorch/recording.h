@@ -1,6 +1,7 @@
 // What every kernel with a backward pass of its own asks of libtorch's autograd.
 #pragma once
 #include <ATen/core/Tensor.h>
+#include <ATen/record_function.h>
 #include <algorithm>
 #include <c10/core/GradMode.h>
 

@@ -10,6 +10,8 @@ using namespace border;
 
 const char *ct_error(void) { return message.c_str(); }
 
+ct_tensor *ct_share(const ct_tensor *tensor) { return own(at::Tensor(view(tensor))); }
+
 void ct_release(ct_tensor *tensor) {
     if (!tensor) return;
     liveHandles.fetch_sub(1, std::memory_order_relaxed);

@@ -11,7 +11,7 @@ public struct LoaderStopped: Error, CustomStringConvertible, Equatable {
 /// Values for step after step, made ahead by threads and handed out in order.
 ///
 /// All state is guarded by `condition`; `make` is called outside of it, by several threads if there are several.
-final class StepQueue<Value: Sendable>: @unchecked Sendable {
+public final class StepQueue<Value: Sendable>: @unchecked Sendable {
     private let condition = NSCondition()
     private let ahead: Int
     private let make: @Sendable (Int) throws -> Value
@@ -22,7 +22,8 @@ final class StepQueue<Value: Sendable>: @unchecked Sendable {
     private var isStopped = false
     private var runningThreads: Int
 
-    init(firstStep: Int, ahead: Int, threads: Int, make: @escaping @Sendable (Int) throws -> Value) {
+    /// Starts `threads` threads, which make values from `firstStep` on by `make`, at most `ahead` more than were handed out.
+    public init(firstStep: Int, ahead: Int, threads: Int, make: @escaping @Sendable (Int) throws -> Value) {
         precondition(firstStep >= 0 && ahead > 0 && threads > 0)
         self.ahead = ahead
         self.make = make
@@ -37,7 +38,7 @@ final class StepQueue<Value: Sendable>: @unchecked Sendable {
     }
 
     /// Waits for the value of the next step; an error is thrown once and stops the queue.
-    func next() throws -> Value {
+    public func next() throws -> Value {
         condition.lock()
         while !isStopped && ready[nextToHandOut] == nil { condition.wait() }
         guard !isStopped, let result = ready.removeValue(forKey: nextToHandOut) else {
@@ -52,7 +53,7 @@ final class StepQueue<Value: Sendable>: @unchecked Sendable {
     }
 
     /// Ends the threads, after the values that they are making, and waits for them.
-    func stop() {
+    public func stop() {
         condition.lock()
         isStopped = true
         condition.broadcast()

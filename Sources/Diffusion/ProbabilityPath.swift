@@ -38,6 +38,9 @@ public enum ProbabilityPath: String, Codable, Sendable, CaseIterable {
 public enum TimeSampling: String, Codable, Sendable, CaseIterable {
     /// t uniform on [0, 1).
     case uniform
+    /// The same, but each of B equal parts of [0, 1) has one of the batch's B samples: the share of a batch in a window hardly
+    /// varies, and neither does what a loss owes to its times.
+    case stratified
     /// sigma / alpha = exp(n) with n standard normal (Karras et al. 2022, EDM).
     case lognormal
 }

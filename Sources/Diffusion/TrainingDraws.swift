@@ -28,16 +28,35 @@ public struct TrainingDraws: Sendable {
             }
             initialized = positions.count * sampleCount
         }
-        times = (0..<batch).map { item in
-            switch sampling {
-            case .uniform: draws.uniforms(.time, step: step, item: item, count: 1)[0]
-            case .lognormal:
-                Float(path.time(noiseLevel: exp(Double(draws.normals(.time, step: step, item: item, count: 1)[0]))))
-            }
-        }
+        times = Self.times(draws, step: step, batch: batch, path: path, sampling: sampling)
         uniforms = (0..<batch).map { draws.uniforms(.method, step: step, item: $0, count: 1)[0] }
         labelDropped = (0..<batch).map {
             Double(draws.uniforms(.labelDrop, step: step, item: $0, count: 1)[0]) < labelDrop
+        }
+    }
+
+    /// t of every sample of a global batch.
+    private static func times(
+        _ draws: Draws, step: Int, batch: Int, path: ProbabilityPath, sampling: TimeSampling
+    ) -> [Float] {
+        let items = 0..<batch
+        func uniforms(_ count: Int, _ item: Int) -> [Float] {
+            draws.uniforms(.time, step: step, item: item, count: count)
+        }
+        switch sampling {
+        case .uniform: return items.map { uniforms(1, $0)[0] }
+        case .stratified:
+            // The first number of each sample is its place within a part, the order of the second ones deals the parts out.
+            let numbers = items.map { uniforms(2, $0) }
+            var times = [Float](repeating: 0, count: batch)
+            for (part, item) in items.sorted(by: { (numbers[$0][1], $0) < (numbers[$1][1], $1) }).enumerated() {
+                times[item] = min(Float((Double(part) + Double(numbers[item][0])) / Double(batch)), Float(1).nextDown)
+            }
+            return times
+        case .lognormal:
+            return items.map {
+                Float(path.time(noiseLevel: exp(Double(draws.normals(.time, step: step, item: $0, count: 1)[0]))))
+            }
         }
     }
 

@@ -52,11 +52,19 @@ public struct SiT: Module {
         _ x: Tensor, _ t: Tensor, _ y: Tensor, features: Set<Int> = [], stopAfter: Int? = nil
     ) -> Output {
         let condition = within("embedders") { (time(t) + labels(y)).silu() }
-        var tokens = within("x_embedder") { patches(x).flattened(from: 2).transposed(1, 2) + positions.value }
+        var tokens = within("x_embedder") {
+            ResidualStream(patches(x).flattened(from: 2).transposed(1, 2) + positions.value)
+        }
         var kept: [Int: Tensor] = [:]
         for (index, block) in blocks.enumerated() {
             tokens = within("blocks.\(index)") { block(tokens, condition) }
-            if features.contains(index + 1) { kept[index + 1] = tokens }
+            if features.contains(index + 1) {
+                let value = tokens.value
+                kept[index + 1] = value
+                // As a view: what comes back from later blocks is added up before it meets what comes back from the feature,
+                // also where blocks are computed anew, so that both have the same bits.
+                tokens = ResidualStream(value.reshaped(value.shape))
+            }
             if stopAfter == index + 1 { return Output(velocity: nil, features: kept) }
         }
         let velocity = within("final_layer") {

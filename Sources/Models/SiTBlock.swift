@@ -19,13 +19,19 @@ struct SiTBlock: Module {
         visit("adaLN_modulation.1", modulation)
     }
 
-    /// x [B, N, D], condition [B, D] after its SiLU, which all blocks share -> [B, N, D].
-    func callAsFunction(_ x: Tensor, _ condition: Tensor) -> Tensor {
+    /// A stream of [B, N, D], condition [B, D] after its SiLU, which all blocks share. What is inside is kept for the backward
+    /// pass, or computed anew (`Recomputation`).
+    func callAsFunction(_ x: ResidualStream, _ condition: Tensor) -> ResidualStream {
+        let parts = recomputing([condition] + x.parts) { inputs in
+            changed(ResidualStream(parts: Array(inputs.dropFirst())), inputs[0]).parts
+        }
+        return ResidualStream(parts: parts)
+    }
+
+    private func changed(_ x: ResidualStream, _ condition: Tensor) -> ResidualStream {
         let parts = modulation(condition).to(.F32).expandingAxis(1).chunked(6, axis: -1)
-        let mixed = attention(x.modulatedNorm(scale: parts[1], shift: parts[0], epsilon: 1e-6))
-        let attended = x.gatedSum(mixed, gate: parts[2])
-        let changed = mlp(attended.modulatedNorm(scale: parts[4], shift: parts[3], epsilon: 1e-6))
-        return attended.gatedSum(changed, gate: parts[5])
+        return x.adding(scale: parts[1], shift: parts[0], gate: parts[2], attention.callAsFunction)
+            .adding(scale: parts[4], shift: parts[3], gate: parts[5], mlp.callAsFunction)
     }
 }
 
@@ -105,7 +111,7 @@ struct TimestepEmbedder: Module {
     }
 }
 
-/// Modulated LayerNorm and the linear layer to patches: [B, N, D] -> [B, N, P*P*C].
+/// Modulated LayerNorm and the linear layer to patches: a stream of [B, N, D] -> [B, N, P*P*C].
 struct FinalLayer: Module {
     let linear: Linear
     let modulation: Linear
@@ -120,8 +126,8 @@ struct FinalLayer: Module {
         visit("adaLN_modulation.1", modulation)
     }
 
-    func callAsFunction(_ x: Tensor, _ condition: Tensor) -> Tensor {
+    func callAsFunction(_ x: ResidualStream, _ condition: Tensor) -> Tensor {
         let parts = modulation(condition).to(.F32).expandingAxis(1).chunked(2, axis: -1)
-        return linear(x.modulatedNorm(scale: parts[1], shift: parts[0], epsilon: 1e-6))
+        return linear(x.normalised(scale: parts[1], shift: parts[0]).normed)
     }
 }

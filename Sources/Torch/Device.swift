@@ -48,6 +48,13 @@ public struct Device: Sendable, Equatable, Codable, CustomStringConvertible {
         }
     }
 
+    /// The most memory that tensors had at once on a CUDA device; nil for others.
+    public var peakBytes: Int? {
+        var bytes: Int64 = 0
+        guard kind == .cuda, ct_cuda_peak_bytes(Int32(index), &bytes) == 0 else { return nil }
+        return Int(bytes)
+    }
+
     /// Waits until everything queued on the device is done.
     public func synchronize() {
         if kind == .cuda { Failure.check(ct_synchronize(Int32(index)), "synchronize") }

@@ -1,12 +1,26 @@
 import CTorch
+import Synchronization
 
-/// Kernels of the CPU (CTorch/kernels.cpp, products.cpp), each with a plain twin of libtorch's operators.
+/// Kernels of our own (CTorch: products, residual, gelu, attention), each with a plain twin of libtorch's operators.
 ///
 /// The twin is the definition, and what runs on other devices, for other element types and for shapes that a kernel does
 /// not know. Both give the same numbers up to the rounding of float32.
 public enum Kernels {
     /// Whether kernels run where they can, in this task: `Kernels.$areFused.withValue(false) { }` takes the twins.
     @TaskLocal public static var areFused = true
+
+    /// Why a CUDA device runs the twins of its kernels, as a sentence without its end; nil where the kernels run. They are
+    /// compiled for the device when it is first asked for.
+    public static func cudaProblem(of device: Device) -> String? {
+        cudaProblems.withLock { problems in
+            if let known = problems[device.index] { return known }
+            let problem = ct_load_cuda_kernels(Int32(device.index)) == 0 ? nil : Failure.lastMessage
+            problems[device.index] = .some(problem)
+            return problem
+        }
+    }
+
+    private static let cudaProblems = Mutex<[Int: String?]>([:])
 }
 
 private enum Op {
@@ -21,8 +35,8 @@ extension Tensor {
 
     /// The same; `rounded` belongs to the weight.
     func linear(_ weight: Tensor, _ bias: Tensor?, rounded: RoundedWeight?) -> Tensor {
-        if let rounded, !Failure.isPending, Kernels.areFused, Precision.current == .bf16, device == .cpu,
-            isOperand(shape), weight.isForKernels
+        if let rounded, !Failure.isPending, Kernels.areFused, Precision.current == .bf16,
+            canMeet(rounded: weight)
         {
             let (x, halves) = (asOperand(), rounded.values(of: weight))
             var result: OpaquePointer?
@@ -38,35 +52,6 @@ extension Tensor {
         let status = ct_linear(x.handle.raw, weight.handle.raw, bias?.handle.raw, &result)
         return Tensor(result, status, "linear", [x, weight])
     }
-
-    /// LayerNorm without weight and bias, then scale and shift per sample: [B, N, D] with scale and shift [B, D] or
-    /// [B, 1, D] -> [B, N, D] (adaLN, Peebles and Xie 2023), as an operand of a product in the current precision.
-    public func modulatedNorm(scale: Tensor, shift: Tensor, epsilon: Double) -> Tensor {
-        guard !Failure.isPending, Kernels.areFused, isModulated(by: scale, shift) else {
-            return plainModulatedNorm(scale: scale, shift: shift, epsilon: epsilon)
-        }
-        var result: OpaquePointer?
-        let status = ct_modulated_norm(
-            handle.raw, scale.handle.raw, shift.handle.raw, epsilon, Precision.current == .bf16, &result)
-        return Tensor(result, status, "modulated norm", [self, scale, shift])
-    }
-
-    private func plainModulatedNorm(scale: Tensor, shift: Tensor, epsilon: Double) -> Tensor {
-        (layerNormalized(epsilon: epsilon) * (1 + scale.forRows) + shift.forRows).asOperand()
-    }
-
-    /// self + gate * branch, the residual sum of adaLN-Zero: [B, N, D], and for the gate [B, D] or [B, 1, D].
-    public func gatedSum(_ branch: Tensor, gate: Tensor) -> Tensor {
-        guard !Failure.isPending, Kernels.areFused, isModulated(by: gate, gate), branch.isOperand(shape) else {
-            return self + gate.forRows * branch
-        }
-        var result: OpaquePointer?
-        let status = ct_gated_sum(handle.raw, branch.handle.raw, gate.handle.raw, &result)
-        return Tensor(result, status, "gated sum", [self, branch, gate])
-    }
-
-    /// [B, D] as [B, 1, D].
-    private var forRows: Tensor { rank == 2 ? expandingAxis(1) : self }
 
     /// GELU in its tanh form (Hendrycks and Gimpel 2016).
     public func gelu() -> Tensor {
@@ -100,6 +85,12 @@ extension Tensor {
         device == .cpu && [.F32, .BF16].contains(type) && count > 0 && self.shape == shape
     }
 
+    /// Whether this is x of a product whose weight is rounded and kept.
+    private func canMeet(rounded weight: Tensor) -> Bool {
+        device == weight.device && device.kind != .meta && [.F32, .BF16].contains(type) && weight.type == .F32
+            && count > 0
+    }
+
     /// Whether the shapes fit and there are rows enough; for few of them the reading of the weights is what takes time.
     private func isLargeProduct(with weight: Tensor, _ bias: Tensor?) -> Bool {
         guard isForKernels, weight.isForKernels, bias?.isForKernels ?? true, rank >= 2, weight.rank == 2 else {
@@ -107,13 +98,6 @@ extension Tensor {
         }
         let (outputs, inputs) = (weight.size(0), weight.size(1))
         return size(-1) == inputs && count >= 64 * inputs && bias?.shape ?? [outputs] == [outputs]
-    }
-
-    /// Whether this is [B, N, D] and the vectors are one D for each sample. Broadcasting is left to the twin.
-    private func isModulated(by scale: Tensor, _ shift: Tensor) -> Bool {
-        guard isForKernels, scale.isForKernels, shift.isForKernels, rank == 3 else { return false }
-        let shape = scale.shape
-        return shape == shift.shape && (shape == [size(0), size(2)] || shape == [size(0), 1, size(2)])
     }
 
     private func isForAttention(_ keys: Tensor, _ values: Tensor) -> Bool {
@@ -124,7 +108,7 @@ extension Tensor {
     }
 
     /// The result of a kernel, or a failure reported.
-    private init(_ result: OpaquePointer?, _ status: Int32, _ operation: String, _ operands: [Tensor]) {
+    init(_ result: OpaquePointer?, _ status: Int32, _ operation: String, _ operands: [Tensor]) {
         if status != 0 { Failure.report(operation, operands.map(\.shape), Failure.lastMessage) }
         self = result.map { Tensor(owning: $0) } ?? .nothing
     }

@@ -17,6 +17,7 @@ private enum Op {
     static let detach = Operator("detach")
     static let to = Operator("to", "dtype")
     static let toDevice = Operator("to", "dtype_layout")
+    static let pin = Operator("pin_memory")
     static let copy = Operator("copy_")
 }
 
@@ -87,9 +88,12 @@ extension Tensor {
     /// Self, or the elements converted.
     public func to(_ type: ElementType) -> Tensor { type == self.type ? self : Op.to(self, type) }
 
-    /// Self, or a copy on another device.
+    /// Self, or a copy on another device. What goes to CUDA lies in pinned memory first and is copied behind what the device
+    /// has been given so far, so that nobody waits.
     public func to(_ device: Device) -> Tensor {
-        device == self.device ? self : Op.toDevice(self, none, none, device)
+        if device == self.device { return self }
+        let isUpload = device.kind == .cuda && self.device == .cpu
+        return Op.toDevice(isUpload ? Op.pin(self) : self, none, none, device, none, isUpload)
     }
 
     /// Overwrites the elements with those of `source`, converted and moved as needed; shapes must broadcast.

@@ -18,10 +18,12 @@ struct BenchOptions: ParsableArguments {
     @Option(help: ArgumentHelp("Heads instead of the named network's.", valueName: "n")) var heads: Int?
     @Option(help: ArgumentHelp("Patch instead of the named network's.", valueName: "n")) var patch: Int?
     @Option(help: ArgumentHelp("Of products: f32 or bf16.", valueName: "type")) var precision = "f32"
+    @Flag(help: "Let the backward pass compute what is inside blocks anew.") var recompute = false
     @Option(help: ArgumentHelp("auto, cpu, cuda or cuda:N.", valueName: "name")) var device = "cpu"
     @OptionGroup var kernelOptions: KernelOptions
     @OptionGroup var count: BenchSteps
     @Flag(help: "Print one line of JSON.") var json = false
+    @Flag(help: "Print where the time goes, operator by operator.") var profile = false
 
     /// The configuration of a stage, with the stage's own settings set by `adjust`.
     func configuration(
@@ -38,6 +40,7 @@ struct BenchOptions: ParsableArguments {
             ("network.depth", depth), ("network.heads", heads), ("network.patchSize", patch),
         ]
         options.set = own.compactMap { key, value in value.map { "\(key)=\($0)" } }
+        if recompute { options.set.append("recompute=true") }
         adjust(&options)
         return try ConfigurationBuilder(settings: options.settings()).configuration(stage: stage)
     }
@@ -55,6 +58,7 @@ struct BenchOptions: ParsableArguments {
             try kernelOptions.run {
                 var benchmark = StepBenchmark(configuration, steps: count.steps, warmup: count.warmup, sampler: sampler)
                 benchmark.world = world
+                benchmark.isProfiled = profile
                 return try benchmark.run { if isPrinting { progress.update(step: $0) } }
             }
         }
@@ -68,6 +72,25 @@ struct BenchOptions: ParsableArguments {
             for (key, value) in row { table.append(key, value.string ?? value.text()) }
             print(table)
         }
+        if let profile = result.profile { print("\n\(table(of: profile, result.stepSeconds))") }
+    }
+
+    /// What takes 0.3 % of a step or more.
+    private func table(of profile: Profile, _ seconds: [Double]) -> Table {
+        let whole = seconds.reduce(0, +)
+        var table = Table(.text("operator"), .number("calls a step"), .number("ms a step"), .number("share"))
+        func append(_ name: String, _ calls: String, _ seconds: Double) {
+            let milliseconds = String(format: "%.2f", 1000 * seconds / Double(count.steps))
+            table.append(name, calls, milliseconds, String(format: "%.1f %%", 100 * seconds / whole))
+        }
+        let (shown, others) = (
+            profile.entries.filter { $0.seconds >= 0.003 * whole },
+            profile.entries.filter { $0.seconds < 0.003 * whole }
+        )
+        for entry in shown { append(entry.name, "\(entry.calls / count.steps)", entry.seconds) }
+        append("\(others.count) others", "", others.reduce(0) { $0 + $1.seconds })
+        append("between them", "", whole - profile.entries.reduce(0) { $0 + $1.seconds })
+        return table
     }
 
     /// The keys of the PyTorch peer's benchmark, so that rows can be laid side by side.

@@ -10,7 +10,7 @@ extension RanksTests {
             arguments: [
                 ("plain", ["--set", "data.flips=true"]), ("align", []),
                 ("align", ["--set", "method.alignment.semantics=batch-mean"]),
-                ("align", ["--precision", "bf16"]),
+                ("align", ["--precision", "bf16", "--set", "recompute=true"]),
             ] as [(String, [String])])
         func twoRanksHaveTheBitsOfTwoMicroBatches(stage: String, settings: [String]) throws {
             try withTemporaryFolder { folder in

@@ -35,6 +35,25 @@ extension MethodTests {
             #expect(step(5).times != large.times && step(5).noise != large.noise)
         }
 
+        /// Each of B parts of [0, 1) once, in an order that changes from step to step; uniform within a part: the means of 400
+        /// steps are within four deviations of 1/2, 4 sqrt(1 / 12 / 400) = 0.058.
+        @Test func stratifiedTimesFallIntoEachPartOnce() {
+            let parts = (0..<400).map { step($0, batch: 8, .stratified).times.map { Int(8 * $0) } }
+            #expect(parts.allSatisfy { $0.sorted() == Array(0..<8) })
+            #expect(Set(parts).count > 390)
+            for item in 0..<8 {
+                let places = (0..<400).map { step -> Double in
+                    let t = 8 * Double(self.step(step, batch: 8, .stratified).times[item])
+                    return t - t.rounded(.down)
+                }
+                #expect(abs(places.reduce(0, +) / 400 - 0.5) < 0.058)
+                #expect(abs(Double(parts.map { $0[item] }.reduce(0, +)) / 400 - 3.5) < 0.46)
+            }
+            let window = TimeWindow(0.4, 0.7)
+            let counts = (0..<50).map { step($0, batch: 250, .stratified).times.count(where: window.contains) }
+            #expect(counts.allSatisfy { (74...76).contains($0) })
+        }
+
         /// sigma / alpha = exp(n). Times are rounded to float32, which near t = 1 moves the ratio by 6e-8 / (1 - t).
         @Test(arguments: ProbabilityPath.allCases)
         func lognormalTimesFollowTheNoiseLevel(path: ProbabilityPath) {

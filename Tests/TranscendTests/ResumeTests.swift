@@ -67,6 +67,23 @@ extension TrainingTests {
             }
         }
 
+        /// What blocks computed is kept, or computed anew, or first the one and then the other.
+        @Test(arguments: ["f32", "bf16"])
+        func recomputationChangesNoBit(precision: String) throws {
+            try withTemporaryFolder { folder in
+                let settings = [Setting("precision", .string(precision))]
+                try train(tinyConfiguration("align", settings), in: folder + "/kept")
+                try train(tinyConfiguration("align", settings + [Setting("steps", 3)]), in: folder + "/anew")
+                try train(tinyConfiguration("align", settings + [Setting("recompute", true)]), in: folder + "/anew")
+                let files = try ["kept", "anew"].map { run in
+                    try contents(of: "\(folder)/\(run)/checkpoints/step-0000006").filter {
+                        $0.key.hasSuffix(".safetensors")
+                    }
+                }
+                #expect(files[0].count == 3 && files[0] == files[1])
+            }
+        }
+
         @Test func aRunDoesNotContinueWithOtherSettings() throws {
             try withTemporaryFolder { folder in
                 try train(tinyConfiguration("plain"), in: folder)

@@ -21,6 +21,8 @@ const char *ct_error(void);
 // ---- Handles (tensor.cpp) ------------------------------------------------------------------------------------------
 
 void ct_release(ct_tensor *tensor);
+/// Another reference to the same tensor.
+ct_tensor *ct_share(const ct_tensor *tensor);
 /// Handles given out and not yet released, in the whole process.
 int64_t ct_live_handles(void);
 
@@ -105,26 +107,37 @@ int32_t ct_gradient(const ct_tensor *tensor, ct_tensor **out);
 /// Replaces the gradient of a leaf; NULL removes it.
 int32_t ct_set_gradient(const ct_tensor *tensor, const ct_tensor *gradient);
 
-// ---- Kernels (kernels.cpp, products.cpp) -----------------------------------------------------------------------------------------
+// ---- Recomputation (recomputation.cpp) -----------------------------------------------------------------------------
 
-// For float32 tensors on the CPU that are not empty; the caller has checked that and the shapes. Differentiable once.
+/// A part of a network: takes over the inputs and writes a handle of each output. Returns NULL, or why it failed, for free().
+typedef char *(*ct_segment)(void *context, ct_tensor *const *inputs, ct_tensor **outputs);
+/// Makes `computed`, what `function` has made of `inputs` without recording, a result whose backward pass calls it again. Frees
+/// `context` by `release` once there can be none, also after a failure.
+int32_t ct_recomputed(ct_segment function, void *context, void (*release)(void *context), ct_tensor *const *inputs,
+                      int32_t input_count, ct_tensor *const *computed, int32_t output_count, ct_tensor **outputs);
 
-/// x W^T + b (products.cpp): x [..., I], weight [O, I], bias [O] or NULL.
+// ---- Kernels of our own (products.cpp, residual.cpp, gelu.cpp, attention.cpp) ---------------------------------------
+
+// For tensors that are not empty; the caller has checked that and the shapes. Differentiable once. On the CPU; the residual
+// stream also on CUDA, once ct_load_cuda_kernels has succeeded for the device.
+
+/// x W^T + b: x [..., I], weight [O, I], bias [O] or NULL, all in float32.
 int32_t ct_linear(const ct_tensor *x, const ct_tensor *weight, const ct_tensor *bias, ct_tensor **out);
-/// The same for x in bfloat16 and weight and bias in float32; `rounded` is the weight in bfloat16.
+/// The same for x in bfloat16 and weight and bias in float32; `rounded` is the weight in bfloat16. Also on CUDA.
 int32_t ct_rounded_linear(const ct_tensor *x, const ct_tensor *weight, const ct_tensor *rounded, const ct_tensor *bias,
                           ct_tensor **out);
 
-/// LayerNorm without weight and bias, then x (1 + scale) + shift: x [B, N, D], scale and shift [B, D] or [B, 1, D] with
-/// any strides. All are float32, and the result too unless `isHalf`: then it is rounded to bfloat16.
-int32_t ct_modulated_norm(const ct_tensor *x, const ct_tensor *scale, const ct_tensor *shift, double epsilon,
-                          bool isHalf, ct_tensor **out);
-/// x + gate * branch: x [B, N, D] in float32, branch of its shape in float32 or bfloat16, gate [B, D] or [B, 1, D].
-int32_t ct_gated_sum(const ct_tensor *x, const ct_tensor *branch, const ct_tensor *gate, ct_tensor **out);
+/// With a branch: sum = x + gate * branch. With a scale: LayerNorm of that (or of x) without weight and bias, then
+/// normed = n (1 + scale) + shift. Of `branch` with `gate` and `scale` with `shift` one pair may be NULL, and its result is none.
+/// x [B, N, D] in float32; branch [B, N, D] and normed in bfloat16 if `isHalf`, else in float32; the vectors [B, D] or
+/// [B, 1, D] in float32, with any strides. On CUDA D is a multiple of 4 and at most 2048.
+int32_t ct_residual(const ct_tensor *x, const ct_tensor *branch, const ct_tensor *gate, const ct_tensor *scale,
+                    const ct_tensor *shift, double epsilon, bool isHalf, ct_tensor **sum, ct_tensor **normed);
+/// Compiles the kernels of the residual stream for a CUDA device, if that has not been done yet.
+int32_t ct_load_cuda_kernels(int32_t device);
+
 /// GELU in its tanh form, of any shape, in float32 or bfloat16.
 int32_t ct_gelu(const ct_tensor *x, ct_tensor **out);
-
-// ---- Attention (attention.cpp) -------------------------------------------------------------------------------------
 
 /// Whether this processor has the instructions for attention in the element type of q.
 bool ct_has_attention(const ct_tensor *q);
@@ -142,6 +155,8 @@ int32_t ct_open_cuda(const char *path);
 int32_t ct_cuda_devices(void);
 /// Waits for everything queued on a CUDA device.
 int32_t ct_synchronize(int32_t index);
+/// The most memory that tensors had at once on a CUDA device.
+int32_t ct_cuda_peak_bytes(int32_t index, int64_t *out);
 /// Whether float32 products on CUDA may use TF32.
 void ct_allow_tf32(bool on);
 /// libtorch's version, and the vector instructions that its kernels use ("AVX512", ...).
@@ -149,6 +164,14 @@ const char *ct_version(void);
 const char *ct_cpu_capability(void);
 /// The file that libtorch's CPU part was loaded from.
 const char *ct_library_path(void);
+
+// ---- Profiles (profile.cpp) ----------------------------------------------------------------------------------------
+
+/// From here on it is counted how often operators run in any thread, and how long; one profile at a time.
+int32_t ct_profile_begin(void);
+/// Hands out each operator's name, calls, and seconds of its own without those of the operators that it called. On CUDA these
+/// are seconds of the host, which only queues.
+int32_t ct_profile_end(void (*receive)(void *context, const char *name, int64_t calls, double seconds), void *context);
 
 // ---- Processes that compute together (group.cpp, reducer.cpp) -----------------------------------------------------------
 

@@ -1,3 +1,4 @@
+import Data
 import Diffusion
 import Foundation
 import Models
@@ -17,6 +18,8 @@ public struct StepBenchmark {
     public var sampler: Sampler?
     /// The processes that share the batch of a training step.
     public var world = World.alone
+    /// Whether to find out where the time of the timed steps goes, which slows them down a little.
+    public var isProfiled = false
 
     /// With a `sampler` a step is one batch of samples instead of an update.
     public init(_ configuration: TrainingConfiguration, steps: Int, warmup: Int, sampler: Sampler? = nil) {
@@ -33,12 +36,14 @@ public struct StepBenchmark {
         public let matmulFLOPsPerSecond: Double
         /// Processes that shared the batch.
         public let processes: Int
-        /// The most memory that the process had resident.
+        /// The most memory that the process had resident, or tensors had at once on a CUDA device.
         public let peakBytes: Int
         /// Of the first step, warm-up included; where samples are timed, their mean.
         public let firstLoss: Double
         /// Of the last step.
         public let lastLoss: Double
+        /// Of all timed steps together; nil where none was asked for.
+        public let profile: Profile?
 
         /// Of a timed step; of an even number of steps the upper one of the middle two.
         public var medianSeconds: Double { stepSeconds.sorted()[stepSeconds.count / 2] }
@@ -46,7 +51,7 @@ public struct StepBenchmark {
 
     /// `progress` is told after each step.
     public func run(progress: (_ step: Int) -> Void = { _ in }) throws -> Result {
-        try Precision.$current.withValue(configuration.precision) { try measure(progress) }
+        try configuration.computing { try measure(progress) }
     }
 
     private func measure(_ progress: (_ step: Int) -> Void) throws -> Result {
@@ -54,23 +59,27 @@ public struct StepBenchmark {
         try ProcessMemory.check(stateOf: c)
         try ProcessMemory.check(arrays: 2, ofBatch: c.batch, sampleCount: c.network.sampleCount)
         let device = try world.launch?.device(named: c.device) ?? c.chosenDevice
-        let state = try withErrors { try makeState(on: device) }
+        let step = try withErrors { try sampler.map { sampling($0, on: device) } ?? training(on: device) }
         var seconds: [Double] = []
         var losses: [Double] = []
-        for step in 0..<warmup + steps {
+        func take(_ number: Int) throws {
             device.synchronize()
             let start = DispatchTime.now().uptimeNanoseconds
-            let value = try withErrors { try sampler.map { sample(state, $0) } ?? trainingLoss(state, step, device) }
+            let value = try withErrors { try step(number) }
             device.synchronize()
-            if step >= warmup { seconds.append(Double(DispatchTime.now().uptimeNanoseconds - start) * 1e-9) }
+            if number >= warmup { seconds.append(Double(DispatchTime.now().uptimeNanoseconds - start) * 1e-9) }
             losses.append(value)
-            progress(step + 1)
+            progress(number + 1)
         }
+        for number in 0..<warmup { try take(number) }
+        func takeTimed() throws { for number in warmup..<warmup + steps { try take(number) } }
+        var profile: Profile?
+        if isProfiled { profile = try Profile.of(takeTimed).profile } else { try takeTimed() }
         return Result(
             stepSeconds: seconds, flopsPerStep: Double(c.batch) * flopsPerImage,
             matmulFLOPsPerSecond: Self.matmulRate(on: device), processes: world.size,
-            peakBytes: ProcessMemory.peakBytes,
-            firstLoss: losses.first ?? 0, lastLoss: losses.last ?? 0)
+            peakBytes: device.peakBytes ?? ProcessMemory.peakBytes,
+            firstLoss: losses.first ?? 0, lastLoss: losses.last ?? 0, profile: profile)
     }
 
     /// Of a training step, or of the evaluations that a sample takes, guided ones counted twice.
@@ -80,57 +89,86 @@ public struct StepBenchmark {
         return Double(sampler.steps + guided) * configuration.network.forwardFLOPs()
     }
 
-    private func trainingLoss(_ state: TrainingState, _ step: Int, _ device: Device) throws -> Double {
-        let report = try state.update([batch(step, on: device)], learningRate: 1e-4, measuringFeatures: false)
-        return report.denoisingLoss + (state.objective.alignmentSettings?.weight(at: step) ?? 0)
-            * (report.alignmentLoss ?? 0)
+    /// Batches of samples; each gives its mean.
+    private func sampling(_ sampler: Sampler, on device: Device) -> (_ step: Int) throws -> Double {
+        let c = configuration
+        let network = SiT(c.network, on: device)
+        scatter(network.parameters())
+        let generator = SampleGenerator(network: network, path: c.diffusion.path, sampler: sampler, seed: c.seed)
+        return { _ in generator(labels: (0..<c.batch).map { $0 % c.network.classes }, firstItem: 0).mean().item() }
     }
 
-    /// One batch of samples; returns their mean.
-    private func sample(_ state: TrainingState, _ sampler: Sampler) -> Double {
-        let c = configuration
-        let generator = SampleGenerator(
-            network: state.network, path: c.diffusion.path, sampler: sampler, seed: c.seed)
-        return generator(labels: (0..<c.batch).map { $0 % c.network.classes }, firstItem: 0).mean().item()
-    }
-
-    private func makeState(on device: Device) throws -> TrainingState {
-        let c = configuration
-        let method = c.method.method
+    /// Updates; each gives its loss.
+    private func training(on device: Device) throws -> (_ step: Int) throws -> Double {
+        let (c, method) = (configuration, configuration.method.method)
         let network = SiT(c.network, on: device)
         let averaged = method.follows == .average ? SiT(c.network, on: device) : nil
         let teacher = averaged ?? (method.follows != .none ? SiT(c.network, on: device) : nil)
         let objective = method.objective(for: c.network, teacher: teacher, on: device)
-        let all = network.parameters() + objective.parameters() + (averaged == nil ? teacher?.parameters() ?? [] : [])
-        let draws = Draws(seed: c.seed)
-        for (index, entry) in all.enumerated() {
+        scatter(
+            network.parameters() + objective.parameters() + (averaged == nil ? teacher?.parameters() ?? [] : []))
+        let state = try TrainingState(
+            network: network, objective: objective, averaged: averaged, path: c.diffusion.path,
+            configuration: c.optimizer, world: world, distribution: c.distributed)
+        let drawn = DrawnBatches(c, positions: world.share(of: c.batch))
+        return { step in
+            let batch = try batch(drawn.next(), step, on: device)
+            let report = try state.update([batch], learningRate: 1e-4, measuringFeatures: false)
+            return report.denoisingLoss + (state.objective.alignmentSettings?.weight(at: step) ?? 0)
+                * (report.alignmentLoss ?? 0)
+        }
+    }
+
+    /// Makes all numbers normal with a deviation of 0.02.
+    private func scatter(_ parameters: [NamedParameter]) {
+        let draws = Draws(seed: configuration.seed)
+        for (index, entry) in parameters.enumerated() {
             let shape = entry.parameter.value.shape
             let values = draws.normals(.initialise, step: 0, item: index, count: shape.reduce(1, *))
             entry.parameter.assign(Tensor(values.map { 0.02 * $0 }, shape: shape))
         }
-        return try TrainingState(
-            network: network, objective: objective, averaged: averaged, path: c.diffusion.path,
-            configuration: c.optimizer, world: world,
-            distribution: c.distributed)
     }
 
-    /// Clean samples are noise too, so that nothing is read.
-    private func batch(_ step: Int, on device: Device) -> Batch {
-        let (c, draws) = (configuration, Draws(seed: configuration.seed))
-        let shape = [c.network.channels, c.network.inputSize, c.network.inputSize]
-        let share = world.share(of: c.batch)
-        let drawn = TrainingDraws(
-            draws, step: step, batch: c.batch, positions: share, sampleCount: shape.reduce(1, *),
-            path: c.diffusion.path,
-            sampling: c.diffusion.timeSampling, labelDrop: c.diffusion.labelDrop)
-        let labels = share.map { ($0 + step) % c.network.classes }
-        var batch = drawn.batch(
-            share, clean: drawn.noise.reversed(), labels: labels, shape: shape, classes: c.network.classes,
+    /// What a step draws; clean samples are noise too, so that nothing is read.
+    private struct DrawnBatch {
+        let draws: TrainingDraws
+        let clean: [Float]
+        /// Of each encoder, [B, tokens, width].
+        let targets: [[Float]]
+
+        init(_ c: TrainingConfiguration, step: Int, positions: Range<Int>) {
+            let all = Draws(seed: c.seed)
+            draws = TrainingDraws(
+                all, step: step, batch: c.batch, positions: positions, sampleCount: c.network.sampleCount,
+                path: c.diffusion.path, sampling: c.diffusion.timeSampling, labelDrop: c.diffusion.labelDrop)
+            clean = draws.noise.reversed()
+            targets = (c.method.targets?.widths ?? []).map { width in
+                all.normals(.noise, step: step, item: c.batch, count: positions.count * c.network.tokens * width)
+            }
+        }
+    }
+
+    /// Those of all steps, made ahead in a thread, as the loader of a training does.
+    private final class DrawnBatches {
+        private let queue: StepQueue<DrawnBatch>
+
+        init(_ c: TrainingConfiguration, positions: Range<Int>) {
+            queue = StepQueue(firstStep: 0, ahead: 3, threads: 1) { DrawnBatch(c, step: $0, positions: positions) }
+        }
+
+        deinit { queue.stop() }
+
+        func next() throws -> DrawnBatch { try queue.next() }
+    }
+
+    private func batch(_ drawn: DrawnBatch, _ step: Int, on device: Device) -> Batch {
+        let (c, share) = (configuration, world.share(of: configuration.batch))
+        var batch = drawn.draws.batch(
+            share, clean: drawn.clean, labels: share.map { ($0 + step) % c.network.classes },
+            shape: [c.network.channels, c.network.inputSize, c.network.inputSize], classes: c.network.classes,
             on: device)
-        batch.targets = (c.method.targets?.widths ?? []).map { width in
-            let count = share.count * c.network.tokens * width
-            let normals = draws.normals(.noise, step: step, item: c.batch, count: count)
-            return Tensor(normals, shape: [share.count, c.network.tokens, width]).to(device)
+        batch.targets = drawn.targets.map {
+            Tensor($0, shape: [share.count, c.network.tokens, $0.count / share.count / c.network.tokens]).to(device)
         }
         return batch
     }

@@ -37,6 +37,9 @@ public enum SettingsTable {
         SettingDescription("seed", .whole(0...Int.max), "Seed of every random number."),
         SettingDescription(
             "precision", .name(of: Precision.self), "Number type of the products of matrices."),
+        SettingDescription(
+            "recompute", .truth,
+            "Whether the backward pass computes what is inside blocks anew: less memory, more time, the same bits."),
         SettingDescription("device", .text("auto (CUDA where there is one), cpu, cuda or cuda:N"), "Where to compute."),
         SettingDescription("teacher", .optional(.path(or: [])), "Checkpoint or run that selfguided follows."),
         SettingDescription(

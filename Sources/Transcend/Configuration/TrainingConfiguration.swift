@@ -28,6 +28,8 @@ public struct TrainingConfiguration: Codable, Sendable, Equatable {
     public var seed: UInt64 = 0
     /// The number type of the products: f32 or bf16.
     public var precision = Precision.f32
+    /// Whether the backward pass computes what is inside blocks anew instead of keeping it.
+    public var recompute = false
     /// "auto", "cpu", "cuda" or "cuda:N".
     public var device = "auto"
     /// The checkpoint that the method follows; null where it needs none. In a pipeline: the first stage's last.
@@ -51,6 +53,11 @@ public struct TrainingConfiguration: Codable, Sendable, Equatable {
     /// The defaults of a stage, those of its method for a network.
     init(defaultsOf method: any Method.Type, for network: SiTConfiguration, reading: Reading = .paper) {
         self.init(method: MethodConfiguration(method.init(defaultsFor: network, reading: reading)))
+    }
+
+    /// Runs `body` with the precision of the products and the recomputation that it names.
+    func computing<Result>(_ body: () throws -> Result) rethrows -> Result {
+        try Precision.$current.withValue(precision) { try Recomputation.$isOn.withValue(recompute, operation: body) }
     }
 
     /// From what a run or checkpoint stored. A setting that it lacks, since it was written before there was such a one, has

@@ -39,6 +39,11 @@ public enum Diagnosis {
     public static var problems: [String] {
         var all: [String] = []
         if let problem = Library.cudaProblem, Library.hasCUDADriver { all.append("no CUDA device: \(problem)") }
+        for index in 0..<Library.cudaDevices {
+            let device = Device(kind: .cuda, index: index)
+            guard let problem = Kernels.cudaProblem(of: device) else { continue }
+            all.append("\(device) computes without the program's own kernels, slowly: \(problem)")
+        }
         if let found = installedVersion, !found.hasPrefix(Library.version) {
             all.append("libtorch is \(found), not \(Library.version); set LIBTORCH to the folder torch of one that is")
         }

@@ -142,7 +142,7 @@ public final class RunDirectory: Sendable {
     /// What may differ between two starts of one run: its length, what it writes and says, where and in which parts it computes
     /// (which changes rounding alone), and how many steps it may skip (that decides whether a run stops, not what it computes until then).
     static func isChangeable(_ key: String) -> Bool {
-        ["steps", "device", "accumulation", "optimizer.skipNonfinite"].contains(key)
+        ["steps", "device", "accumulation", "recompute", "optimizer.skipNonfinite"].contains(key)
             || ["output.", "preview.", "distributed."].contains(where: key.hasPrefix)
     }
 }

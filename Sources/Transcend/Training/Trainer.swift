@@ -83,7 +83,7 @@ public final class Trainer {
             defer { try? writer.wait() }
             world.watch?.setBeforeExit { [writer] in try? writer.wait() }
             defer { world.watch?.setBeforeExit(nil) }
-            try Precision.$current.withValue(configuration.precision) { try takeSteps(observe) }
+            try configuration.computing { try takeSteps(observe) }
             if storedStep != state.step { try beginCheckpoint() }
             try world.readingOrWriting { try writer.wait() }
             if state.skips.total > 0 {

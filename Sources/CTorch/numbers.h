@@ -1,0 +1,27 @@
+// Float32 and bfloat16, for loops of the CPU and of CUDA alike: their compilers read the same lines, without any include.
+#pragma once
+
+#ifdef __CUDACC__
+#define INLINE __device__ __forceinline__
+#else
+#define INLINE [[gnu::always_inline]] inline
+#endif
+
+namespace loops {
+
+/// A bfloat16: the upper half of a float32.
+using Half = unsigned short;
+
+INLINE float widen(float x) { return x; }
+INLINE float widen(Half x) { return __builtin_bit_cast(float, (unsigned)x << 16); }
+
+/// Rounds to the nearest, ties to even; what is not a number stays none.
+template <class T> INLINE T narrow(float x);
+template <> INLINE float narrow<float>(float x) { return x; }
+template <> INLINE Half narrow<Half>(float x) {
+    unsigned bits = __builtin_bit_cast(unsigned, x);
+    unsigned rounded = (bits + 0x7FFF + (bits >> 16 & 1)) >> 16;
+    return (Half)((bits & 0x7FFFFFFF) > 0x7F800000 ? 0x7FC0 : rounded);
+}
+
+}  // namespace loops

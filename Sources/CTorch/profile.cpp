@@ -1,0 +1,69 @@
+// Where the time of a computation goes: how often each operator ran, and how long it was at work itself, without the operators
+// that it called. libtorch tells when one begins and ends; kernels of our own say so too.
+#include "border.h"
+#include <ATen/record_function.h>
+#include <chrono>
+#include <map>
+#include <mutex>
+using namespace border;
+
+namespace {
+
+using Clock = std::chrono::steady_clock;
+
+struct Total {
+    int64_t calls = 0;
+    double seconds = 0;
+};
+
+std::mutex mutex;
+std::map<std::string, Total> totals;
+std::optional<at::CallbackHandle> callback;
+
+/// An operator that is running, and how long those that it called have taken.
+struct Running : at::ObserverContext {
+    Clock::time_point start = Clock::now();
+    double inner = 0;
+    Running *caller;
+
+    explicit Running(Running *caller) : caller(caller) {}
+};
+
+thread_local Running *running = nullptr;
+
+std::unique_ptr<at::ObserverContext> begin(const at::RecordFunction &) {
+    auto context = std::make_unique<Running>(running);
+    running = context.get();
+    return context;
+}
+
+void end(const at::RecordFunction &function, at::ObserverContext *context) {
+    auto *ended = static_cast<Running *>(context);
+    const double seconds = std::chrono::duration<double>(Clock::now() - ended->start).count();
+    running = ended->caller;
+    if (running) running->inner += seconds;
+    std::lock_guard lock(mutex);
+    Total &total = totals[function.name()];
+    total.calls++;
+    total.seconds += seconds - ended->inner;
+}
+
+}  // namespace
+
+int32_t ct_profile_begin(void) {
+    return guarded([] {
+        TORCH_CHECK(!callback, "a profile is being taken already");
+        totals.clear();
+        callback = at::addGlobalCallback(at::RecordFunctionCallback(begin, end));
+    });
+}
+
+int32_t ct_profile_end(void (*receive)(void *context, const char *name, int64_t calls, double seconds), void *context) {
+    return guarded([&] {
+        TORCH_CHECK(callback, "no profile is being taken");
+        at::removeCallback(*callback);
+        callback.reset();
+        std::lock_guard lock(mutex);
+        for (const auto &[name, total] : totals) receive(context, name.c_str(), total.calls, total.seconds);
+    });
+}

@@ -1,0 +1,233 @@
+// What a transformer's block does to its residual stream between products: the sum with a gated branch, and LayerNorm with
+// modulation, each alone or both in one pass; for products in float32 or bfloat16. The stream, statistics and gates are float32.
+// Their plain twins, composed of libtorch's operators, stand in Sources/Torch/Residual.swift and say what is computed.
+//
+// What is clever. Such functions only move memory, and composed of operators they move the same numbers many times. Here a row
+// is added up, normalised, scaled and shifted while it lies in the first cache or in registers, and one reading of everything
+// makes all five gradients; what comes back along the stream is added on the way.
+//
+// Why it is safe.
+// - Results do not depend on the number of threads (parallel.h): a sum over rows is made inside a unit, and sums of units
+//   are added in order.
+// - The loops (residual.h, residual-cuda.h) neither allocate nor throw: every array is made before they start, and inputs stay
+//   as they are.
+// - What the backward pass reads is saved through libtorch, which notices when somebody has written to it since. Without
+//   gradients nothing is saved. A second derivative is refused, not wrong.
+#include "border.h"
+#include "cuda.h"
+#include "parallel.h"
+#include "recording.h"
+#include "residual.h"
+#include <ATen/ops/empty.h>
+#include <ATen/ops/empty_like.h>
+#include <ATen/ops/sum.h>
+#include <torch/csrc/autograd/custom_function.h>
+using namespace border;
+using namespace loops;
+using namespace parallel;
+using namespace recording;
+using at::Tensor;
+using torch::autograd::AutogradContext;
+using torch::autograd::variable_list;
+
+namespace {
+
+// ---- Either device -------------------------------------------------------------------------------------------------
+
+#pragma clang diagnostic ignored "-Wc23-extensions"
+constexpr char numbersText[] = {
+#embed "numbers.h" suffix(, 0)
+};
+constexpr char argumentsText[] = {
+#embed "residual-arguments.h" suffix(, 0)
+};
+constexpr char kernelsText[] = {
+#embed "residual-cuda.h" suffix(, 0)
+};
+
+cuda::Program &cudaKernels() {
+    static cuda::Program program(kernelsText, {{"numbers.h", numbersText}, {"residual-arguments.h", argumentsText}});
+    return program;
+}
+
+/// Rows of a unit: on CUDA few, so that there are blocks enough for all multiprocessors.
+int64_t unitRowsOn(c10::Device device) { return device.is_cuda() ? 16 : unitRows; }
+
+Sizes sizesOf(const Tensor &x) { return {x.size(0), x.size(1), x.size(2), unitRowsOn(x.device())}; }
+
+Vectors vectorsOf(const Tensor &t) { return t.defined() ? Vectors{input(t), t.stride(0)} : Vectors{}; }
+
+/// Whether the kernels of a device can read it as it lies: on CUDA in pieces of 16 bytes.
+bool isAligned(const Tensor &t) {
+    return t.is_cpu() || (reinterpret_cast<uintptr_t>(t.const_data_ptr()) % 16 == 0 && t.stride(0) % 4 == 0);
+}
+
+Tensor dense(const Tensor &t) {
+    Tensor whole = t.contiguous();
+    return isAligned(whole) ? whole : whole.clone();
+}
+
+/// Every sample's vector in one piece; how far the samples are apart does not matter.
+Tensor withDenseRows(const Tensor &vectors) {
+    return vectors.stride(-1) == 1 && isAligned(vectors) ? vectors : vectors.contiguous().clone();
+}
+
+/// Which of the two parts there are, as types.
+template <class Body> void choose(bool hasBranch, bool hasNorm, Body body) {
+    if (!hasNorm) return body(std::true_type(), std::false_type());
+    hasBranch ? body(std::true_type(), std::true_type()) : body(std::false_type(), std::true_type());
+}
+
+/// Runs the loop `Loop` on the CPU in `units` units, or the kernel `name` on CUDA.
+template <class T, template <class, bool, bool> class Loop, class Arguments>
+void start(const char *name, const Arguments &arguments, int64_t units, bool hasBranch, bool hasNorm, c10::Device device) {
+    if (device.is_cuda()) {
+        std::string kernel = std::string(name) + (hasBranch ? "_branch" : "") + (hasNorm ? "_norm" : "") +
+                             (std::is_same_v<T, Half> ? "_half" : "");
+        int64_t warps = (arguments.sizes.width + 127) / 128;  // of four columns for each thread
+        return cudaKernels().launch(kernel, arguments.sizes.units(), 32 * warps, &arguments, device);
+    }
+    choose(hasBranch, hasNorm, [&](auto branch, auto norm) {
+        run(Loop<T, branch.value, norm.value>{arguments}, units, arguments.sizes.elements());
+    });
+}
+
+// ---- Forward and backward ------------------------------------------------------------------------------------------
+
+/// `branch` and `gate`, or `scale` and `shift`, may be undefined. Vectors have dense rows.
+struct Operands {
+    Tensor x, branch, gate, scale, shift;
+    double epsilon;
+    bool isHalf;
+
+    bool hasBranch() const { return branch.defined(); }
+    bool hasNorm() const { return scale.defined(); }
+};
+
+struct Results {
+    Tensor sum, normed, statistics;  // undefined where there is none
+
+    variable_list list() const {
+        variable_list all;
+        for (const Tensor &t : {sum, normed})
+            if (t.defined()) all.push_back(t);
+        return all;
+    }
+};
+
+template <class T> Results forward(const Operands &in, bool isSaving) {
+    Results out;
+    if (in.hasBranch()) out.sum = at::empty_like(in.x);
+    if (in.hasNorm()) out.normed = at::empty(in.x.sizes(), in.x.options().dtype(in.isHalf ? at::kBFloat16 : at::kFloat));
+    if (in.hasNorm() && isSaving) out.statistics = at::empty({in.x.size(0), in.x.size(1), 2}, in.x.options());
+    Sizes sizes = sizesOf(in.x);
+    start<T, ResidualForward>("forward",
+                              ResidualForwardArguments<T>{sizes, input(in.x), input<T>(in.branch), vectorsOf(in.gate),
+                                                          vectorsOf(in.scale), vectorsOf(in.shift), (float)in.epsilon,
+                                                          output(out.sum), output<T>(out.normed), output(out.statistics)},
+                              sizes.samples * sizes.rows, in.hasBranch(), in.hasNorm(), in.x.device());
+    return out;
+}
+
+Results forward(const Operands &in, bool isSaving) {
+    return in.isHalf ? forward<Half>(in, isSaving) : forward<float>(in, isSaving);
+}
+
+/// Sums over the rows of each sample, for some vectors: the sums of all units, and what they add up to, [vectors, B, D].
+struct RowSums {
+    Tensor units, whole;
+
+    RowSums(int64_t vectors, const Sizes &sizes, const at::TensorOptions &options)
+        : units(at::empty({vectors, sizes.samples, sizes.unitsOfSample(), sizes.width}, options)) {}
+
+    void add() {
+        if (units.size(2) == 1) return void(whole = units.squeeze(2));
+        if (units.is_cuda()) return void(whole = units.sum(2));
+        whole = at::empty({units.size(0), units.size(1), units.size(3)}, units.options());
+        run(SumInOrder{units.size(2), units.size(3), input(units), output(whole)}, units.size(0) * units.size(1),
+            units.numel());
+    }
+};
+
+template <class T> variable_list backward(const variable_list &saved, Tensor gradientSum, Tensor gradientNormed) {
+    const Tensor &stream = saved[0], &branch = saved[1], &gate = saved[2], &scale = saved[3], &statistics = saved[4];
+    const bool hasBranch = branch.defined(), hasNorm = scale.defined();
+    const Tensor &shaped = hasNorm ? stream : branch;
+    const at::TensorOptions options = shaped.options().dtype(at::kFloat);
+    if (hasBranch) gradientSum = dense(gradientSum);
+    if (hasNorm) gradientNormed = dense(gradientNormed);
+    const Sizes sizes = sizesOf(shaped);
+    RowSums sums((hasBranch ? 1 : 0) + (hasNorm ? 2 : 0), sizes, options);
+    auto sumsOf = [&](int64_t place) { return output(sums.units) + place * sizes.units() * sizes.width; };
+    const int64_t norm = hasBranch ? 1 : 0;  // where its sums begin
+    Tensor gradientX = hasNorm ? at::empty(shaped.sizes(), options) : gradientSum;
+    Tensor gradientBranch = hasBranch ? at::empty_like(branch) : Tensor();
+    start<T, ResidualBackward>(
+        "backward",
+        ResidualBackwardArguments<T>{sizes, hasNorm ? input(stream) : nullptr, input<T>(branch), vectorsOf(gate),
+                                     vectorsOf(scale), input(statistics), input(gradientSum), input<T>(gradientNormed),
+                                     hasNorm ? output(gradientX) : nullptr, output<T>(gradientBranch),
+                                     hasBranch ? sumsOf(0) : nullptr, hasNorm ? sumsOf(norm) : nullptr,
+                                     hasNorm ? sumsOf(norm + 1) : nullptr},
+        sizes.units(), hasBranch, hasNorm, shaped.device());
+    sums.add();
+    auto gradientOf = [&](int64_t place, const Tensor &vectors) { return sums.whole[place].view(vectors.sizes()); };
+    return {gradientX,
+            gradientBranch,
+            hasBranch ? gradientOf(0, gate) : Tensor(),
+            hasNorm ? gradientOf(norm, scale) : Tensor(),
+            hasNorm ? gradientOf(norm + 1, scale) : Tensor(),
+            Tensor(),
+            Tensor()};
+}
+
+struct Residual : torch::autograd::Function<Residual> {
+    /// libtorch wants to be told by the type which operands there may not be.
+    using Optional = std::optional<Tensor>;
+
+    static variable_list forward(AutogradContext *context, Tensor x, Optional branch, Optional gate, Optional scale,
+                                 Optional shift, double epsilon, bool isHalf) {
+        auto either = [](const Optional &t) { return t.value_or(Tensor()); };
+        Operands in{x, either(branch), either(gate), either(scale), either(shift), epsilon, isHalf};
+        Results out = ::forward(in, true);
+        const Tensor &stream = in.hasBranch() ? out.sum : x;
+        context->save_for_backward({in.hasNorm() ? stream : Tensor(), in.branch, in.gate, in.scale, out.statistics});
+        context->saved_data["isHalf"] = isHalf;
+        return out.list();
+    }
+
+    static variable_list backward(AutogradContext *context, variable_list outputs) {
+        refuseSecondDerivative("residual stream");
+        variable_list saved = context->get_saved_variables();
+        Tensor gradientSum = saved[1].defined() ? outputs.front() : Tensor();
+        Tensor gradientNormed = saved[3].defined() ? outputs.back() : Tensor();
+        return context->saved_data["isHalf"].toBool() ? ::backward<Half>(saved, gradientSum, gradientNormed)
+                                                      : ::backward<float>(saved, gradientSum, gradientNormed);
+    }
+};
+
+}  // namespace
+
+int32_t ct_residual(const ct_tensor *x, const ct_tensor *branch, const ct_tensor *gate, const ct_tensor *scale,
+                    const ct_tensor *shift, double epsilon, bool isHalf, ct_tensor **sum, ct_tensor **normed) {
+    return guarded([&] {
+        RECORD_USER_SCOPE("transcend::residual stream");
+        auto optional = [](const ct_tensor *const &handle) { return handle ? view(handle) : Tensor(); };
+        auto rows = [&](const ct_tensor *const &handle) { return handle ? withDenseRows(view(handle)) : Tensor(); };
+        Operands in{dense(view(x)), optional(branch), rows(gate), rows(scale), rows(shift), epsilon, isHalf};
+        if (in.hasBranch()) in.branch = dense(in.branch);
+        variable_list out;
+        if (isRecorded({&in.x, &in.branch, &in.gate, &in.scale, &in.shift})) {
+            auto given = [](const Tensor &t) { return t.defined() ? std::optional(t) : std::nullopt; };
+            out = Residual::apply(in.x, given(in.branch), given(in.gate), given(in.scale), given(in.shift), epsilon, isHalf);
+        } else {
+            out = forward(in, false).list();
+        }
+        if (in.hasBranch()) *sum = own(std::move(out.front()));
+        if (in.hasNorm()) *normed = own(std::move(out.back()));
+    });
+}
+
+int32_t ct_load_cuda_kernels(int32_t device) {
+    return guarded([&] { cudaKernels().load({c10::kCUDA, (c10::DeviceIndex)device}); });
+}

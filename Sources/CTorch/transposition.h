@@ -1,0 +1,65 @@
+// Transposition in registers, sixteen rows of sixteen words at a time.
+#pragma once
+#include "numbers.h"
+#include <algorithm>
+#include <cstdint>
+#include <cstring>
+#include <utility>
+
+namespace loops {
+
+/// Sixteen words of 32 bits, which vector units turn around together.
+using Words __attribute__((vector_size(64))) = uint32_t;
+
+/// Of two rows that are `distance` apart, one of the two new rows of a transposition by halves.
+template <int distance, bool isSecond, size_t... place>
+INLINE void exchange(const Words &a, const Words &b, Words &to, std::index_sequence<place...>) {
+    to = __builtin_shufflevector(a, b, (isSecond ? place & distance ? 16 + place : place + distance
+                                          : place & distance ? 16 + place - distance
+                                                             : place)...);
+}
+
+template <int distance> INLINE void exchange(Words (&rows)[16]) {
+    constexpr auto places = std::make_index_sequence<16>();
+    for (int i = 0; i < 16; i++) {
+        if (i & distance) continue;
+        const Words first = rows[i], second = rows[i + distance];
+        exchange<distance, false>(first, second, rows[i], places);
+        exchange<distance, true>(first, second, rows[i + distance], places);
+    }
+}
+
+/// Transposes words of 32 bits, [rows, columns] with rows `stride` bytes apart, into [columns, rows] with rows `toStride` words
+/// apart.
+INLINE void transposeWords(const void *from, int64_t stride, int64_t rows, int64_t columns, void *to, int64_t toStride) {
+    auto source = [&](int64_t row, int64_t column) { return (const char *)from + row * stride + 4 * column; };
+    auto target = [&](int64_t column, int64_t row) { return (char *)to + 4 * (column * toStride + row); };
+    for (int64_t row = 0; row < rows; row += 16)
+        for (int64_t column = 0; column < columns; column += 16) {
+            if (rows - row < 16 || columns - column < 16) {
+                for (int64_t i = row; i < std::min(rows, row + 16); i++)
+                    for (int64_t j = column; j < std::min(columns, column + 16); j++)
+                        std::memcpy(target(j, i), source(i, j), 4);
+                continue;
+            }
+            Words tile[16];
+            for (int i = 0; i < 16; i++) std::memcpy(&tile[i], source(row + i, column), 64);
+            exchange<8>(tile), exchange<4>(tile), exchange<2>(tile), exchange<1>(tile);
+            for (int i = 0; i < 16; i++) std::memcpy(target(column + i, row), &tile[i], 64);
+        }
+}
+
+/// The transpose [columns, rows] of a dense [rows, columns] in float32. A unit is `rowsOfUnit` rows.
+struct Transpose {
+    static constexpr int64_t rowsOfUnit = 64;
+    const float *from;
+    int64_t rows, columns;
+    float *to;
+
+    INLINE void operator()(int64_t first, int64_t end) const {
+        for (int64_t row = first * rowsOfUnit; row < std::min(rows, end * rowsOfUnit); row += rowsOfUnit)
+            transposeWords(from + row * columns, 4 * columns, std::min(rowsOfUnit, rows - row), columns, to + row, rows);
+    }
+};
+
+}  // namespace loops

@@ -1,0 +1,116 @@
+#include "emulation.h"
+#include <barrier>
+#include <cmath>
+#include <memory>
+#include <thread>
+#include <vector>
+
+// The words of CUDA C++ that the kernels use. Blocks run one after another, so that what a block shares may be static.
+#define __device__
+#define __global__
+#define __shared__ static
+#define __launch_bounds__(threads)
+
+namespace {
+struct Index {
+    unsigned x;
+};
+thread_local Index threadIdx, blockIdx, blockDim;
+
+/// What the threads of the running block meet at.
+struct Block {
+    explicit Block(unsigned threads) : all(threads), exchanged(threads) {
+        for (unsigned warp = 0; warp < threads / 32; warp++) warps.push_back(std::make_unique<std::barrier<>>(32));
+    }
+    std::barrier<> all;
+    std::vector<std::unique_ptr<std::barrier<>>> warps;
+    std::vector<float> exchanged;
+};
+Block *block;
+
+void __syncthreads() { block->all.arrive_and_wait(); }
+
+float __shfl_xor_sync(unsigned, float value, unsigned distance) {
+    auto &warp = *block->warps[threadIdx.x / 32];
+    block->exchanged[threadIdx.x] = value;
+    warp.arrive_and_wait();
+    float other = block->exchanged[threadIdx.x ^ distance];
+    warp.arrive_and_wait();
+    return other;
+}
+}  // namespace
+
+#include "../../Sources/CTorch/residual-cuda.h"
+
+namespace {
+using namespace loops;
+
+template <class Arguments> void launch(void (*kernel)(Arguments), const Arguments &arguments, long long width) {
+    const unsigned threads = (unsigned)(32 * ((width + 127) / 128));
+    for (unsigned index = 0; index < arguments.sizes.units(); index++) {
+        Block running(threads);
+        block = &running;
+        std::vector<std::jthread> all;
+        for (unsigned thread = 0; thread < threads; thread++)
+            all.emplace_back([=] {
+                threadIdx = {thread}, blockIdx = {index}, blockDim = {threads};
+                kernel(arguments);
+            });
+    }
+}
+
+/// Numbers of the products' type, from float32 and back; none where there is no array.
+template <class T> struct Operand {
+    std::vector<T> values;
+
+    Operand(const float *from, long long count) : values(from ? count : 0) {
+        for (size_t i = 0; i < values.size(); i++) values[i] = narrow<T>(from[i]);
+    }
+    T *data() { return values.empty() ? nullptr : values.data(); }
+    void write(float *to) const {
+        for (size_t i = 0; i < values.size(); i++) to[i] = widen(values[i]);
+    }
+};
+
+template <class T>
+void emulate(const emulated_residual &a, void (*forward)(ResidualForwardArguments<T>),
+             void (*backward)(ResidualBackwardArguments<T>)) {
+    const Sizes sizes{a.samples, a.rows, a.width, 16};
+    const long long count = sizes.elements(), width = a.width;
+    Operand<T> branch(a.branch, count), normed(a.normed, count), gradientNormed(a.gradientNormed, count),
+        gradientBranch(a.gradientBranch, count);
+    std::vector<float> statistics(2 * sizes.samples * sizes.rows), sums(3 * sizes.units() * width);
+    const Vectors gate{a.gate, width}, scale{a.scale, width}, shift{a.shift, width};
+    launch(forward,
+           ResidualForwardArguments<T>{sizes, a.x, branch.data(), gate, scale, shift, a.epsilon, a.sum, normed.data(),
+                                       statistics.data()},
+           width);
+    float *unitSums[] = {sums.data(), sums.data() + sizes.units() * width, sums.data() + 2 * sizes.units() * width};
+    launch(backward,
+           ResidualBackwardArguments<T>{sizes, a.branch ? a.sum : a.x, branch.data(), gate, scale, statistics.data(),
+                                        a.gradientSum, gradientNormed.data(), a.gradientX, gradientBranch.data(), unitSums[0],
+                                        unitSums[1], unitSums[2]},
+           width);
+    normed.write(a.normed);
+    gradientBranch.write(a.gradientBranch);
+    float *gradients[] = {a.gradientGate, a.gradientScale, a.gradientShift};
+    for (int i = 0; i < 3; i++) {
+        if (!gradients[i]) continue;
+        std::fill_n(gradients[i], a.samples * width, 0.f);
+        for (long long unit = 0; unit < sizes.units(); unit++)
+            for (long long j = 0; j < width; j++)
+                gradients[i][unit / sizes.unitsOfSample() * width + j] += unitSums[i][unit * width + j];
+    }
+}
+}  // namespace
+
+void emulate_residual(const emulated_residual *a) {
+    if (a->isHalf) {
+        if (!a->scale) return emulate<Half>(*a, forward_branch_half, backward_branch_half);
+        if (!a->branch) return emulate<Half>(*a, forward_norm_half, backward_norm_half);
+        return emulate<Half>(*a, forward_branch_norm_half, backward_branch_norm_half);
+    }
+    if (!a->scale) return emulate<float>(*a, forward_branch, backward_branch);
+    if (!a->branch) return emulate<float>(*a, forward_norm, backward_norm);
+    return emulate<float>(*a, forward_branch_norm, backward_branch_norm);
+}
