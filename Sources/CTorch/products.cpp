@@ -11,6 +11,7 @@
 #include "border.h"
 #include "parallel.h"
 #include "recording.h"
+#include "sums.h"
 #include "transposition.h"
 #include <ATen/core/dispatch/Dispatcher.h>
 #include <ATen/ops/empty.h>
@@ -20,6 +21,8 @@
 #include <cpuid.h>
 #include <torch/csrc/autograd/custom_function.h>
 using namespace border;
+using namespace loops;
+using namespace parallel;
 using namespace recording;
 using at::Tensor;
 using torch::autograd::AutogradContext;
@@ -49,11 +52,27 @@ bool hasWideMultipliers() {
     return (a >> 8 & 0xF) + (a >> 20 & 0xFF) >= 0x1A;
 }
 
+template <class T> Tensor columnSums(const Tensor &t) {
+    const int64_t rows = t.size(0), width = t.size(1), units = (rows + ColumnSums<T>::rowsOfUnit - 1) / ColumnSums<T>::rowsOfUnit;
+    Tensor parts = at::empty({units, width}, t.options().dtype(at::kFloat));
+    run(ColumnSums<T>{rows, width, input<T>(t), output(parts)}, units, t.numel());
+    if (units == 1) return parts[0];
+    Tensor whole = at::empty({width}, parts.options());
+    run(SumInOrder{units, width, input(parts), output(whole)}, 1, 0);
+    return whole;
+}
+
+/// The sum over the rows of a dense [rows, O], in float32: the gradient of a bias.
+Tensor columnSums(const Tensor &t) {
+    if (!t.is_cpu()) return at::sum(t, {0}, false, at::kFloat);
+    return t.scalar_type() == at::kBFloat16 ? columnSums<Half>(t) : columnSums<float>(t);
+}
+
 /// t^T as a tensor of its own, which oneDNN would make too, but slower.
 Tensor transposed(const Tensor &t) {
     Tensor from = t.contiguous(), to = at::empty({t.size(1), t.size(0)}, t.options());
-    parallel::run(loops::Transpose{parallel::input(from), t.size(0), t.size(1), parallel::output(to)},
-                  (t.size(0) + loops::Transpose::rowsOfUnit - 1) / loops::Transpose::rowsOfUnit, t.numel());
+    run(Transpose{input(from), t.size(0), t.size(1), output(to)},
+        (t.size(0) + Transpose::rowsOfUnit - 1) / Transpose::rowsOfUnit, t.numel());
     return to;
 }
 
@@ -79,7 +98,7 @@ struct Linear : torch::autograd::Function<Linear> {
         Tensor gradient = rows(outputs[0]).contiguous(), gradientX, gradientWeight, gradientBias;
         if (context->needs_input_grad(0)) gradientX = product(gradient, weight.t(), std::nullopt).view(x.sizes());
         if (context->needs_input_grad(1)) gradientWeight = productOverRows(gradient, rows(x));
-        if (context->saved_data["hasBias"].toBool() && context->needs_input_grad(2)) gradientBias = gradient.sum(0);
+        if (context->saved_data["hasBias"].toBool() && context->needs_input_grad(2)) gradientBias = columnSums(gradient);
         return {gradientX, gradientWeight, gradientBias};
     }
 };
@@ -102,7 +121,7 @@ struct RoundedLinear : torch::autograd::Function<RoundedLinear> {
         if (context->needs_input_grad(0)) gradientX = at::mm(gradient, rounded).view(x.sizes());
         if (context->needs_input_grad(1)) gradientWeight = wideProduct(gradient.t(), rows(x));
         if (context->saved_data["hasBias"].toBool() && context->needs_input_grad(3))
-            gradientBias = at::sum(gradient, {0}, false, at::kFloat);
+            gradientBias = columnSums(gradient);
         return {gradientX, gradientWeight, Tensor(), gradientBias};
     }
 

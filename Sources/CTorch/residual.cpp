@@ -18,6 +18,7 @@
 #include "parallel.h"
 #include "recording.h"
 #include "residual.h"
+#include "sums.h"
 #include <ATen/ops/empty.h>
 #include <ATen/ops/empty_like.h>
 #include <ATen/ops/sum.h>

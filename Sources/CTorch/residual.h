@@ -112,22 +112,4 @@ template <class T, bool hasBranch, bool hasNorm> struct ResidualBackward {
     }
 };
 
-/// Adds up `count` rows of each group, the first one first: from [groups, count, D] to [groups, D]. A unit is a group.
-struct SumInOrder {
-    int64_t count, width;
-    const float *from;
-    float *to;
-
-    INLINE void operator()(int64_t first, int64_t end) const {
-        for (int64_t group = first; group < end; group++) {
-            float *__restrict out = to + group * width;
-            for (int64_t i = 0; i < width; i++) out[i] = 0;
-            for (int64_t row = group * count; row < (group + 1) * count; row++) {
-                const float *__restrict in = from + row * width;
-                for (int64_t i = 0; i < width; i++) out[i] += in[i];
-            }
-        }
-    }
-};
-
 }  // namespace loops
