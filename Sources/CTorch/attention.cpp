@@ -5,7 +5,7 @@
 // one product is ready to go into the next: operands are packed once a head, in the order in which processors multiply
 // bfloat16, and the products are those of oneDNN for blocks in the cache. Queries, keys and values are read where the linear
 // layer has written them, and the result is written where the next one reads it. Nothing of the size N^2 is kept for the
-// backward pass, which computes the weights anew.
+// backward pass, which computes the weights anew, in one reading of the scores, from the maximum and the sum of each query.
 //
 // Why it is safe. Heads are shared out whole (parallel.h), so that results do not depend on the number of threads. Every
 // array is made before the loops start; what a product throws all the same is thrown again when all threads are done.
@@ -17,14 +17,10 @@
 #include "recording.h"
 #include <ATen/native/CPUBlas.h>
 #include <ATen/ops/empty.h>
-#include <torch/csrc/autograd/custom_function.h>
 using namespace border;
 using namespace loops;
 using namespace parallel;
 using namespace recording;
-using at::Tensor;
-using torch::autograd::AutogradContext;
-using torch::autograd::variable_list;
 
 namespace {
 

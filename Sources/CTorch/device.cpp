@@ -25,15 +25,7 @@ void ct_keep_freed_memory(void) {
 
 int32_t ct_open_cuda(const char *path) {
     // RTLD_GLOBAL: its static constructors register the CUDA kernels with the dispatcher that is already loaded.
-    return guarded([&] {
-        TORCH_CHECK(dlopen(path, RTLD_NOW | RTLD_GLOBAL) != nullptr, dlerror());
-        // cuDNN's attention, where it knows the shapes: it is written for the newest devices, the others for those before.
-        using enum at::SDPBackend;
-        std::vector<int64_t> order;
-        for (auto backend : {cudnn_attention, flash_attention, efficient_attention, math, overrideable})
-            order.push_back((int64_t)backend);
-        at::globalContext().setSDPPriorityOrder(order);
-    });
+    return guarded([&] { TORCH_CHECK(dlopen(path, RTLD_NOW | RTLD_GLOBAL) != nullptr, dlerror()); });
 }
 
 int32_t ct_cuda_devices(void) {
@@ -47,6 +39,19 @@ int32_t ct_cuda_devices(void) {
 int32_t ct_synchronize(int32_t index) {
     return guarded([&] {
         c10::impl::getDeviceGuardImpl(c10::DeviceType::CUDA)->synchronizeDevice((c10::DeviceIndex)index);
+    });
+}
+
+int32_t ct_choose_attention(bool by_cudnn) {
+    static std::atomic<int> chosen = -1;
+    if (chosen.exchange(by_cudnn) == by_cudnn) return 0;
+    return guarded([&] {
+        using enum at::SDPBackend;
+        std::vector<int64_t> order;
+        for (auto backend : {by_cudnn ? cudnn_attention : flash_attention, by_cudnn ? flash_attention : cudnn_attention,
+                             efficient_attention, math, overrideable})
+            order.push_back((int64_t)backend);
+        at::globalContext().setSDPPriorityOrder(order);
     });
 }
 

@@ -10,14 +10,10 @@
 #include "parallel.h"
 #include "recording.h"
 #include <ATen/ops/empty_like.h>
-#include <torch/csrc/autograd/custom_function.h>
 using namespace border;
 using namespace loops;
 using namespace parallel;
 using namespace recording;
-using at::Tensor;
-using torch::autograd::AutogradContext;
-using torch::autograd::variable_list;
 
 namespace {
 

@@ -1,10 +1,11 @@
 // Linear layers of the CPU. Their plain twin is libtorch's `linear`.
 //
-// What is clever. Operands in float32 go to oneDNN, not to MKL: on AMD's processors oneDNN is faster than MKL for x W^T + b and for the gradient of x, which is a product
-// of the same kind with W transposed: 10 to 25 % on Zen 4, and more than twice as fast on Zen 5, since MKL uses half of its
-// vectors. The gradient of W, whose sums are over rows, is the exception on Zen 4. Which library computes a product follows
-// from the processor alone, never from a measurement, so that the same run gives the same bits. Operands in bfloat16
-// are oneDNN's in libtorch too; there the weights come rounded already, and stay so until the optimiser moves them.
+// What is clever. Operands in float32 go to oneDNN, not to MKL: on AMD's processors it is faster for x W^T + b and for the
+// gradient of x, which is a product of the same kind with W transposed: 10 to 25 % on Zen 4, and more than twice as fast on Zen 5,
+// since MKL uses half of its vectors. The gradient of W, whose sums are over rows, is the
+// exception on Zen 4. Which library computes a product follows from the processor alone, never from a measurement, so that the same
+// run gives the same bits. Operands in bfloat16 are oneDNN's in libtorch too; there the weights come rounded already, and stay so
+// until the optimiser moves them.
 //
 // Why it is safe. oneDNN is called through libtorch's own operator, on libtorch's threads. Saved tensors are saved through
 // libtorch, which notices when somebody has written to them since. A second derivative is refused, not wrong.
@@ -19,14 +20,10 @@
 #include <ATen/ops/mm.h>
 #include <ATen/ops/sum.h>
 #include <cpuid.h>
-#include <torch/csrc/autograd/custom_function.h>
 using namespace border;
 using namespace loops;
 using namespace parallel;
 using namespace recording;
-using at::Tensor;
-using torch::autograd::AutogradContext;
-using torch::autograd::variable_list;
 
 namespace {
 
@@ -53,12 +50,13 @@ bool hasWideMultipliers() {
 }
 
 template <class T> Tensor columnSums(const Tensor &t) {
-    const int64_t rows = t.size(0), width = t.size(1), units = (rows + ColumnSums<T>::rowsOfUnit - 1) / ColumnSums<T>::rowsOfUnit;
-    Tensor parts = at::empty({units, width}, t.options().dtype(at::kFloat));
-    run(ColumnSums<T>{rows, width, input<T>(t), output(parts)}, units, t.numel());
-    if (units == 1) return parts[0];
-    Tensor whole = at::empty({width}, parts.options());
-    run(SumInOrder{units, width, input(parts), output(whole)}, 1, 0);
+    RowSums<T> inUnits{t.size(0), 64, t.size(1), input<T>(t), nullptr};
+    Tensor parts = at::empty({inUnits.units(), t.size(1)}, t.options().dtype(at::kFloat));
+    inUnits.to = output(parts);
+    run(inUnits, inUnits.units(), t.numel());
+    if (parts.size(0) == 1) return parts[0];
+    Tensor whole = at::empty({t.size(1)}, parts.options());
+    run(RowSums<float>{parts.size(0), parts.size(0), t.size(1), input(parts), output(whole)}, 1, parts.numel());
     return whole;
 }
 

@@ -10,11 +10,8 @@
 #include <cstdlib>
 #include <memory>
 #include <torch/csrc/autograd/autograd.h>
-#include <torch/csrc/autograd/custom_function.h>
 using namespace border;
-using at::Tensor;
-using torch::autograd::AutogradContext;
-using torch::autograd::variable_list;
+using namespace recording;
 
 namespace {
 
@@ -56,7 +53,7 @@ struct Recomputed : torch::autograd::Function<Recomputed> {
     }
 
     static variable_list backward(AutogradContext *context, variable_list gradients) {
-        recording::refuseSecondDerivative("recomputation");
+        refuseSecondDerivative("recomputation");
         variable_list inputs;
         for (const Tensor &input : context->get_saved_variables())
             inputs.push_back(input.detach().set_requires_grad(input.requires_grad()));

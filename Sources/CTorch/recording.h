@@ -4,8 +4,12 @@
 #include <ATen/record_function.h>
 #include <algorithm>
 #include <c10/core/GradMode.h>
+#include <torch/csrc/autograd/custom_function.h>
 
 namespace recording {
+using at::Tensor;
+using torch::autograd::AutogradContext;
+using torch::autograd::variable_list;
 
 /// Whether a function of these tensors must be recorded for a backward pass.
 inline bool isRecorded(std::initializer_list<const at::Tensor *> inputs) {

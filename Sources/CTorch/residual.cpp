@@ -22,14 +22,10 @@
 #include <ATen/ops/empty.h>
 #include <ATen/ops/empty_like.h>
 #include <ATen/ops/sum.h>
-#include <torch/csrc/autograd/custom_function.h>
 using namespace border;
 using namespace loops;
 using namespace parallel;
 using namespace recording;
-using at::Tensor;
-using torch::autograd::AutogradContext;
-using torch::autograd::variable_list;
 
 namespace {
 
@@ -135,17 +131,18 @@ Results forward(const Operands &in, bool isSaving) {
 }
 
 /// Sums over the rows of each sample, for some vectors: the sums of all units, and what they add up to, [vectors, B, D].
-struct RowSums {
+struct SampleSums {
     Tensor units, whole;
 
-    RowSums(int64_t vectors, const Sizes &sizes, const at::TensorOptions &options)
+    SampleSums(int64_t vectors, const Sizes &sizes, const at::TensorOptions &options)
         : units(at::empty({vectors, sizes.samples, sizes.unitsOfSample(), sizes.width}, options)) {}
 
     void add() {
         if (units.size(2) == 1) return void(whole = units.squeeze(2));
         if (units.is_cuda()) return void(whole = units.sum(2));
         whole = at::empty({units.size(0), units.size(1), units.size(3)}, units.options());
-        run(SumInOrder{units.size(2), units.size(3), input(units), output(whole)}, units.size(0) * units.size(1),
+        const int64_t samples = units.size(0) * units.size(1);
+        run(RowSums<float>{samples * units.size(2), units.size(2), units.size(3), input(units), output(whole)}, samples,
             units.numel());
     }
 };
@@ -158,7 +155,7 @@ template <class T> variable_list backward(const variable_list &saved, Tensor gra
     if (hasBranch) gradientSum = dense(gradientSum);
     if (hasNorm) gradientNormed = dense(gradientNormed);
     const Sizes sizes = sizesOf(shaped);
-    RowSums sums((hasBranch ? 1 : 0) + (hasNorm ? 2 : 0), sizes, options);
+    SampleSums sums((hasBranch ? 1 : 0) + (hasNorm ? 2 : 0), sizes, options);
     auto sumsOf = [&](int64_t place) { return output(sums.units) + place * sizes.units() * sizes.width; };
     const int64_t norm = hasBranch ? 1 : 0;  // where its sums begin
     Tensor gradientX = hasNorm ? at::empty(shaped.sizes(), options) : gradientSum;

@@ -68,6 +68,10 @@ extension Tensor {
     public func attention(keys: Tensor, values: Tensor) -> Tensor {
         let (queries, keys, values) = (asOperand(), keys.asOperand(), values.asOperand())
         guard !Failure.isPending, Kernels.areFused, queries.isForAttention(keys, values) else {
+            // What is trained comes in batches of one size. A teacher sees as many samples as a window holds.
+            if device.kind == .cuda {
+                Failure.check(ct_choose_attention(ct_gradients_enabled()), "attention", of: self)
+            }
             return Op.attention(queries.transposed(1, 2), keys.transposed(1, 2), values.transposed(1, 2))
                 .transposed(1, 2)
         }

@@ -2,7 +2,7 @@ import CTorch
 import Foundation
 
 /// Whether the backward pass computes parts of a network anew instead of keeping what they computed (activation checkpointing,
-/// Chen et al. 2016): less memory for about a third more time, and the same bits.
+/// Chen et al. 2016): less memory for about a third more time, and on the CPU the same bits.
 public enum Recomputation {
     /// Of this task: `Recomputation.$isOn.withValue(true) { }`.
     @TaskLocal public static var isOn = false

@@ -155,6 +155,9 @@ int32_t ct_open_cuda(const char *path);
 int32_t ct_cuda_devices(void);
 /// Waits for everything queued on a CUDA device.
 int32_t ct_synchronize(int32_t index);
+/// Whether attention on CUDA is cuDNN's where it knows the shapes, or the flash attention that libtorch brings. cuDNN's is written
+/// for the newest devices; it prepares itself for each new shape, which takes longer than a pass.
+int32_t ct_choose_attention(bool by_cudnn);
 /// The most memory that tensors had at once on a CUDA device.
 int32_t ct_cuda_peak_bytes(int32_t index, int64_t *out);
 /// Whether float32 products on CUDA may use TF32.

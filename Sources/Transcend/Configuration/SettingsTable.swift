@@ -39,7 +39,8 @@ public enum SettingsTable {
             "precision", .name(of: Precision.self), "Number type of the products of matrices."),
         SettingDescription(
             "recompute", .truth,
-            "Whether the backward pass computes what is inside blocks anew: less memory, more time, the same bits."),
+            "Whether the backward pass computes what is inside blocks anew: less memory, more time, on the CPU the same bits."
+        ),
         SettingDescription("device", .text("auto (CUDA where there is one), cpu, cuda or cuda:N"), "Where to compute."),
         SettingDescription("teacher", .optional(.path(or: [])), "Checkpoint or run that selfguided follows."),
         SettingDescription(
