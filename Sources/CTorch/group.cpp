@@ -1,6 +1,7 @@
 // Processes that compute together: c10d's key-value store, and groups over Gloo or NCCL.
 #include "group.h"
 #define USE_C10D_GLOO
+#include <c10/util/Logging.h>
 #include <torch/csrc/distributed/c10d/PrefixStore.hpp>
 #include <torch/csrc/distributed/c10d/ProcessGroupGloo.hpp>
 #include <torch/csrc/distributed/c10d/TCPStore.hpp>
@@ -15,6 +16,18 @@ std::vector<uint8_t> bytes(const char *text) { return {text, text + strlen(text)
 std::chrono::milliseconds milliseconds(double seconds) { return std::chrono::milliseconds((int64_t)(1e3 * seconds)); }
 
 thread_local std::string value;
+
+/// What c10d warns of with stack traces when connections break, those who watch the ranks say in a line.
+void switchWarningsOff() {
+    if (!getenv("TORCH_CPP_LOG_LEVEL")) FLAGS_caffe2_log_level = c10::GLOG_ERROR;
+}
+
+/// c10d's flight recorder notes each collective for post-mortems that nobody asks for, and the groups of one process (those of the
+/// tests) write to one map of it without a lock. It reads its size when the first group records.
+void switchFlightRecorderOff() {
+    static const int once = setenv("TORCH_FR_BUFFER_SIZE", "0", 0);
+    (void)once;
+}
 }  // namespace
 
 namespace border {
@@ -27,6 +40,7 @@ c10::intrusive_ptr<c10d::Work> beginSum(c10d::Backend &backend, const at::Tensor
 int32_t ct_store_open(const char *host, int32_t port, int32_t listening, const char *prefix, double timeout,
                       ct_store **out) {
     return guarded([&] {
+        switchWarningsOff();
         c10d::TCPStoreOptions options;
         options.port = (uint16_t)port;
         options.isServer = listening >= 0;
@@ -60,6 +74,7 @@ int32_t ct_group_gloo(const ct_store *store, int32_t rank, int32_t size, const c
                       ct_group **out) {
     return guarded([&] {
         using Gloo = c10d::ProcessGroupGloo;
+        switchFlightRecorderOff();
         auto options = Gloo::Options::create(unbounded);
         options->devices = {interface ? Gloo::createDeviceForInterface(interface) : Gloo::createDeviceForHostname(address)};
         *out = new ct_group{c10::make_intrusive<Gloo>(store->store, rank, size, options)};

@@ -16,7 +16,7 @@ extension RanksTests {
                     let ended = ranks.end()
                     #expect(ended[victim].status == SIGKILL)
                     #expect(ended[1 - victim].status == 1)
-                    let message = ended[1 - victim].errors.split(separator: "\n").last ?? ""
+                    let message = ended[1 - victim].errors
                     #expect(
                         message.contains("rank \(victim) of 2, at step")
                             || message.contains("rank \(victim) of 2 has ended or cannot be reached, at step"),
