@@ -1,43 +1,28 @@
 // Compiles and launches kernels of our own through NVRTC and the driver's interface (cuda.h).
 #include "cuda.h"
 #include "ctorch.h"
+#include "library.h"
 #include <c10/core/DeviceGuard.h>
 #include <c10/core/impl/DeviceGuardImplInterface.h>
-#include <dlfcn.h>
 #include <filesystem>
+using border::Library;
 
 namespace {
 
-/// The functions that are used of a library, found by their names.
-struct Library {
-    Library(const std::vector<std::string> &paths) {
-        for (const std::string &path : paths) {
-            if ((handle = dlopen(path.c_str(), RTLD_NOW))) return;
-        }
-        TORCH_CHECK(false, paths.front(), " cannot be opened: ", dlerror());
-    }
-
-    template <class Function> void find(Function &function, const char *name) const {
-        function = reinterpret_cast<Function>(dlsym(handle, name));
-        TORCH_CHECK(function, "the library of CUDA has no ", name);
-    }
-
-  private:
-    void *handle;
-};
-
 /// The driver. Devices are ints; contexts, modules and functions are pointers.
 struct Driver {
-    int (*getDevice)(int *device, int ordinal);
-    int (*getAttribute)(int *value, int attribute, int device);
-    int (*retainPrimaryContext)(void **context, int device);
-    int (*getContext)(void **context);
-    int (*setContext)(void *context);
-    int (*loadModule)(void **module, const void *image);
-    int (*getFunction)(void **function, void *module, const char *name);
+    Library library{{"libcuda.so.1"}};
+    int (*getDevice)(int *device, int ordinal) = library["cuDeviceGet"];
+    int (*getAttribute)(int *value, int attribute, int device) = library["cuDeviceGetAttribute"];
+    int (*retainPrimaryContext)(void **context, int device) = library["cuDevicePrimaryCtxRetain"];
+    int (*getContext)(void **context) = library["cuCtxGetCurrent"];
+    int (*setContext)(void *context) = library["cuCtxSetCurrent"];
+    int (*loadModule)(void **module, const void *image) = library["cuModuleLoadData"];
+    int (*getFunction)(void **function, void *module, const char *name) = library["cuModuleGetFunction"];
     int (*launchKernel)(void *function, unsigned gridX, unsigned gridY, unsigned gridZ, unsigned blockX, unsigned blockY,
-                        unsigned blockZ, unsigned sharedBytes, void *stream, void **parameters, void **extra);
-    int (*getErrorString)(int error, const char **text);
+                        unsigned blockZ, unsigned sharedBytes, void *stream, void **parameters, void **extra) =
+        library["cuLaunchKernel"];
+    int (*getErrorString)(int error, const char **text) = library["cuGetErrorString"];
 
     static const Driver &shared() {
         static const Driver driver;
@@ -75,32 +60,19 @@ struct Driver {
         }
         if (current != context) check(setContext(context));
     }
-
-  private:
-    Driver() {
-        Library library({"libcuda.so.1"});
-        library.find(getDevice, "cuDeviceGet");
-        library.find(getAttribute, "cuDeviceGetAttribute");
-        library.find(retainPrimaryContext, "cuDevicePrimaryCtxRetain");
-        library.find(getContext, "cuCtxGetCurrent");
-        library.find(setContext, "cuCtxSetCurrent");
-        library.find(loadModule, "cuModuleLoadData");
-        library.find(getFunction, "cuModuleGetFunction");
-        library.find(launchKernel, "cuLaunchKernel");
-        library.find(getErrorString, "cuGetErrorString");
-    }
 };
 
 /// The compiler.
 struct Compiler {
+    Library library = opened();
     int (*create)(void **program, const char *text, const char *name, int headers, const char *const *headerTexts,
-                  const char *const *headerNames);
-    int (*compile)(void *program, int options, const char *const *optionTexts);
-    int (*codeSize)(void *program, size_t *size);
-    int (*code)(void *program, char *code);
-    int (*logSize)(void *program, size_t *size);
-    int (*log)(void *program, char *log);
-    int (*destroy)(void **program);
+                  const char *const *headerNames) = library["nvrtcCreateProgram"];
+    int (*compile)(void *program, int options, const char *const *optionTexts) = library["nvrtcCompileProgram"];
+    int (*codeSize)(void *program, size_t *size) = library["nvrtcGetCUBINSize"];
+    int (*code)(void *program, char *code) = library["nvrtcGetCUBIN"];
+    int (*logSize)(void *program, size_t *size) = library["nvrtcGetProgramLogSize"];
+    int (*log)(void *program, char *log) = library["nvrtcGetProgramLog"];
+    int (*destroy)(void **program) = library["nvrtcDestroyProgram"];
 
     static const Compiler &shared() {
         static const Compiler compiler;
@@ -128,21 +100,14 @@ struct Compiler {
     }
 
   private:
-    Compiler() {
-        // Where pip puts it, beside the folder torch; else where the system finds it. What it opens itself, by name alone, has to
-        // be there already.
+    /// Where pip puts it, beside the folder torch; else where the system finds it. What it opens itself, by name alone, has to be
+    /// there already.
+    static Library opened() {
         const auto folder = std::filesystem::path(ct_library_path()).parent_path() / "../../nvidia/cu13/lib";
         std::error_code ignored;
         for (const auto &file : std::filesystem::directory_iterator(folder, ignored))
             if (file.path().filename().string().starts_with("libnvrtc-builtins.so")) dlopen(file.path().c_str(), RTLD_NOW);
-        Library library({folder / "libnvrtc.so.13", "libnvrtc.so.13"});
-        library.find(create, "nvrtcCreateProgram");
-        library.find(compile, "nvrtcCompileProgram");
-        library.find(codeSize, "nvrtcGetCUBINSize");
-        library.find(code, "nvrtcGetCUBIN");
-        library.find(logSize, "nvrtcGetProgramLogSize");
-        library.find(log, "nvrtcGetProgramLog");
-        library.find(destroy, "nvrtcDestroyProgram");
+        return Library({folder / "libnvrtc.so.13", "libnvrtc.so.13"});
     }
 
     static std::string filled(void *program, int (*size)(void *, size_t *), int (*fill)(void *, char *)) {

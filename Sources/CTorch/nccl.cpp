@@ -1,9 +1,9 @@
 // A group over NCCL, whose library comes with libtorch's CUDA part and is opened at run time: neither its header nor CUDA's is
 // needed to build.
 #include "group.h"
+#include "library.h"
 #include <c10/core/Event.h>
 #include <c10/core/impl/DeviceGuardImplInterface.h>
-#include <dlfcn.h>
 
 namespace {
 struct UniqueId {
@@ -12,39 +12,24 @@ struct UniqueId {
 
 /// The functions of nccl.h that are used, with its types as they lie in memory.
 struct Nccl {
-    int (*getUniqueId)(UniqueId *);
-    int (*commInitRank)(void **comm, int size, UniqueId, int rank);
-    int (*commAbort)(void *comm);
-    int (*allReduce)(const void *in, void *out, size_t count, int type, int operation, void *comm, void *stream);
-    int (*broadcast)(const void *in, void *out, size_t count, int type, int root, void *comm, void *stream);
-    int (*allGather)(const void *in, void *out, size_t count, int type, void *comm, void *stream);
-    const char *(*getErrorString)(int);
+    border::Library library{{"libnccl.so.2"}};
+    int (*getUniqueId)(UniqueId *) = library["ncclGetUniqueId"];
+    int (*commInitRank)(void **comm, int size, UniqueId, int rank) = library["ncclCommInitRank"];
+    int (*commAbort)(void *comm) = library["ncclCommAbort"];
+    int (*allReduce)(const void *in, void *out, size_t count, int type, int operation, void *comm, void *stream) =
+        library["ncclAllReduce"];
+    int (*broadcast)(const void *in, void *out, size_t count, int type, int root, void *comm, void *stream) =
+        library["ncclBroadcast"];
+    int (*allGather)(const void *in, void *out, size_t count, int type, void *comm, void *stream) =
+        library["ncclAllGather"];
+    const char *(*getErrorString)(int) = library["ncclGetErrorString"];
 
     static const Nccl &shared() {
-        static const Nccl library = open();
-        return library;
+        static const Nccl nccl;
+        return nccl;
     }
 
     void check(int status) const { TORCH_CHECK(status == 0, "NCCL: ", getErrorString(status)); }
-
-  private:
-    static Nccl open() {
-        void *library = dlopen("libnccl.so.2", RTLD_NOW);
-        TORCH_CHECK(library, "NCCL cannot be opened: ", dlerror());
-        Nccl nccl{};
-        auto find = [&](auto &function, const char *name) {
-            function = reinterpret_cast<std::decay_t<decltype(function)>>(dlsym(library, name));
-            TORCH_CHECK(function, "libnccl.so.2 has no ", name);
-        };
-        find(nccl.getUniqueId, "ncclGetUniqueId");
-        find(nccl.commInitRank, "ncclCommInitRank");
-        find(nccl.commAbort, "ncclCommAbort");
-        find(nccl.allReduce, "ncclAllReduce");
-        find(nccl.broadcast, "ncclBroadcast");
-        find(nccl.allGather, "ncclAllGather");
-        find(nccl.getErrorString, "ncclGetErrorString");
-        return nccl;
-    }
 };
 
 /// ncclDataType_t.
