@@ -19,6 +19,7 @@ struct Driver {
     int (*setContext)(void *context) = library["cuCtxSetCurrent"];
     int (*loadModule)(void **module, const void *image) = library["cuModuleLoadData"];
     int (*getFunction)(void **function, void *module, const char *name) = library["cuModuleGetFunction"];
+    int (*setAttribute)(void *function, int attribute, int value) = library["cuFuncSetAttribute"];
     int (*launchKernel)(void *function, unsigned gridX, unsigned gridY, unsigned gridZ, unsigned blockX, unsigned blockY,
                         unsigned blockZ, unsigned sharedBytes, void *stream, void **parameters, void **extra) =
         library["cuLaunchKernel"];
@@ -38,11 +39,14 @@ struct Driver {
 
     /// The number of the architecture: 90 for compute capability 9.0.
     int architecture(int ordinal) const {
-        int device = 0, major = 0, minor = 0;
+        return 10 * attribute(75, ordinal) + attribute(76, ordinal);
+    }
+
+    int attribute(int number, int ordinal) const {
+        int device = 0, value = 0;
         check(getDevice(&device, ordinal));
-        check(getAttribute(&major, 75, device));
-        check(getAttribute(&minor, 76, device));
-        return 10 * major + minor;
+        check(getAttribute(&value, number, device));
+        return value;
     }
 
     /// Makes the context that libtorch uses on a device that of this thread; a thread that autograd has just started has none.
@@ -81,15 +85,16 @@ struct Compiler {
 
     /// Machine code for an architecture.
     std::string operator()(const std::string &text, const std::vector<std::pair<std::string, std::string>> &headers,
-                           int architecture) const {
+                           const std::vector<std::string> &options, int architecture) const {
         std::vector<const char *> names, texts;
         for (const auto &[name, text] : headers) names.push_back(name.c_str()), texts.push_back(text.c_str());
         void *program = nullptr;
         TORCH_CHECK(create(&program, text.c_str(), "kernels.cu", (int)headers.size(), texts.data(), names.data()) == 0,
                     "NVRTC makes no program");
         const std::string target = "--gpu-architecture=sm_" + std::to_string(architecture);
-        const char *options[] = {target.c_str(), "--std=c++17"};
-        if (compile(program, 2, options) != 0) {
+        std::vector<const char *> all{target.c_str(), "--std=c++17"};
+        for (const std::string &option : options) all.push_back(option.c_str());
+        if (compile(program, (int)all.size(), all.data()) != 0) {
             std::string reason = filled(program, logSize, log);
             destroy(&program);
             TORCH_CHECK(false, "NVRTC: ", reason);
@@ -126,7 +131,7 @@ namespace cuda {
 void *Program::module(int device) {
     void *&module = modules[device];
     if (!module) {
-        std::string code = Compiler::shared()(text, headers, Driver::shared().architecture(device));
+        std::string code = Compiler::shared()(text, headers, options, Driver::shared().architecture(device));
         Driver::shared().check(Driver::shared().loadModule(&module, code.data()));
     }
     return module;
@@ -139,7 +144,8 @@ void Program::load(c10::Device device) {
     module(device.index());
 }
 
-void Program::launch(const std::string &kernel, int64_t blocks, int64_t threads, const void *arguments, c10::Device device) {
+void Program::launch(const std::string &kernel, int64_t blocks, int64_t threads, const void *arguments, c10::Device device,
+                     int64_t sharedBytes) {
     const Driver &driver = Driver::shared();
     c10::DeviceGuard guard(device);
     driver.enter(device.index());
@@ -149,11 +155,21 @@ void Program::launch(const std::string &kernel, int64_t blocks, int64_t threads,
         void *&known = functions[{device.index(), kernel}];
         if (!known) driver.check(driver.getFunction(&known, module(device.index()), kernel.c_str()));
         function = known;
+        if (sharedBytes > 48 << 10) {  // what needs no leave
+            constexpr int mostSharedBytes = 8, sharedPercent = 9;  // attributes; the cache of a multiprocessor gets the rest
+            driver.check(driver.setAttribute(function, mostSharedBytes, (int)sharedBytes));
+            driver.check(driver.setAttribute(function, sharedPercent, 100));
+        }
     }
     auto *streams = c10::impl::getDeviceGuardImpl(c10::kCUDA);
     void *parameters[] = {const_cast<void *>(arguments)};
-    driver.check(driver.launchKernel(function, (unsigned)blocks, 1, 1, (unsigned)threads, 1, 1, 0,
+    driver.check(driver.launchKernel(function, (unsigned)blocks, 1, 1, (unsigned)threads, 1, 1, (unsigned)sharedBytes,
                                      streams->getStreamNativeHandle(streams->getStream(device)), parameters, nullptr));
+}
+
+int64_t sharedBytesOfBlock(c10::Device device) {
+    constexpr int mostBytes = 97;  // the attribute: with the leave that a kernel needs for more than 48 KB
+    return Driver::shared().attribute(mostBytes, device.index());
 }
 
 }  // namespace cuda

@@ -15,13 +15,14 @@ namespace cuda {
 /// is needed to build, and a machine without them has none of this.
 class Program {
   public:
-    /// `headers` are the names and texts of what `text` includes.
-    Program(std::string text, std::vector<std::pair<std::string, std::string>> headers)
-        : text(std::move(text)), headers(std::move(headers)) {}
+    /// `headers` are the names and texts of what `text` includes, `options` what the compiler is told besides.
+    Program(std::string text, std::vector<std::pair<std::string, std::string>> headers, std::vector<std::string> options = {})
+        : text(std::move(text)), headers(std::move(headers)), options(std::move(options)) {}
 
-    /// Queues a kernel on the current stream of the device; `arguments` is its one parameter. Throws what the compiler or the
-    /// driver says.
-    void launch(const std::string &kernel, int64_t blocks, int64_t threads, const void *arguments, c10::Device device);
+    /// Queues a kernel on the current stream of the device; `arguments` is its one parameter, and `sharedBytes` of memory are what
+    /// the threads of a block share besides what the kernel declares. Throws what the compiler or the driver says.
+    void launch(const std::string &kernel, int64_t blocks, int64_t threads, const void *arguments, c10::Device device,
+                int64_t sharedBytes = 0);
 
     /// Compiles it for a device, if that has not been done yet.
     void load(c10::Device device);
@@ -29,11 +30,15 @@ class Program {
   private:
     std::string text;
     std::vector<std::pair<std::string, std::string>> headers;
+    std::vector<std::string> options;
     std::mutex mutex;
     std::map<int, void *> modules;  // by the number of the device
     std::map<std::pair<int, std::string>, void *> functions;
 
     void *module(int device);
 };
+
+/// The most memory that the threads of a block may share on a device.
+int64_t sharedBytesOfBlock(c10::Device device);
 
 }  // namespace cuda

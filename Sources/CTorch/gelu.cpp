@@ -1,14 +1,20 @@
-// GELU of the CPU in float32 or bfloat16. Its plain twin is libtorch's `gelu` in its tanh form.
+// GELU in float32 or bfloat16, on the CPU and on CUDA. Its plain twin is libtorch's `gelu` in its tanh form.
 //
 // What is clever. GELU is x s(2u) with the sigmoid s; its exponential is a polynomial that compilers turn into vector code, and
-// its derivative needs s alone, not the tanh of the forward pass.
+// its derivative needs s alone, not the tanh of the forward pass. On CUDA the backward pass leaves the sums over its rows for
+// the bias in front (column-sums.h).
 //
 // Why it is safe. Every element is computed alone, in the same lane of a vector always (parallel.h). The loops (loops.h)
 // neither allocate nor throw. A second derivative is refused, not wrong.
 #include "border.h"
+#include "column-sums.h"
+#include "cuda.h"
+#include "gelu-arguments.h"
 #include "loops.h"
+#include "operands.h"
 #include "parallel.h"
 #include "recording.h"
+#include <ATen/ops/empty.h>
 #include <ATen/ops/empty_like.h>
 using namespace border;
 using namespace loops;
@@ -17,39 +23,61 @@ using namespace recording;
 
 namespace {
 
-bool isHalf(const Tensor &t) { return t.scalar_type() == at::kBFloat16; }
+#pragma clang diagnostic ignored "-Wc23-extensions"
+constexpr char numbersText[] = {
+#embed "numbers.h" suffix(, 0)
+};
+constexpr char columnsText[] = {
+#embed "columns-cuda.h" suffix(, 0)
+};
+constexpr char argumentsText[] = {
+#embed "gelu-arguments.h" suffix(, 0)
+};
+constexpr char kernelsText[] = {
+#embed "gelu-cuda.h" suffix(, 0)
+};
 
-/// Calls `body` with a number of the tensor's type, float or Half.
-template <class Body> auto dispatch(const Tensor &t, Body body) { return isHalf(t) ? body(Half()) : body(float()); }
+/// Fills `result`, and backward returns the sums of its units.
+template <class T> Tensor runOnCUDA(const Tensor &x, const Tensor &gradient, const Tensor &result) {
+    static cuda::Program kernels(
+        kernelsText, {{"numbers.h", numbersText}, {"columns-cuda.h", columnsText}, {"gelu-arguments.h", argumentsText}});
+    GeluArguments<T> a{x.numel() / x.size(-1), x.size(-1), 64, input<T>(x), input<T>(gradient), output<T>(result), nullptr};
+    Tensor sums = gradient.defined() ? at::empty({a.units(), a.width}, x.options().dtype(at::kFloat)) : Tensor();
+    a.sums = output(sums);
+    std::string kernel = std::string(gradient.defined() ? "gelu_backward" : "gelu_forward") +
+                         (std::is_same_v<T, Half> ? "_half" : "");
+    kernels.launch(kernel, a.units() * a.blocksOfUnit(), geluThreads, &a, x.device());
+    return sums;
+}
 
-int64_t geluUnits(int64_t count) { return (count + unitElements - 1) / unitElements; }
+/// gelu(x), or with a gradient what comes back of it.
+template <class T> Tensor pass(const Tensor &x, const Tensor &gradient) {
+    Tensor result = at::empty_like(x);
+    const int64_t units = (x.numel() + unitElements - 1) / unitElements;
+    if (x.is_cuda()) {
+        Tensor sums = runOnCUDA<T>(x, gradient, result);
+        if (sums.defined()) ColumnSums::attach(result, sums);
+    } else if (gradient.defined()) {
+        run(GeluBackward<T>{x.numel(), input<T>(x), input<T>(gradient), output<T>(result)}, units, x.numel());
+    } else {
+        run(GeluForward<T>{x.numel(), input<T>(x), output<T>(result)}, units, x.numel());
+    }
+    return result;
+}
 
-Tensor activated(const Tensor &x) {
-    Tensor y = at::empty_like(x);
-    dispatch(x, [&](auto number) {
-        using T = decltype(number);
-        run(GeluForward<T>{x.numel(), input<T>(x), output<T>(y)}, geluUnits(x.numel()), x.numel());
-    });
-    return y;
+Tensor pass(const Tensor &x, const Tensor &gradient = {}) {
+    return x.scalar_type() == at::kBFloat16 ? pass<Half>(x, gradient) : pass<float>(x, gradient);
 }
 
 struct Gelu : torch::autograd::Function<Gelu> {
     static Tensor forward(AutogradContext *context, Tensor x) {
-        x = x.contiguous();
         context->save_for_backward({x});
-        return activated(x);
+        return pass(x);
     }
 
     static variable_list backward(AutogradContext *context, variable_list outputs) {
         refuseSecondDerivative("GELU");
-        Tensor x = context->get_saved_variables()[0], gradient = outputs[0].contiguous();
-        Tensor gradientX = at::empty_like(x);
-        dispatch(x, [&](auto number) {
-            using T = decltype(number);
-            run(GeluBackward<T>{x.numel(), input<T>(x), input<T>(gradient), output<T>(gradientX)},
-                geluUnits(x.numel()), x.numel());
-        });
-        return {gradientX};
+        return {pass(context->get_saved_variables()[0], dense(outputs[0]))};
     }
 };
 
@@ -58,7 +86,7 @@ struct Gelu : torch::autograd::Function<Gelu> {
 int32_t ct_gelu(const ct_tensor *x, ct_tensor **out) {
     return guarded([&] {
         RECORD_USER_SCOPE("transcend::GELU");
-        const Tensor &in = view(x);
-        *out = own(isRecorded({&in}) ? Gelu::apply(in) : activated(in.contiguous()));
+        Tensor in = dense(view(x));
+        *out = own(isRecorded({&in}) ? Gelu::apply(in) : pass(in));
     });
 }

@@ -19,9 +19,15 @@ INLINE float widen(Half x) { return __builtin_bit_cast(float, (unsigned)x << 16)
 template <class T> INLINE T narrow(float x);
 template <> INLINE float narrow<float>(float x) { return x; }
 template <> INLINE Half narrow<Half>(float x) {
+#ifdef __CUDACC__
+    Half half;
+    asm("cvt.rn.bf16.f32 %0, %1;" : "=h"(half) : "f"(x));
+    return half;
+#else
     unsigned bits = __builtin_bit_cast(unsigned, x);
     unsigned rounded = (bits + 0x7FFF + (bits >> 16 & 1)) >> 16;
     return (Half)((bits & 0x7FFFFFFF) > 0x7F800000 ? 0x7FC0 : rounded);
+#endif
 }
 
 }  // namespace loops

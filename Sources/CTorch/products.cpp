@@ -10,6 +10,7 @@
 // Why it is safe. oneDNN is called through libtorch's own operator, on libtorch's threads. Saved tensors are saved through
 // libtorch, which notices when somebody has written to them since. A second derivative is refused, not wrong.
 #include "border.h"
+#include "column-sums.h"
 #include "parallel.h"
 #include "recording.h"
 #include "sums.h"
@@ -60,9 +61,13 @@ template <class T> Tensor columnSums(const Tensor &t) {
     return whole;
 }
 
-/// The sum over the rows of a dense [rows, O], in float32: the gradient of a bias.
-Tensor columnSums(const Tensor &t) {
-    if (!t.is_cpu()) return at::sum(t, {0}, false, at::kFloat);
+/// The sum over the rows of a dense [..., O], in float32: the gradient of a bias.
+Tensor biasGradient(const Tensor &gradient) {
+    Tensor t = rows(gradient);
+    if (!t.is_cpu()) {
+        const Tensor known = ColumnSums::of(gradient);
+        return at::sum(known.defined() ? known : t, {0}, false, at::kFloat);
+    }
     return t.scalar_type() == at::kBFloat16 ? columnSums<Half>(t) : columnSums<float>(t);
 }
 
@@ -93,10 +98,10 @@ struct Linear : torch::autograd::Function<Linear> {
         refuseSecondDerivative("linear layer");
         variable_list saved = context->get_saved_variables();
         const Tensor &x = saved[0], &weight = saved[1];
-        Tensor gradient = rows(outputs[0]).contiguous(), gradientX, gradientWeight, gradientBias;
+        Tensor whole = outputs[0].contiguous(), gradient = rows(whole), gradientX, gradientWeight, gradientBias;
         if (context->needs_input_grad(0)) gradientX = product(gradient, weight.t(), std::nullopt).view(x.sizes());
         if (context->needs_input_grad(1)) gradientWeight = productOverRows(gradient, rows(x));
-        if (context->saved_data["hasBias"].toBool() && context->needs_input_grad(2)) gradientBias = columnSums(gradient);
+        if (context->saved_data["hasBias"].toBool() && context->needs_input_grad(2)) gradientBias = biasGradient(whole);
         return {gradientX, gradientWeight, gradientBias};
     }
 };
@@ -115,11 +120,15 @@ struct RoundedLinear : torch::autograd::Function<RoundedLinear> {
         refuseSecondDerivative("linear layer");
         variable_list saved = context->get_saved_variables();
         const Tensor &x = saved[0], &rounded = saved[1];
-        Tensor gradient = rows(outputs[0]).contiguous(), gradientX, gradientWeight, gradientBias;
-        if (context->needs_input_grad(0)) gradientX = at::mm(gradient, rounded).view(x.sizes());
-        if (context->needs_input_grad(1)) gradientWeight = wideProduct(gradient.t(), rows(x));
-        if (context->saved_data["hasBias"].toBool() && context->needs_input_grad(3))
-            gradientBias = columnSums(gradient);
+        Tensor whole = outputs[0].contiguous(), gradient = rows(whole), gradientX, gradientWeight, gradientBias;
+        // cuBLAS is up to a quarter slower where W is wider than high; as the transposed of something high it is not.
+        const bool isTurned = x.is_cuda() && rounded.size(0) < rounded.size(1);
+        if (context->needs_input_grad(0))
+            gradientX = (isTurned ? at::linear(gradient, rounded.t().contiguous()) : at::mm(gradient, rounded)).view(x.sizes());
+        if (context->needs_input_grad(1))
+            gradientWeight = isTurned ? wideProduct(rows(x).t(), gradient).t().contiguous()
+                                      : wideProduct(gradient.t(), rows(x));
+        if (context->saved_data["hasBias"].toBool() && context->needs_input_grad(3)) gradientBias = biasGradient(whole);
         return {gradientX, gradientWeight, Tensor(), gradientBias};
     }
 

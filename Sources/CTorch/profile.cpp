@@ -1,7 +1,9 @@
 // Where the time of a computation goes: how often each operator ran, and how long it was at work itself, without the operators
-// that it called. libtorch tells when one begins and ends; kernels of our own say so too.
+// that it called. libtorch tells when one begins and ends; kernels of our own say so too. On CUDA the device is waited for at both
+// ends, since otherwise only the queuing would be seen.
 #include "border.h"
 #include <ATen/record_function.h>
+#include <c10/core/impl/DeviceGuardImplInterface.h>
 #include <chrono>
 #include <map>
 #include <mutex>
@@ -19,6 +21,11 @@ struct Total {
 std::mutex mutex;
 std::map<std::string, Total> totals;
 std::optional<at::CallbackHandle> callback;
+std::optional<c10::DeviceIndex> cudaDevice;
+
+void waitForDevice() {
+    if (cudaDevice) c10::impl::getDeviceGuardImpl(c10::kCUDA)->synchronizeDevice(*cudaDevice);
+}
 
 /// An operator that is running, and how long those that it called have taken.
 struct Running : at::ObserverContext {
@@ -32,12 +39,14 @@ struct Running : at::ObserverContext {
 thread_local Running *running = nullptr;
 
 std::unique_ptr<at::ObserverContext> begin(const at::RecordFunction &) {
+    waitForDevice();
     auto context = std::make_unique<Running>(running);
     running = context.get();
     return context;
 }
 
 void end(const at::RecordFunction &function, at::ObserverContext *context) {
+    waitForDevice();
     auto *ended = static_cast<Running *>(context);
     const double seconds = std::chrono::duration<double>(Clock::now() - ended->start).count();
     running = ended->caller;
@@ -50,10 +59,11 @@ void end(const at::RecordFunction &function, at::ObserverContext *context) {
 
 }  // namespace
 
-int32_t ct_profile_begin(void) {
-    return guarded([] {
+int32_t ct_profile_begin(int32_t cuda_device) {
+    return guarded([&] {
         TORCH_CHECK(!callback, "a profile is being taken already");
         totals.clear();
+        cudaDevice = cuda_device < 0 ? std::nullopt : std::optional((c10::DeviceIndex)cuda_device);
         callback = at::addGlobalCallback(at::RecordFunctionCallback(begin, end));
     });
 }

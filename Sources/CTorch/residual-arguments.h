@@ -37,7 +37,8 @@ template <class T> struct ResidualForwardArguments {
 
 /// The gradient that comes back at the sum, and with n = (stream - mean) / deviation and v = g (1 + scale) what comes from the
 /// norm, (v - mean of v - n * mean of v n) / deviation, add up to the gradient h of the stream. Of the branch it is gate * h.
-/// Of gate, scale and shift it is branch * h, g n and g, summed over the rows of each unit.
+/// Of gate, scale and shift it is branch * h, g n and g, summed over the rows of each unit. `branchSums`, gate * h summed in the
+/// same way, is what a bias in front of the branch needs; the kernels of the CPU leave it alone.
 template <class T> struct ResidualBackwardArguments {
     Sizes sizes;
     const float *stream;
@@ -48,7 +49,7 @@ template <class T> struct ResidualBackwardArguments {
     const T *gradientNormed;
     float *gradientX;
     T *gradientBranch;
-    float *gateSums, *scaleSums, *shiftSums;  // [units, D]
+    float *gateSums, *scaleSums, *shiftSums, *branchSums;  // [units, D]
 };
 
 }  // namespace loops

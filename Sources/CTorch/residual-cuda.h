@@ -1,163 +1,189 @@
 // The kernels of residual.cpp on CUDA; compiled at run time (cuda.cpp), so that no compiler of CUDA is needed to build.
 //
-// A block does a unit, some rows at a time, and each of its threads the same four columns of them: what a thread reads and
-// writes of a row is 16 bytes that lie beside those of its neighbours, and sums over rows stay in its registers. Every number
-// is read once. Sums over a row go through the warps by exchange and through shared memory between them, in a fixed order.
+// A block does a unit of rows. Forward, each of its warps has a row of its own, all of it in registers, so that nobody waits for
+// anybody and many rows are on their way at once. Backward, each thread has the same four columns of all rows, so that sums over
+// rows stay in its registers too; the next rows are on their way while the warps exchange the sums over the columns of these.
+// Every number is read once, 16 bytes beside those of the neighbouring thread. All sums have a fixed order.
+//
+// PIECES is the width in pieces of 128 columns, rounded up: four columns for each lane of a warp, or for each thread of a block.
+#include "columns-cuda.h"
 #include "residual-arguments.h"
 
 namespace loops {
 
-/// Rows that are done together, so that there is enough to load while sums are exchanged; more of them would take the registers
-/// of a second block.
-constexpr int forwardRows = 4, backwardRows = 2;
+/// The columns of a thread.
+template <class T> using Four = Columns<T, 4>;
 
-/// Four columns of a thread.
-template <class T> struct alignas(4 * sizeof(T)) Four {
-    T at[4];
-};
-
-template <class T> __device__ inline Four<T> load(const T *from) { return *reinterpret_cast<const Four<T> *>(from); }
-template <class T> __device__ inline void store(T *to, const Four<T> &four) { *reinterpret_cast<Four<T> *>(to) = four; }
-
-/// Adds up `count` numbers of each thread over the threads of a block, which all get the sums.
-template <int count> __device__ inline void sumOverBlock(float (&sums)[count]) {
-    __shared__ float parts[32][count];
-    const int warp = threadIdx.x / 32, lane = threadIdx.x % 32, warps = blockDim.x / 32;
-    for (int i = 0; i < count; i++)
-        for (int distance = 16; distance > 0; distance /= 2)
-            sums[i] += __shfl_xor_sync(0xFFFFFFFF, sums[i], distance);
-    __syncthreads();  // until everybody has read what was here before
-    if (lane == 0)
-        for (int i = 0; i < count; i++) parts[warp][i] = sums[i];
-    __syncthreads();
-    for (int i = 0; i < count; i++) {
-        sums[i] = parts[0][i];
-        for (int other = 1; other < warps; other++) sums[i] += parts[other][i];
-    }
+__device__ inline float sumOverWarp(float x) {
+    for (int distance = 16; distance > 0; distance /= 2) x += __shfl_xor_sync(0xFFFFFFFF, x, distance);
+    return x;
 }
 
-/// Where a thread works: its columns, and the rows of its block's unit.
-struct Place {
-    long long sample, start, stop;
-    int column;
-    bool isInside;
+/// The rows of a block: a unit of one sample.
+struct Unit {
+    long long sample, start;
+    int rows;
 
-    __device__ explicit Place(const Sizes &sizes)
-        : sample(blockIdx.x / sizes.unitsOfSample()), column(4 * threadIdx.x), isInside(column < sizes.width) {
+    __device__ explicit Unit(const Sizes &sizes) : sample(blockIdx.x / sizes.unitsOfSample()) {
         const long long first = blockIdx.x % sizes.unitsOfSample() * sizes.unitRows;
         start = sample * sizes.rows + first;
-        stop = start + (sizes.rows - first < sizes.unitRows ? sizes.rows - first : sizes.unitRows);
+        rows = (int)(sizes.rows - first < sizes.unitRows ? sizes.rows - first : sizes.unitRows);
     }
 };
 
 template <class T, bool hasBranch, bool hasNorm> __device__ void forwardUnit(const ResidualForwardArguments<T> &a) {
-    const Place place(a.sizes);
+    const Unit unit(a.sizes);
     const long long width = a.sizes.width;
-    Four<float> gate{}, scale{}, shift{};
-    if (place.isInside) {
-        if (hasBranch) gate = load(a.gate[place.sample] + place.column);
-        if (hasNorm) scale = load(a.scale[place.sample] + place.column), shift = load(a.shift[place.sample] + place.column);
-    }
-    for (long long row = place.start; row < place.stop; row += forwardRows) {
-        Four<float> stream[forwardRows]{};
-        float mean[forwardRows]{}, square[forwardRows]{};
-        for (int r = 0; r < forwardRows; r++) {
-            if (!place.isInside || row + r >= place.stop) continue;
-            const long long at = (row + r) * width + place.column;
-            stream[r] = load(a.x + at);
+    const int warp = threadIdx.x / 32, lane = threadIdx.x % 32, warps = blockDim.x / 32;
+    const float *gates = hasBranch ? a.gate[unit.sample] : nullptr;
+    const float *scales = hasNorm ? a.scale[unit.sample] : nullptr, *shifts = hasNorm ? a.shift[unit.sample] : nullptr;
+    for (long long row = unit.start + warp; row < unit.start + unit.rows; row += warps) {
+        Four<float> stream[PIECES]{};
+        Four<T> branch[PIECES]{};
+#pragma unroll
+        for (int i = 0; i < PIECES; i++) {
+            const int column = 128 * i + 4 * lane;
+            if (column >= width) continue;
+            stream[i] = load<4>(a.x + row * width + column);
+            if (hasBranch) branch[i] = load<4>(a.branch + row * width + column);
+        }
+        float mean = 0, square = 0;
+#pragma unroll
+        for (int i = 0; i < PIECES; i++) {
+            const int column = 128 * i + 4 * lane;
+            if (column >= width) continue;
             if (hasBranch) {
-                const Four<T> branch = load(a.branch + at);
-                for (int i = 0; i < 4; i++) stream[r].at[i] += gate.at[i] * widen(branch.at[i]);
-                store(a.sum + at, stream[r]);
+                const Four<float> gate = load<4>(gates + column);
+                for (int j = 0; j < 4; j++) stream[i].at[j] += gate.at[j] * branch[i][j];
+                store(a.sum + row * width + column, stream[i]);
             }
-            for (int i = 0; i < 4; i++) mean[r] += stream[r].at[i];
+            for (int j = 0; j < 4; j++) mean += stream[i].at[j];
         }
         if (!hasNorm) continue;
-        sumOverBlock(mean);
-        for (int r = 0; r < forwardRows; r++) {
-            mean[r] /= (float)width;
-            for (int i = 0; i < 4 && place.isInside; i++)
-                square[r] += (stream[r].at[i] - mean[r]) * (stream[r].at[i] - mean[r]);
+        mean = sumOverWarp(mean) / (float)width;
+#pragma unroll
+        for (int i = 0; i < PIECES; i++)
+            for (int j = 0; j < 4 && 128 * i + 4 * lane < width; j++)
+                square += (stream[i].at[j] - mean) * (stream[i].at[j] - mean);
+        const float inverse = 1 / sqrtf(sumOverWarp(square) / (float)width + a.epsilon);
+#pragma unroll
+        for (int i = 0; i < PIECES; i++) {
+            const int column = 128 * i + 4 * lane;
+            if (column >= width) continue;
+            const Four<float> scale = load<4>(scales + column), shift = load<4>(shifts + column);
+            Four<float> normed;
+            for (int j = 0; j < 4; j++)
+                normed.at[j] = (stream[i].at[j] - mean) * inverse * (1 + scale.at[j]) + shift.at[j];
+            store(a.normed + row * width + column, normed);
         }
-        sumOverBlock(square);
-        for (int r = 0; r < forwardRows; r++) {
-            if (!place.isInside || row + r >= place.stop) continue;
-            const float inverse = 1 / sqrtf(square[r] / (float)width + a.epsilon);
-            Four<T> normed;
-            for (int i = 0; i < 4; i++)
-                normed.at[i] = narrow<T>((stream[r].at[i] - mean[r]) * inverse * (1 + scale.at[i]) + shift.at[i]);
-            store(a.normed + (row + r) * width + place.column, normed);
-            if (a.statistics && threadIdx.x == 0) {
-                a.statistics[2 * (row + r)] = mean[r];
-                a.statistics[2 * (row + r) + 1] = inverse;
-            }
+        if (a.statistics && lane == 0) a.statistics[2 * row] = mean, a.statistics[2 * row + 1] = inverse;
+    }
+}
+
+/// Rows that are done together backward.
+constexpr int backwardRows = 2;
+
+/// What the backward pass reads of a thread's four columns of some rows; behind the last row it is read again.
+template <class T> struct BackwardRows {
+    Four<float> above[backwardRows], stream[backwardRows];
+    Four<T> branch[backwardRows], incoming[backwardRows];
+    float mean[backwardRows], inverse[backwardRows];
+
+    template <bool hasBranch, bool hasNorm>
+    __device__ inline void read(const ResidualBackwardArguments<T> &a, const Unit &unit, int first, int column) {
+#pragma unroll
+        for (int r = 0; r < backwardRows; r++) {
+            const long long row = unit.start + min(first + r, unit.rows - 1), at = row * a.sizes.width + column;
+            if (hasBranch) above[r] = load<4>(a.gradientSum + at), branch[r] = load<4>(a.branch + at);
+            if (!hasNorm) continue;
+            stream[r] = load<4>(a.stream + at), incoming[r] = load<4>(a.gradientNormed + at);
+            mean[r] = a.statistics[2 * row], inverse[r] = a.statistics[2 * row + 1];
         }
+    }
+};
+
+/// Adds up `count` numbers of each thread over the threads of a block, which all get the sums. `turn` is 0 and 1 alternately:
+/// who writes for the next turn may meet somebody who still reads those of this one.
+template <int count> __device__ inline void sumOverBlock(float (&sums)[count], int turn) {
+    __shared__ float parts[2][PIECES][count];
+    const int warp = threadIdx.x / 32, lane = threadIdx.x % 32;
+#pragma unroll
+    for (int i = 0; i < count; i++) {
+        sums[i] = sumOverWarp(sums[i]);
+        if (lane == 0) parts[turn][warp][i] = sums[i];
+    }
+    __syncthreads();
+#pragma unroll
+    for (int i = 0; i < count; i++) {
+        sums[i] = parts[turn][0][i];
+        for (int other = 1; other < PIECES; other++) sums[i] += parts[turn][other][i];
     }
 }
 
 template <class T, bool hasBranch, bool hasNorm> __device__ void backwardUnit(const ResidualBackwardArguments<T> &a) {
-    const Place place(a.sizes);
-    const long long width = a.sizes.width;
-    Four<float> gate{}, scale{}, gateSum{}, scaleSum{}, shiftSum{};
-    if (place.isInside) {
-        if (hasBranch) gate = load(a.gate[place.sample] + place.column);
-        if (hasNorm) scale = load(a.scale[place.sample] + place.column);
-    }
-    for (long long row = place.start; row < place.stop; row += backwardRows) {
-        Four<float> above[backwardRows]{}, n[backwardRows]{}, v[backwardRows]{};
-        Four<T> branch[backwardRows]{};
-        float inverse[backwardRows]{}, means[2 * backwardRows]{};  // of v, and of v n
-        for (int r = 0; r < backwardRows; r++) {
-            if (!place.isInside || row + r >= place.stop) continue;
-            const long long at = (row + r) * width + place.column;
-            if (hasBranch) above[r] = load(a.gradientSum + at), branch[r] = load(a.branch + at);
-            if (!hasNorm) continue;
-            const Four<float> stream = load(a.stream + at);
-            const Four<T> incoming = load(a.gradientNormed + at);
-            const float mean = a.statistics[2 * (row + r)];
-            inverse[r] = a.statistics[2 * (row + r) + 1];
+    const Unit unit(a.sizes);
+    const int width = (int)a.sizes.width;
+    const bool isInside = 4 * threadIdx.x < width;
+    const int column = isInside ? 4 * threadIdx.x : 0;
+    const float share = 1 / (float)width;
+    Four<float> gate{}, scale{}, gateSum{}, scaleSum{}, shiftSum{}, branchSum{};
+    if (hasBranch) gate = load<4>(a.gate[unit.sample] + column);
+    if (hasNorm) scale = load<4>(a.scale[unit.sample] + column);
+    for (int i = 0; i < 4; i++) scale.at[i] += 1;
+    BackwardRows<T> next;
+    next.template read<hasBranch, hasNorm>(a, unit, 0, column);
+    for (int first = 0; first < unit.rows; first += backwardRows) {
+        const BackwardRows<T> now = next;
+        next.template read<hasBranch, hasNorm>(a, unit, first + backwardRows, column);
+        float means[2 * backwardRows]{};  // of v, and of v n
+#pragma unroll
+        for (int r = 0; r < backwardRows && hasNorm; r++) {
+            if (!isInside || first + r >= unit.rows) continue;
             for (int i = 0; i < 4; i++) {
-                const float g = widen(incoming.at[i]);
-                n[r].at[i] = (stream.at[i] - mean) * inverse[r];
-                v[r].at[i] = g * (1 + scale.at[i]);
-                means[r] += v[r].at[i];
-                means[backwardRows + r] += v[r].at[i] * n[r].at[i];
-                scaleSum.at[i] += g * n[r].at[i];
+                const float n = (now.stream[r].at[i] - now.mean[r]) * now.inverse[r], g = now.incoming[r][i];
+                const float v = g * scale.at[i];
+                means[r] += v;
+                means[backwardRows + r] += v * n;
+                scaleSum.at[i] += g * n;
                 shiftSum.at[i] += g;
             }
         }
-        if (hasNorm) sumOverBlock(means);
+        if (hasNorm) sumOverBlock(means, first / backwardRows % 2);
+#pragma unroll
         for (int r = 0; r < backwardRows; r++) {
-            if (!place.isInside || row + r >= place.stop) continue;
-            const long long at = (row + r) * width + place.column;
-            Four<float> h{};
-            Four<T> gradientBranch;
+            if (!isInside || first + r >= unit.rows) continue;
+            const long long at = (unit.start + first + r) * width + column;
+            const float meanV = means[r] * share, meanVN = means[backwardRows + r] * share;
+            Four<float> h{}, gradientBranch;
             for (int i = 0; i < 4; i++) {
-                if (hasNorm)
-                    h.at[i] = inverse[r] * (v[r].at[i] - means[r] / (float)width -
-                                            n[r].at[i] * (means[backwardRows + r] / (float)width));
+                if (hasNorm) {
+                    const float n = (now.stream[r].at[i] - now.mean[r]) * now.inverse[r];
+                    h.at[i] = now.inverse[r] * (now.incoming[r][i] * scale.at[i] - meanV - n * meanVN);
+                }
                 if (!hasBranch) continue;
-                h.at[i] += above[r].at[i];
-                gateSum.at[i] += widen(branch[r].at[i]) * h.at[i];
-                gradientBranch.at[i] = narrow<T>(gate.at[i] * h.at[i]);
+                h.at[i] += now.above[r].at[i];
+                gateSum.at[i] += now.branch[r][i] * h.at[i];
+                gradientBranch.at[i] = gate.at[i] * h.at[i];
+                branchSum.at[i] += gradientBranch.at[i];
             }
             if (hasBranch) store(a.gradientBranch + at, gradientBranch);
             if (hasNorm) store(a.gradientX + at, h);
         }
     }
-    if (!place.isInside) return;
-    const long long sums = blockIdx.x * width + place.column;
-    if (hasBranch) store(a.gateSums + sums, gateSum);
+    if (!isInside) return;
+    const long long sums = (long long)blockIdx.x * width + column;
+    if (hasBranch) store(a.gateSums + sums, gateSum), store(a.branchSums + sums, branchSum);
     if (hasNorm) store(a.scaleSums + sums, scaleSum), store(a.shiftSums + sums, shiftSum);
 }
 
 }  // namespace loops
 
 #define KERNELS(name, T, hasBranch, hasNorm)                                                                              \
-    extern "C" __global__ void __launch_bounds__(512)  forward_##name(loops::ResidualForwardArguments<T> a) {             \
+    extern "C" __global__ void __launch_bounds__(256, 2) forward_##name(loops::ResidualForwardArguments<T> a) {           \
         loops::forwardUnit<T, hasBranch, hasNorm>(a);                                                                     \
     }                                                                                                                     \
-    extern "C" __global__ void __launch_bounds__(512)  backward_##name(loops::ResidualBackwardArguments<T> a) {           \
+    extern "C" __global__ void __launch_bounds__(32 * PIECES, 18 / PIECES)                                               \
+        backward_##name(loops::ResidualBackwardArguments<T> a) {                                                          \
         loops::backwardUnit<T, hasBranch, hasNorm>(a);                                                                    \
     }
 KERNELS(branch, float, true, false)

@@ -14,7 +14,9 @@
 // - What the backward pass reads is saved through libtorch, which notices when somebody has written to it since. Without
 //   gradients nothing is saved. A second derivative is refused, not wrong.
 #include "border.h"
+#include "column-sums.h"
 #include "cuda.h"
+#include "operands.h"
 #include "parallel.h"
 #include "recording.h"
 #include "residual.h"
@@ -38,35 +40,38 @@ constexpr char numbersText[] = {
 constexpr char argumentsText[] = {
 #embed "residual-arguments.h" suffix(, 0)
 };
+constexpr char columnsText[] = {
+#embed "columns-cuda.h" suffix(, 0)
+};
 constexpr char kernelsText[] = {
 #embed "residual-cuda.h" suffix(, 0)
 };
 
-cuda::Program &cudaKernels() {
-    static cuda::Program program(kernelsText, {{"numbers.h", numbersText}, {"residual-arguments.h", argumentsText}});
-    return program;
+/// Those for a width, compiled for its number of pieces.
+cuda::Program &cudaKernels(int64_t width) {
+    static std::mutex mutex;
+    static std::map<int64_t, cuda::Program> programs;
+    std::lock_guard lock(mutex);
+    const int64_t pieces = (width + 127) / 128;
+    return programs
+        .try_emplace(pieces, kernelsText,
+                     std::vector<std::pair<std::string, std::string>>{
+                         {"numbers.h", numbersText}, {"columns-cuda.h", columnsText}, {"residual-arguments.h", argumentsText}},
+                     std::vector{"-DPIECES=" + std::to_string(pieces)})
+        .first->second;
 }
 
 /// Rows of a unit: on CUDA few, so that there are blocks enough for all multiprocessors.
-int64_t unitRowsOn(c10::Device device) { return device.is_cuda() ? 16 : unitRows; }
+int64_t unitRowsOn(c10::Device device) { return device.is_cuda() ? 32 : unitRows; }
 
 Sizes sizesOf(const Tensor &x) { return {x.size(0), x.size(1), x.size(2), unitRowsOn(x.device())}; }
 
 Vectors vectorsOf(const Tensor &t) { return t.defined() ? Vectors{input(t), t.stride(0)} : Vectors{}; }
 
-/// Whether the kernels of a device can read it as it lies: on CUDA in pieces of 16 bytes.
-bool isAligned(const Tensor &t) {
-    return t.is_cpu() || (reinterpret_cast<uintptr_t>(t.const_data_ptr()) % 16 == 0 && t.stride(0) % 4 == 0);
-}
-
-Tensor dense(const Tensor &t) {
-    Tensor whole = t.contiguous();
-    return isAligned(whole) ? whole : whole.clone();
-}
-
 /// Every sample's vector in one piece; how far the samples are apart does not matter.
 Tensor withDenseRows(const Tensor &vectors) {
-    return vectors.stride(-1) == 1 && isAligned(vectors) ? vectors : vectors.contiguous().clone();
+    const bool isReadable = vectors.is_cpu() || (isAligned(vectors) && vectors.stride(0) % 4 == 0);
+    return vectors.stride(-1) == 1 && isReadable ? vectors : vectors.contiguous().clone();
 }
 
 /// Which of the two parts there are, as types.
@@ -81,8 +86,8 @@ void start(const char *name, const Arguments &arguments, int64_t units, bool has
     if (device.is_cuda()) {
         std::string kernel = std::string(name) + (hasBranch ? "_branch" : "") + (hasNorm ? "_norm" : "") +
                              (std::is_same_v<T, Half> ? "_half" : "");
-        int64_t warps = (arguments.sizes.width + 127) / 128;  // of four columns for each thread
-        return cudaKernels().launch(kernel, arguments.sizes.units(), 32 * warps, &arguments, device);
+        int64_t threads = std::string_view(name) == "forward" ? 256 : 32 * ((arguments.sizes.width + 127) / 128);
+        return cudaKernels(arguments.sizes.width).launch(kernel, arguments.sizes.units(), threads, &arguments, device);
     }
     choose(hasBranch, hasNorm, [&](auto branch, auto norm) {
         run(Loop<T, branch.value, norm.value>{arguments}, units, arguments.sizes.elements());
@@ -137,6 +142,8 @@ struct SampleSums {
     SampleSums(int64_t vectors, const Sizes &sizes, const at::TensorOptions &options)
         : units(at::empty({vectors, sizes.samples, sizes.unitsOfSample(), sizes.width}, options)) {}
 
+    float *of(int64_t vector) const { return output(units[vector]); }
+
     void add() {
         if (units.size(2) == 1) return void(whole = units.squeeze(2));
         if (units.is_cuda()) return void(whole = units.sum(2));
@@ -156,7 +163,7 @@ template <class T> variable_list backward(const variable_list &saved, Tensor gra
     if (hasNorm) gradientNormed = dense(gradientNormed);
     const Sizes sizes = sizesOf(shaped);
     SampleSums sums((hasBranch ? 1 : 0) + (hasNorm ? 2 : 0), sizes, options);
-    auto sumsOf = [&](int64_t place) { return output(sums.units) + place * sizes.units() * sizes.width; };
+    const Tensor branchSums = hasBranch && shaped.is_cuda() ? at::empty({sizes.units(), sizes.width}, options) : Tensor();
     const int64_t norm = hasBranch ? 1 : 0;  // where its sums begin
     Tensor gradientX = hasNorm ? at::empty(shaped.sizes(), options) : gradientSum;
     Tensor gradientBranch = hasBranch ? at::empty_like(branch) : Tensor();
@@ -165,10 +172,11 @@ template <class T> variable_list backward(const variable_list &saved, Tensor gra
         ResidualBackwardArguments<T>{sizes, hasNorm ? input(stream) : nullptr, input<T>(branch), vectorsOf(gate),
                                      vectorsOf(scale), input(statistics), input(gradientSum), input<T>(gradientNormed),
                                      hasNorm ? output(gradientX) : nullptr, output<T>(gradientBranch),
-                                     hasBranch ? sumsOf(0) : nullptr, hasNorm ? sumsOf(norm) : nullptr,
-                                     hasNorm ? sumsOf(norm + 1) : nullptr},
+                                     hasBranch ? sums.of(0) : nullptr, hasNorm ? sums.of(norm) : nullptr,
+                                     hasNorm ? sums.of(norm + 1) : nullptr, output(branchSums)},
         sizes.units(), hasBranch, hasNorm, shaped.device());
     sums.add();
+    if (branchSums.defined()) ColumnSums::attach(gradientBranch, branchSums);
     auto gradientOf = [&](int64_t place, const Tensor &vectors) { return sums.whole[place].view(vectors.sizes()); };
     return {gradientX,
             gradientBranch,
@@ -227,5 +235,5 @@ int32_t ct_residual(const ct_tensor *x, const ct_tensor *branch, const ct_tensor
 }
 
 int32_t ct_load_cuda_kernels(int32_t device) {
-    return guarded([&] { cudaKernels().load({c10::kCUDA, (c10::DeviceIndex)device}); });
+    return guarded([&] { cudaKernels(1).load({c10::kCUDA, (c10::DeviceIndex)device}); });
 }

@@ -61,10 +61,9 @@ struct Attention: Module {
     /// [B, N, D] -> [B, N, D].
     func callAsFunction(_ x: Tensor) -> Tensor {
         let (batch, tokens, hidden) = (x.size(0), x.size(1), x.size(2))
+        guard let queryNorm, let keyNorm else { return projection(qkv(x).packedAttention(heads: heads)) }
         let parts = qkv(x).reshaped([batch, tokens, 3, heads, hidden / heads]).unbound(3, axis: 2)
-        let queries = queryNorm?(parts[0]) ?? parts[0]
-        let keys = keyNorm?(parts[1]) ?? parts[1]
-        let mixed = queries.attention(keys: keys, values: parts[2])
+        let mixed = queryNorm(parts[0]).attention(keys: keyNorm(parts[1]), values: parts[2])
         return projection(mixed.reshaped([batch, tokens, hidden]))
     }
 }

@@ -1,7 +1,7 @@
 import CTorch
 import Synchronization
 
-/// Kernels of our own (CTorch: products, residual, gelu, attention), each with a plain twin of libtorch's operators.
+/// Kernels of our own (CTorch: products, residual, gelu, attention, packed-attention), each with a plain twin of libtorch's operators.
 ///
 /// The twin is the definition, and what runs on other devices, for other element types and for shapes that a kernel does
 /// not know. Both give the same numbers up to the rounding of float32.
@@ -55,7 +55,7 @@ extension Tensor {
 
     /// GELU in its tanh form (Hendrycks and Gimpel 2016).
     public func gelu() -> Tensor {
-        guard !Failure.isPending, Kernels.areFused, isOperand(shape) else { return plainGelu() }
+        guard !Failure.isPending, Kernels.areFused, isForGelu else { return plainGelu() }
         var result: OpaquePointer?
         let status = ct_gelu(handle.raw, &result)
         return Tensor(result, status, "gelu", [self])
@@ -82,11 +82,34 @@ extension Tensor {
 }
 
 extension Tensor {
+    /// Self-attention of queries, keys and values that one linear layer has made, [B, N, 3 H d]: -> [B, N, H d].
+    public func packedAttention(heads: Int) -> Tensor {
+        let (batch, tokens, hidden) = (size(0), size(1), size(2) / 3)
+        guard !Failure.isPending, Kernels.areFused, isForPackedAttention(heads) else {
+            let parts = reshaped([batch, tokens, 3, heads, hidden / heads]).unbound(3, axis: 2)
+            return parts[0].attention(keys: parts[1], values: parts[2]).reshaped([batch, tokens, hidden])
+        }
+        var result: OpaquePointer?
+        let status = ct_packed_attention(handle.raw, Int64(heads), &result)
+        return Tensor(result, status, "attention", [self])
+    }
+
+    private func isForPackedAttention(_ heads: Int) -> Bool {
+        device.kind == .cuda && Kernels.cudaProblem(of: device) == nil
+            && ct_has_packed_attention(handle.raw, Int64(heads))
+    }
+}
+
+extension Tensor {
     private var isForKernels: Bool { device == .cpu && type == .F32 && count > 0 }
 
-    /// Whether this has the shape, and a type that the kernels of element by element know.
-    private func isOperand(_ shape: [Int]) -> Bool {
-        device == .cpu && [.F32, .BF16].contains(type) && count > 0 && self.shape == shape
+    private var isForGelu: Bool {
+        guard [.F32, .BF16].contains(type), count > 0 else { return false }
+        switch device.kind {
+        case .cpu: return true
+        case .cuda: return rank > 0 && size(-1) % 8 == 0 && Kernels.cudaProblem(of: device) == nil
+        case .meta: return false
+        }
     }
 
     /// Whether this is x of a product whose weight is rounded and kept.

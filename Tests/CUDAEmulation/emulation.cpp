@@ -1,4 +1,5 @@
 #include "emulation.h"
+#include <algorithm>
 #include <barrier>
 #include <cmath>
 #include <memory>
@@ -9,7 +10,8 @@
 #define __device__
 #define __global__
 #define __shared__ static
-#define __launch_bounds__(threads)
+#define __launch_bounds__(...)
+#define PIECES 2  // widths up to 256
 
 namespace {
 struct Index {
@@ -38,16 +40,20 @@ float __shfl_xor_sync(unsigned, float value, unsigned distance) {
     warp.arrive_and_wait();
     return other;
 }
+float exponential(float x) { return std::exp(x); }
+float reciprocal(float x) { return 1 / x; }
+using std::min;
 }  // namespace
 
+#include "../../Sources/CTorch/gelu-cuda.h"
 #include "../../Sources/CTorch/residual-cuda.h"
 
 namespace {
 using namespace loops;
 
-template <class Arguments> void launch(void (*kernel)(Arguments), const Arguments &arguments, long long width) {
-    const unsigned threads = (unsigned)(32 * ((width + 127) / 128));
-    for (unsigned index = 0; index < arguments.sizes.units(); index++) {
+template <class Arguments>
+void launch(void (*kernel)(Arguments), const Arguments &arguments, long long blocks, unsigned threads) {
+    for (unsigned index = 0; index < blocks; index++) {
         Block running(threads);
         block = &running;
         std::vector<std::jthread> all;
@@ -75,26 +81,27 @@ template <class T> struct Operand {
 template <class T>
 void emulate(const emulated_residual &a, void (*forward)(ResidualForwardArguments<T>),
              void (*backward)(ResidualBackwardArguments<T>)) {
-    const Sizes sizes{a.samples, a.rows, a.width, 16};
+    const Sizes sizes{a.samples, a.rows, a.width, 32};
     const long long count = sizes.elements(), width = a.width;
     Operand<T> branch(a.branch, count), normed(a.normed, count), gradientNormed(a.gradientNormed, count),
         gradientBranch(a.gradientBranch, count);
-    std::vector<float> statistics(2 * sizes.samples * sizes.rows), sums(3 * sizes.units() * width);
+    std::vector<float> statistics(2 * sizes.samples * sizes.rows), sums(4 * sizes.units() * width);
     const Vectors gate{a.gate, width}, scale{a.scale, width}, shift{a.shift, width};
     launch(forward,
            ResidualForwardArguments<T>{sizes, a.x, branch.data(), gate, scale, shift, a.epsilon, a.sum, normed.data(),
                                        statistics.data()},
-           width);
-    float *unitSums[] = {sums.data(), sums.data() + sizes.units() * width, sums.data() + 2 * sizes.units() * width};
+           sizes.units(), 256);
+    float *unitSums[4];
+    for (int i = 0; i < 4; i++) unitSums[i] = sums.data() + i * sizes.units() * width;
     launch(backward,
            ResidualBackwardArguments<T>{sizes, a.branch ? a.sum : a.x, branch.data(), gate, scale, statistics.data(),
                                         a.gradientSum, gradientNormed.data(), a.gradientX, gradientBranch.data(), unitSums[0],
-                                        unitSums[1], unitSums[2]},
-           width);
+                                        unitSums[1], unitSums[2], unitSums[3]},
+           sizes.units(), 32 * PIECES);
     normed.write(a.normed);
     gradientBranch.write(a.gradientBranch);
-    float *gradients[] = {a.gradientGate, a.gradientScale, a.gradientShift};
-    for (int i = 0; i < 3; i++) {
+    float *gradients[] = {a.gradientGate, a.gradientScale, a.gradientShift, a.gradientBranchSums};
+    for (int i = 0; i < 4; i++) {
         if (!gradients[i]) continue;
         std::fill_n(gradients[i], a.samples * width, 0.f);
         for (long long unit = 0; unit < sizes.units(); unit++)
@@ -113,4 +120,26 @@ void emulate_residual(const emulated_residual *a) {
     if (!a->scale) return emulate<float>(*a, forward_branch, backward_branch);
     if (!a->branch) return emulate<float>(*a, forward_norm, backward_norm);
     return emulate<float>(*a, forward_branch_norm, backward_branch_norm);
+}
+
+namespace {
+template <class T>
+void emulate(const emulated_gelu &a, void (*forward)(GeluArguments<T>), void (*backward)(GeluArguments<T>)) {
+    const long long count = a.rows * a.width;
+    Operand<T> x(a.x, count), gradient(a.gradient, count), y(a.y, count), gradientX(a.gradientX, count);
+    GeluArguments<T> arguments{a.rows, a.width, 64, x.data(), nullptr, y.data(), nullptr};
+    const long long blocks = arguments.units() * arguments.blocksOfUnit();
+    launch(forward, arguments, blocks, geluThreads);
+    y.write(a.y);
+    std::vector<float> sums(arguments.units() * a.width);
+    arguments.gradient = gradient.data(), arguments.result = gradientX.data(), arguments.sums = sums.data();
+    launch(backward, arguments, blocks, geluThreads);
+    gradientX.write(a.gradientX);
+    std::fill_n(a.sums, a.width, 0.f);
+    for (size_t i = 0; i < sums.size(); i++) a.sums[i % a.width] += sums[i];
+}
+}  // namespace
+
+void emulate_gelu(const emulated_gelu *a) {
+    a->isHalf ? emulate<Half>(*a, gelu_forward_half, gelu_backward_half) : emulate<float>(*a, gelu_forward, gelu_backward);
 }

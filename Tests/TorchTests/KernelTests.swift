@@ -1,3 +1,4 @@
+import CUDAEmulation
 import Formats
 import Foundation
 import TestSupport
@@ -107,6 +108,47 @@ extension EngineTests {
         }
 
         /// Where the exponential leaves float32's range: 0 on the left, x on the right, slopes 0 and 1.
+        /// The source that CUDA devices compile, thread by thread: units and parts of them, blocks and parts of them.
+        @Test(arguments: [[3, 8], [70, 16], [2, 520]], [false, true])
+        func theKernelsOfCUDAComputeGelu(size: [Int], isHalf: Bool) {
+            let count = size[0] * size[1]
+            let x = pattern(count).map { Tensor([4 * $0], shape: [1]).to(.BF16).doubles[0] }
+            let weights = pattern(count, 1).map { Tensor([$0], shape: [1]).to(.BF16).doubles[0] }
+            var (y, gradient, sums) = ([Float](), [Float](), [Float]())
+            emulateGelu(size, isHalf, x.map(Float.init), weights.map(Float.init), &y, &gradient, &sums)
+            // Half a unit in the last of 8 binary digits, of numbers below 8.
+            let bound = isHalf ? 1.0 / 64 : 2e-6
+            expectClose(y.map(Double.init), x.map(Formulas.gelu), bound)
+            let expected = zip(x, weights).map { ($1 * (Formulas.gelu($0 + 1e-5) - Formulas.gelu($0 - 1e-5)) / 2e-5) }
+            expectClose(gradient.map(Double.init), expected, bound)
+            let columns = (0..<size[1]).map { column in (0..<size[0]).reduce(0) { $0 + expected[$1 * size[1] + column] } }
+            expectClose(sums.map(Double.init), columns, 1e-4)
+        }
+
+        private func emulateGelu(
+            _ size: [Int], _ isHalf: Bool, _ x: [Float], _ gradient: [Float], _ y: inout [Float],
+            _ gradientX: inout [Float], _ sums: inout [Float]
+        ) {
+            y = x.map { _ in .nan }
+            gradientX = y
+            sums = [Float](repeating: .nan, count: size[1])
+            x.withUnsafeBufferPointer { x in
+                gradient.withUnsafeBufferPointer { gradient in
+                    y.withUnsafeMutableBufferPointer { y in
+                        gradientX.withUnsafeMutableBufferPointer { gradientX in
+                            sums.withUnsafeMutableBufferPointer { sums in
+                                var arrays = emulated_gelu(
+                                    rows: Int64(size[0]), width: Int64(size[1]), isHalf: isHalf, x: x.baseAddress,
+                                    gradient: gradient.baseAddress, y: y.baseAddress, gradientX: gradientX.baseAddress,
+                                    sums: sums.baseAddress)
+                                emulate_gelu(&arrays)
+                            }
+                        }
+                    }
+                }
+            }
+        }
+
         @Test func geluOfLargeNumbersIsAHinge() throws {
             let x = [-1e6, -1000, -100, -20, 20, 100, 1000, 1e6]
             let (y, gradient) = try gelu(x, x.map { _ in 1 }, isFused: true)

@@ -52,10 +52,19 @@ extension EngineTests {
             for (hasBranch, hasNorm) in [(true, false), (false, true), (true, true)] {
                 let inputs = Inputs(size, branch: branch, hasBranch: hasBranch, hasNorm: hasNorm)
                 let expected = try inputs.results(.F32, branch == .BF16 ? .bf16 : .f32)
-                for ((name, values), (_, others)) in zip(inputs.emulated(), expected) {
+                let emulated = inputs.emulated()
+                for ((name, values), (_, others)) in zip(emulated, expected) {
                     let isRounded = branch == .BF16 && ["normed", "branch"].contains(name)
                     expectClose(values, others, isRounded ? 1.0 / 64 : 1e-5, "\(name), \(hasBranch), \(hasNorm)")
                 }
+                guard hasBranch else { continue }
+                let gradient = try #require(expected.first { $0.name == "branch" }).values
+                let sums = (0..<size[0] * size[2]).map { place in
+                    (0..<size[1]).reduce(0) { $0 + gradient[(place / size[2] * size[1] + $1) * size[2] + place % size[2]] }
+                }
+                // Those of rounded numbers differ by the rounding of as many numbers below 8.
+                let bound = branch == .BF16 ? Double(size[1]) / 64 : 1e-4
+                expectClose(emulated.last!.values, sums, bound, "sums, \(hasNorm)")
             }
         }
 
@@ -143,10 +152,9 @@ private struct Inputs {
     /// The same from the kernels of CUDA.
     func emulated() -> [(name: String, values: [Double])] {
         var inputs = values.map { $0.map(Float.init) }
-        var outputs = [count, count, count, count, vectorCount, vectorCount, vectorCount].map {
-            [Float](repeating: .nan, count: $0)
-        }
-        let isThere = [hasBranch, hasNorm, true, hasBranch, hasBranch, hasNorm, hasNorm]
+        let counts = [count, count, count, count, vectorCount, vectorCount, vectorCount, vectorCount]
+        var outputs = counts.map { [Float](repeating: .nan, count: $0) }
+        let isThere = [hasBranch, hasNorm, true, hasBranch, hasBranch, hasNorm, hasNorm, hasBranch]
         withPointers(to: &inputs) { x in
             withPointers(to: &outputs) { out in
                 let (branch, norm) = (hasBranch, hasNorm)
@@ -156,13 +164,14 @@ private struct Inputs {
                     scale: norm ? x[3] : nil, shift: norm ? x[4] : nil, gradientSum: branch ? x[5] : nil,
                     gradientNormed: norm ? x[6] : nil, sum: branch ? out[0] : nil, normed: norm ? out[1] : nil,
                     gradientX: out[2], gradientBranch: branch ? out[3] : nil, gradientGate: branch ? out[4] : nil,
-                    gradientScale: norm ? out[5] : nil, gradientShift: norm ? out[6] : nil)
+                    gradientScale: norm ? out[5] : nil, gradientShift: norm ? out[6] : nil,
+                    gradientBranchSums: branch ? out[7] : nil)
                 emulate_residual(&arrays)
             }
         }
         // Where nothing is normalised, what comes back at the sum goes on as it is.
         if !hasNorm { outputs[2] = inputs[5] }
-        let names = ["sum", "normed", "x", "branch", "gate", "scale", "shift"]
+        let names = ["sum", "normed", "x", "branch", "gate", "scale", "shift", "branch's sums"]
         return zip(names, zip(outputs, isThere)).compactMap { $1.1 ? ($0, $1.0.map(Double.init)) : nil }
     }
 

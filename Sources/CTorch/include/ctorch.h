@@ -143,6 +143,9 @@ int32_t ct_gelu(const ct_tensor *x, ct_tensor **out);
 bool ct_has_attention(const ct_tensor *q);
 /// softmax(q k^T / sqrt(d)) v with q, k, v [B, N, H, d] of one type, float32 or bfloat16, N and d even -> [B, N, H, d].
 int32_t ct_attention(const ct_tensor *q, const ct_tensor *k, const ct_tensor *v, ct_tensor **out);
+/// The same for q, k and v as a linear layer writes them, [B, N, 3 H d] -> [B, N, H d]: for some shapes in bfloat16 on CUDA.
+bool ct_has_packed_attention(const ct_tensor *packed, int64_t heads);
+int32_t ct_packed_attention(const ct_tensor *packed, int64_t heads, ct_tensor **out);
 
 // ---- Devices and the library itself (device.cpp) -------------------------------------------------------------------
 
@@ -171,9 +174,9 @@ const char *ct_library_path(void);
 // ---- Profiles (profile.cpp) ----------------------------------------------------------------------------------------
 
 /// From here on it is counted how often operators run in any thread, and how long; one profile at a time.
-int32_t ct_profile_begin(void);
-/// Hands out each operator's name, calls, and seconds of its own without those of the operators that it called. On CUDA these
-/// are seconds of the host, which only queues.
+/// A CUDA device is waited for when an operator begins and ends; -1 for none.
+int32_t ct_profile_begin(int32_t cuda_device);
+/// Hands out each operator's name, calls, and seconds of its own without those of the operators that it called.
 int32_t ct_profile_end(void (*receive)(void *context, const char *name, int64_t calls, double seconds), void *context);
 
 // ---- Processes that compute together (group.cpp, reducer.cpp) -----------------------------------------------------------

@@ -74,7 +74,7 @@ public struct StepBenchmark {
         for number in 0..<warmup { try take(number) }
         func takeTimed() throws { for number in warmup..<warmup + steps { try take(number) } }
         var profile: Profile?
-        if isProfiled { profile = try Profile.of(takeTimed).profile } else { try takeTimed() }
+        if isProfiled { profile = try Profile.of(on: device, takeTimed).profile } else { try takeTimed() }
         return Result(
             stepSeconds: seconds, flopsPerStep: Double(c.batch) * flopsPerImage,
             matmulFLOPsPerSecond: Self.matmulRate(on: device), processes: world.size,
@@ -111,9 +111,14 @@ public struct StepBenchmark {
             network: network, objective: objective, averaged: averaged, path: c.diffusion.path,
             configuration: c.optimizer, world: world, distribution: c.distributed)
         let drawn = DrawnBatches(c, positions: world.share(of: c.batch))
+        func prepared(_ step: Int) -> Swift.Result<Batch, any Error> {
+            Swift.Result { try batch(drawn.next(), step, on: device) }
+        }
+        var next = prepared(0)
         return { step in
-            let batch = try batch(drawn.next(), step, on: device)
-            let report = try state.update([batch], learningRate: 1e-4, measuringFeatures: false)
+            let report = try state.update([next.get()], learningRate: 1e-4, measuringFeatures: false) {
+                next = prepared(step + 1)
+            }
             return report.denoisingLoss + (state.objective.alignmentSettings?.weight(at: step) ?? 0)
                 * (report.alignmentLoss ?? 0)
         }

@@ -107,11 +107,16 @@ public final class Trainer {
         recorder?.begin(step: state.step, of: dataset)
         let loader = makeLoader()
         defer { loader.stop() }
+        func prepared() -> Result<[Batch], any Error> {
+            Result { try withErrors { try microBatches(of: loader.next()) } }
+        }
 
+        var next = prepared()
         while state.step < configuration.steps, !isStopping {
             let isLogged =
                 state.step % configuration.output.logEvery == 0 || state.step + 1 == configuration.steps
-            let (report, isSkipped) = try takeStep(loader.next(), measuringFeatures: isLogged)
+            let batches = try next.get()
+            let (report, isSkipped) = try takeStep(batches, measuringFeatures: isLogged) { next = prepared() }
             votesToStop = report.votesToStop
             try recorder?.record(
                 report, step: state.step, isLogged: isLogged || isSkipped, skips: state.skips)
@@ -130,20 +135,21 @@ public final class Trainer {
 
     // MARK: - Steps
 
-    /// One update, or where its numbers are not finite none; throws when that is more than may be skipped.
+    /// One update, or where its numbers are not finite none; throws when that is more than may be skipped. `meanwhile` runs
+    /// once, while the device is at work.
     private func takeStep(
-        _ loaded: LoadedBatch<TrainingDraws>, measuringFeatures: Bool
+        _ batches: [Batch], measuringFeatures: Bool, meanwhile: () -> Void
     ) throws -> (report: StepReport, isSkipped: Bool) {
-        func update(measuringFeatures: Bool) throws -> StepReport {
+        func update(measuringFeatures: Bool, meanwhile: () -> Void = {}) throws -> StepReport {
             try withErrors {
                 try state.update(
-                    microBatches(of: loaded),
+                    batches,
                     learningRate: configuration.schedule.learningRate(at: state.step, of: configuration.steps),
-                    measuringFeatures: measuringFeatures, votesToStop: Interruption.isRequested)
+                    measuringFeatures: measuringFeatures, votesToStop: Interruption.isRequested, meanwhile: meanwhile)
             }
         }
         do {
-            return (try update(measuringFeatures: measuringFeatures), false)
+            return (try update(measuringFeatures: measuringFeatures, meanwhile: meanwhile), false)
         } catch let error as NonFiniteError where state.skips.inARow < configuration.optimizer.skipNonfinite {
             state.skip()
             recorder?.note("warning: \(name): \(error) and was skipped, \(state.skips.inARow) in a row")

@@ -108,12 +108,12 @@ extension Trainer {
 
     // MARK: - Data
 
-    /// Throws if the network, or the batches that are loaded ahead and the one in use with their noise, do not fit into
-    /// memory.
+    /// Throws if the network, or the batches that are loaded ahead, the one in use and the next with their noise, do not fit
+    /// into memory.
     static func checkMemory(_ c: TrainingConfiguration, _ targets: TrainingTargets, in world: World) throws {
         let onHost = world.launch?.localSize ?? 1
         try ProcessMemory.check(stateOf: c, ranks: world.size, onHost: onHost)
-        let batches = LoaderSettings(batchSize: c.batch).ahead + 1
+        let batches = LoaderSettings(batchSize: c.batch).ahead + 2
         let share = c.batch / world.size * onHost
         let sampleCount = 2 * c.network.sampleCount + targets.elementCount
         try ProcessMemory.check(arrays: batches, ofBatch: share, sampleCount: sampleCount)

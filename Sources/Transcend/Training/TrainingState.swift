@@ -80,9 +80,11 @@ public final class TrainingState {
     /// The micro-batches are equal parts of this rank's share of the global batch, as many on each rank; the gradient is the
     /// mean over the whole batch. Throws when loss or gradient is not finite, before anything has changed, and on all ranks.
     /// Waits once for the device, to read all numbers together; the sizes of features are measured only on request, because
-    /// that is a pass over them. `votesToStop` becomes known to all ranks by the report.
+    /// that is a pass over them. `votesToStop` becomes known to all ranks by the report. `meanwhile` runs before that wait: what
+    /// the host does there, such as preparing the next batch, costs no time of a GPU.
     public func update(
-        _ batches: [Batch], learningRate: Double, measuringFeatures: Bool = true, votesToStop: Bool = false
+        _ batches: [Batch], learningRate: Double, measuringFeatures: Bool = true, votesToStop: Bool = false,
+        meanwhile: () -> Void = {}
     ) throws -> StepReport {
         world.watch?.tick(step: step)
         releaseTeacherWhenDue()
@@ -100,7 +102,9 @@ public final class TrainingState {
         let trained = parameters.trained
         if reducer == nil { trained.fillMissingGradients() }
         _ = try world.together { _ in reducer?.finish() }
-        var sums = StepSums(parts, gradientNorm: trained.gradientNorm(), votesToStop: votesToStop)
+        let gradientNorm = trained.gradientNorm()
+        meanwhile()
+        var sums = StepSums(parts, gradientNorm: gradientNorm, votesToStop: votesToStop)
         sums.values = try world.sum(sums.values)
         let report = StepReport(step: step, sums, learningRate: learningRate)
         guard report.isFinite else { throw NonFiniteError(report: report) }

@@ -1,0 +1,41 @@
+// Neighbouring columns of a row, which a thread on CUDA reads and writes at once.
+#pragma once
+#include "numbers.h"
+
+namespace loops {
+
+template <class T, int count> struct Columns;
+
+template <int count> struct alignas(16) Columns<float, count> {
+    float at[count];
+
+    __device__ float operator[](int i) const { return at[i]; }
+};
+
+/// Two in each register.
+template <int count> struct alignas(2 * count) Columns<Half, count> {
+    unsigned pairs[count / 2];
+
+    __device__ float operator[](int i) const {
+        const unsigned pair = pairs[i / 2];
+        return __builtin_bit_cast(float, i % 2 ? pair & 0xFFFF0000 : pair << 16);
+    }
+};
+
+template <int count, class T> __device__ inline Columns<T, count> load(const T *from) {
+    return *reinterpret_cast<const Columns<T, count> *>(from);
+}
+
+template <int count> __device__ inline void store(float *to, const Columns<float, count> &columns) {
+    *reinterpret_cast<Columns<float, count> *>(to) = columns;
+}
+
+template <int count> __device__ inline void store(Half *to, const Columns<float, count> &columns) {
+    Columns<Half, count> rounded;
+#pragma unroll
+    for (int i = 0; i < count / 2; i++)
+        rounded.pairs[i] = narrow<Half>(columns[2 * i]) | (unsigned)narrow<Half>(columns[2 * i + 1]) << 16;
+    *reinterpret_cast<Columns<Half, count> *>(to) = rounded;
+}
+
+}  // namespace loops

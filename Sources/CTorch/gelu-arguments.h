@@ -1,0 +1,22 @@
+// What the kernels of gelu-cuda.h get.
+#pragma once
+#include "numbers.h"
+
+namespace loops {
+
+constexpr int geluColumns = 8, geluThreads = 64;  // of a thread; of a block
+
+/// Forward y = gelu(x) for x [rows, width], width a multiple of 8. Backward gradientX = gelu'(x) gradient, and its sums over the
+/// rows of each unit, [units, width]: what a bias in front needs.
+template <class T> struct GeluArguments {
+    long long rows, width, unitRows;
+    const T *x, *gradient;
+    T *result;    // y, or gradientX
+    float *sums;  // null forward
+
+    INLINE long long units() const { return (rows + unitRows - 1) / unitRows; }
+    /// Blocks that share the columns of a unit.
+    INLINE long long blocksOfUnit() const { return (width + geluColumns * geluThreads - 1) / (geluColumns * geluThreads); }
+};
+
+}  // namespace loops

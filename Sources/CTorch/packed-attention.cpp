@@ -1,0 +1,104 @@
+// Self-attention on CUDA for the sequences of image transformers: at most 256 tokens in bfloat16, whose queries, keys and values a
+// linear layer has written beside each other, [B, N, 3 H d]. Its plain twin takes them apart (Sources/Torch/Kernels.swift).
+//
+// What is clever. A head fits into the memory that a block of threads shares: everything is read once and written once, nothing
+// waits for sums of other blocks, and what comes back is written where the linear layer reads it, with the sums that its bias needs
+// (column-sums.h). Libraries are made for long sequences; cuDNN's kernels take twice as long here.
+//
+// Why it is safe. Sums have a fixed order, so that the same input gives the same bits. What the backward pass reads is saved through
+// libtorch, which notices when somebody has written to it since. A second derivative is refused, not wrong.
+#include "attention-arguments.h"
+#include "border.h"
+#include "column-sums.h"
+#include "cuda.h"
+#include "operands.h"
+#include "parallel.h"
+#include "recording.h"
+#include <ATen/ops/empty.h>
+#include <ATen/ops/empty_like.h>
+using namespace border;
+using namespace loops;
+using namespace parallel;
+using namespace recording;
+
+namespace {
+
+#pragma clang diagnostic ignored "-Wc23-extensions"
+constexpr char numbersText[] = {
+#embed "numbers.h" suffix(, 0)
+};
+constexpr char argumentsText[] = {
+#embed "attention-arguments.h" suffix(, 0)
+};
+constexpr char kernelsText[] = {
+#embed "attention-cuda.h" suffix(, 0)
+};
+
+int64_t widthOf(const Tensor &packed, int64_t heads) { return packed.size(2) / 3 / heads; }
+
+/// One block for each head of each sample.
+void launch(const char *direction, const Tensor &packed, int64_t heads, int64_t threads, int64_t sharedBytes,
+            const void *arguments) {
+    static cuda::Program kernels(kernelsText, {{"numbers.h", numbersText}, {"attention-arguments.h", argumentsText}});
+    kernels.launch(std::string("attention_") + direction + "_" + std::to_string(widthOf(packed, heads)),
+                   packed.size(0) * heads, threads, arguments, packed.device(), sharedBytes);
+}
+
+PackedHeads sizesOf(const Tensor &packed, int64_t heads) {
+    return {heads, packed.size(1), 1 / std::sqrt((float)widthOf(packed, heads))};
+}
+
+/// [B, N, H d]. Fills `statistics`, unless it is undefined.
+Tensor attend(const Tensor &packed, int64_t heads, const Tensor &statistics) {
+    Tensor y = at::empty({packed.size(0), packed.size(1), packed.size(2) / 3}, packed.options());
+    AttentionForwardArguments arguments{sizesOf(packed, heads), input<Half>(packed), output<Half>(y), output(statistics)};
+    launch("forward", packed, heads, attentionForwardThreads,
+           attentionForwardBytes(packed.size(1), (int)widthOf(packed, heads)), &arguments);
+    return y;
+}
+
+struct PackedAttention : torch::autograd::Function<PackedAttention> {
+    static Tensor forward(AutogradContext *context, Tensor packed, int64_t heads) {
+        Tensor statistics = at::empty({packed.size(0), heads, packed.size(1)}, packed.options().dtype(at::kFloat));
+        Tensor y = attend(packed, heads, statistics);
+        context->save_for_backward({packed, y, statistics});
+        context->saved_data["heads"] = heads;
+        return y;
+    }
+
+    static variable_list backward(AutogradContext *context, variable_list outputs) {
+        refuseSecondDerivative("attention");
+        variable_list saved = context->get_saved_variables();
+        const Tensor &packed = saved[0];
+        const int64_t heads = context->saved_data["heads"].toInt();
+        Tensor gradientY = dense(outputs[0]), gradientPacked = at::empty_like(packed);
+        Tensor sums = at::empty({packed.size(0), packed.size(2)}, packed.options().dtype(at::kFloat));
+        AttentionBackwardArguments arguments{sizesOf(packed, heads), input<Half>(packed),    input<Half>(saved[1]),
+                                             input<Half>(gradientY), input(saved[2]), output<Half>(gradientPacked),
+                                             output(sums)};
+        launch("backward", packed, heads, attentionBackwardThreads,
+               attentionBackwardBytes(packed.size(1), (int)widthOf(packed, heads)), &arguments);
+        ColumnSums::attach(gradientPacked, sums);
+        return {gradientPacked, Tensor()};
+    }
+};
+
+}  // namespace
+
+bool ct_has_packed_attention(const ct_tensor *packed, int64_t heads) {
+    const Tensor &t = view(packed);
+    if (!t.is_cuda() || t.scalar_type() != at::kBFloat16 || t.dim() != 3 || t.numel() == 0) return false;
+    const int64_t tokens = t.size(1), width = widthOf(t, heads);
+    if (t.size(2) != 3 * heads * width || (width != 64 && width != 72)) return false;
+    const bool isCountable = t.numel() / width < 1ll << 31;  // the kernels count heads in 32 bits
+    return isCountable && tokens % 32 == 0 && tokens <= 256 &&
+           attentionBackwardBytes(tokens, (int)width) <= cuda::sharedBytesOfBlock(t.device());
+}
+
+int32_t ct_packed_attention(const ct_tensor *packed, int64_t heads, ct_tensor **out) {
+    return guarded([&] {
+        RECORD_USER_SCOPE("transcend::packed attention");
+        Tensor in = dense(view(packed));
+        *out = own(isRecorded({&in}) ? PackedAttention::apply(in, heads) : attend(in, heads, Tensor()));
+    });
+}
