@@ -77,7 +77,8 @@ extension Tensor {
     /// Output i reads position i H / height: no half-pixel centres, no aligned corners, no antialias. Positions are
     /// float32; first between columns, then between rows, each as a + (b - a) w.
     public func resizedAsTensorFlow1(_ height: Int, _ width: Int) -> Tensor {
-        let (rows, columns) = (SourcePositions(size(2), height), SourcePositions(size(3), width))
+        let rows = SourcePositions(size(2), height, on: device)
+        let columns = SourcePositions(size(3), width, on: device)
         func between(_ a: Tensor, _ b: Tensor, _ weight: Tensor) -> Tensor { a + (b - a) * weight }
         func betweenColumns(_ lines: Tensor) -> Tensor {
             between(
@@ -95,11 +96,11 @@ private struct SourcePositions {
     let upper: Tensor
     let weight: Tensor
 
-    init(_ inputs: Int, _ outputs: Int) {
+    init(_ inputs: Int, _ outputs: Int, on device: Device) {
         let scale = Float(inputs) / Float(outputs)
         let positions = (0..<outputs).map { Float($0) * scale }
-        lower = Tensor(positions.map { Int($0) })
-        upper = Tensor(positions.map { min(Int($0) + 1, inputs - 1) })
-        weight = Tensor(positions.map { $0 - $0.rounded(.down) })
+        lower = Tensor(positions.map { Int($0) }).to(device)
+        upper = Tensor(positions.map { min(Int($0) + 1, inputs - 1) }).to(device)
+        weight = Tensor(positions.map { $0 - $0.rounded(.down) }).to(device)
     }
 }

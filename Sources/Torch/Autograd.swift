@@ -2,8 +2,15 @@ import CTorch
 
 /// Runs `body` without recording it for the backward pass.
 public func withoutGradients<Result>(_ body: () throws -> Result) rethrows -> Result {
+    try recording(false, body)
+}
+
+/// Records `body`, also inside `withoutGradients`.
+func withGradients<Result>(_ body: () throws -> Result) rethrows -> Result { try recording(true, body) }
+
+private func recording<Result>(_ isOn: Bool, _ body: () throws -> Result) rethrows -> Result {
     let before = ct_gradients_enabled()
-    ct_enable_gradients(false)
+    ct_enable_gradients(isOn)
     defer { ct_enable_gradients(before) }
     return try body()
 }

@@ -10,14 +10,16 @@ public enum Kernels {
     @TaskLocal public static var areFused = true
 
     /// Why a CUDA device runs the twins of its kernels, as a sentence without its end; nil where the kernels run. They are
-    /// compiled for the device when it is first asked for.
+    /// compiled for the device, and held against their twins, when it is first asked for.
     public static func cudaProblem(of device: Device) -> String? {
-        cudaProblems.withLock { problems in
-            if let known = problems[device.index] { return known }
-            let problem = ct_load_cuda_kernels(Int32(device.index)) == 0 ? nil : Failure.lastMessage
-            problems[device.index] = .some(problem)
+        if let known = cudaProblems.withLock({ $0[device.index] }) { return known }
+        func find(_ problem: String?) -> String? {
+            cudaProblems.withLock { $0[device.index] = .some(problem) }
             return problem
         }
+        if ct_load_cuda_kernels(Int32(device.index)) != 0 { return find(Failure.lastMessage) }
+        _ = find(nil)  // The check runs the kernels.
+        do { return find(try difference(on: device)) } catch { return find("\(error)") }
     }
 
     private static let cudaProblems = Mutex<[Int: String?]>([:])

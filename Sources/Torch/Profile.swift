@@ -17,8 +17,12 @@ public struct Profile: Sendable {
     public let entries: [Entry]
 
     /// Runs `body` on a device and watches its operators, in all threads; throws what it throws. One profile at a time.
-    public static func of<Result>(on device: Device, _ body: () throws -> Result) throws -> (result: Result, profile: Profile) {
-        guard ct_profile_begin(device.kind == .cuda ? Int32(device.index) : -1) == 0 else { throw TorchError(Failure.lastSentence) }
+    public static func of<Result>(on device: Device, _ body: () throws -> Result) throws -> (
+        result: Result, profile: Profile
+    ) {
+        guard ct_profile_begin(device.kind == .cuda ? Int32(device.index) : -1) == 0 else {
+            throw TorchError(Failure.lastSentence)
+        }
         let result = Swift.Result { try body() }
         let collected = Collected()
         let status = ct_profile_end(

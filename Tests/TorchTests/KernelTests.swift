@@ -121,7 +121,8 @@ extension EngineTests {
             expectClose(y.map(Double.init), x.map(Formulas.gelu), bound)
             let expected = zip(x, weights).map { ($1 * (Formulas.gelu($0 + 1e-5) - Formulas.gelu($0 - 1e-5)) / 2e-5) }
             expectClose(gradient.map(Double.init), expected, bound)
-            let columns = (0..<size[1]).map { column in (0..<size[0]).reduce(0) { $0 + expected[$1 * size[1] + column] } }
+            let columns = (0..<size[1]).map { column in (0..<size[0]).reduce(0) { $0 + expected[$1 * size[1] + column] }
+            }
             expectClose(sums.map(Double.init), columns, 1e-4)
         }
 

@@ -60,7 +60,9 @@ extension EngineTests {
                 guard hasBranch else { continue }
                 let gradient = try #require(expected.first { $0.name == "branch" }).values
                 let sums = (0..<size[0] * size[2]).map { place in
-                    (0..<size[1]).reduce(0) { $0 + gradient[(place / size[2] * size[1] + $1) * size[2] + place % size[2]] }
+                    (0..<size[1]).reduce(0) {
+                        $0 + gradient[(place / size[2] * size[1] + $1) * size[2] + place % size[2]]
+                    }
                 }
                 // Those of rounded numbers differ by the rounding of as many numbers below 8.
                 let bound = branch == .BF16 ? Double(size[1]) / 64 : 1e-4

@@ -1,0 +1,92 @@
+import CTorch
+import Foundation
+
+/// Kernels of our own against their twins, on small random tensors: what a device computes is looked at before it is relied on,
+/// since compilers, drivers and devices are more than anybody has tried.
+extension Kernels {
+    /// What the kernels of a device compute otherwise than libtorch's operators, as a sentence without its end; nil where they
+    /// agree. Throws what they fail with.
+    public static func difference(on device: Device) throws -> String? {
+        for precision in Precision.allCases {
+            for part in CheckedPart.all {
+                let operands = part.operands(on: device)
+                let (own, twins) = try withErrors {
+                    Precision.$current.withValue(precision) {
+                        let own = part.results(of: operands)
+                        return (own, Kernels.$areFused.withValue(false) { part.results(of: operands) })
+                    }
+                }
+                let difference = zip(own, twins).map(relativeDifference).max() ?? 0
+                // Rounding of 8 binary digits, several times over; of float32, and TF32 where it is allowed.
+                if !(difference < (precision == .bf16 ? 3e-2 : 5e-3)) {
+                    return String(
+                        format: "%@ in %@ differs from libtorch's by %.2g", part.name, precision.rawValue, difference)
+                }
+            }
+        }
+        return nil
+    }
+
+    /// |a - b| / |b| in the Euclidean norm.
+    private static func relativeDifference(_ a: Tensor, _ b: Tensor) -> Double {
+        let (a, b) = (a.to(.cpu).to(.F64), b.to(.cpu).to(.F64))
+        return (a - b).norm().item() / b.norm().item()
+    }
+}
+
+/// Something that is computed from operands and differentiated.
+private struct CheckedPart: Sendable {
+    let name: String
+    let shapes: [[Int]]
+    let compute: @Sendable ([Tensor]) -> [Tensor]
+
+    /// Normal numbers; those of each shape are different.
+    func operands(on device: Device) -> [Parameter] {
+        shapes.enumerated().map { index, shape in
+            let parameter = Parameter(shape, .zeros, on: device)
+            parameter.assign(normals(shape, item: index))
+            return parameter
+        }
+    }
+
+    /// What comes out, and all gradients of its sum with random weights.
+    func results(of operands: [Parameter]) -> [Tensor] {
+        withGradients {
+            for operand in operands { operand.value.setGradient(nil) }
+            let outputs = compute(operands.map(\.value))
+            let terms = outputs.enumerated().map { index, output in
+                (output.to(.F32) * normals(output.shape, item: 100 + index).to(output.device)).sum()
+            }
+            terms.dropFirst().reduce(terms[0], +).backward()
+            return outputs.map { $0.detached() } + operands.compactMap(\.value.gradient)
+        }
+    }
+
+    private func normals(_ shape: [Int], item: Int) -> Tensor {
+        Tensor(
+            Draws(seed: 0).normals(.noise, step: 0, item: item, count: shape.reduce(1, *)), shape: shape)
+    }
+
+    /// Sizes that fill units, blocks and warps, and leave some of them in part.
+    static let all = [
+        CheckedPart(
+            name: "the residual stream", shapes: [[2, 70, 200], [2, 70, 200], [2, 200], [2, 200], [2, 200]]
+        ) {
+            let (sum, normed) = $0[0].gatedSum(
+                $0[1].asOperand(), gate: $0[2], normalisedWith: $0[3], shift: $0[4], epsilon: 1e-6)
+            return [sum, normed]
+        },
+        CheckedPart(
+            name: "the MLP",
+            shapes: [[2, 70, 64], [520, 64], [520], [64, 520], [64], [2, 64]]
+        ) {
+            let first = $0[0].linear($0[1] / 8, $0[2], rounded: RoundedWeight()).gelu()
+            let second = first.linear($0[3] / 20, $0[4], rounded: RoundedWeight())
+            return [$0[0].gatedSum(second, gate: $0[5])]
+        },
+        CheckedPart(name: "attention", shapes: [[2, 96, 3 * 2 * 64]]) { [$0[0].asOperand().packedAttention(heads: 2)] },
+        CheckedPart(name: "attention", shapes: [[1, 256, 3 * 2 * 72]]) {
+            [$0[0].asOperand().packedAttention(heads: 2)]
+        },
+    ]
+}
