@@ -5,7 +5,7 @@
 #
 #   Benchmarks/gpu.sh BUNDLE OUT [MODEL ...]      SiT-B/2 and SiT-XL/2 unless others are named
 #
-# About 8 minutes for each model, most of them PyTorch's compiler.
+# Minutes for each model, most of them PyTorch's compiler.
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
 [ $# -ge 2 ] || { echo "gpu.sh: error: give the folder of a bundle and one for the results." >&2; exit 1; }
@@ -23,7 +23,8 @@ checked() {
     for kernels in fused plain; do
         for precision in f32 bf16; do
             echo "verify --device cuda --kernels $kernels --precision $precision"
-            "$TRANSCEND" verify "$here/../Tests/Golden" --device cuda --kernels "$kernels" --precision "$precision" | tail -3
+            "$TRANSCEND" verify "$here/../Tests/Golden" --device cuda --kernels "$kernels" --precision "$precision" |
+                grep -v ' pass ' || true
         done
     done
 }
@@ -33,7 +34,7 @@ for model; do
     echo "$model"
     "$here/compare.sh" --device cuda --model "$model" --results "$out/${model//\//-}.jsonl" --rounds 1
     for stage in plain selfguided; do
-        "$TRANSCEND" bench step --device cuda --model "$model" --batch 256 --stage "$stage" --precision bf16 --steps 10 \
+        "$TRANSCEND" bench step --device cuda --model "$model" --batch 256 --stage "$stage" --precision bf16 --steps 5 \
             --profile || echo "$model $stage: no profile"
     done
 done 2>&1 | tee -a "$out/steps.txt"

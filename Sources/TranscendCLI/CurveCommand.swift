@@ -40,7 +40,7 @@ struct CurveCommand: ParsableCommand {
         var curve = try EvaluationCurve(runs.map(absolute))
         var settings = try sampling.settings()
         settings.device = try world.deviceName(settings.device)
-        let network = try measuring.openNetwork()
+        let network = try measuring.openNetwork(on: settings.device)
         let checkpoints = try curve.runs.indices.map { run in
             try curve.checkpoints(of: run, every: every).map { try Checkpoint($0) }
         }

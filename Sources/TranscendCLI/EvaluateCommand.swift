@@ -41,20 +41,21 @@ struct EvaluateCommand: ParsableCommand {
 
     private func evaluate(in world: World) throws {
         let path = try absolute(samples)
+        let device = try world.deviceName(sampling.settings().device)
         let isDrawn = Checkpoint.exists(at: path)
         if let makeReference {
             guard measuring.reference == nil, !isDrawn else {
                 throw ConfigurationError("--make-reference: it is made of pictures, without --reference")
             }
-            return try writeReference(of: path, to: makeReference, in: world)
+            return try writeReference(of: path, to: makeReference, on: device, in: world)
         }
         let progress = MeasuringProgress(isShown: world.isFirst)
         let result: EvaluationResult?
         if isDrawn {
             let checkpoint = try Checkpoint(path)
             var settings = try sampling.settings()
-            settings.device = try world.deviceName(settings.device)
-            let network = try measuring.openNetwork()
+            settings.device = device
+            let network = try measuring.openNetwork(on: device)
             let evaluator = CheckpointEvaluator(
                 network, reference: try measuring.reference(for: checkpoint, by: network), settings: settings,
                 labels: measuring.chosenLabels, count: count, world: world)
@@ -63,7 +64,7 @@ struct EvaluateCommand: ParsableCommand {
             guard let reference = measuring.reference else {
                 throw ConfigurationError("--reference: give it, or --make-reference, and not both")
             }
-            let network = try measuring.openNetwork()
+            let network = try measuring.openNetwork(on: device)
             let pictures = try openPictures(path: path)
             let against = try EvaluationReference(path: absolute(reference), extractor: network)
                 .measure(in: world) { progress.update("reference", done: $0, count: $1) }
@@ -81,11 +82,11 @@ struct EvaluateCommand: ParsableCommand {
         print(json ? result.json.text() : brief ? line(result) : table(result).description)
     }
 
-    private func writeReference(of path: String, to file: String, in world: World) throws {
+    private func writeReference(of path: String, to file: String, on device: String, in world: World) throws {
         guard file.hasSuffix(".npz") else {
             throw ConfigurationError("--make-reference \(file): give the name of a .npz file")
         }
-        let network = try measuring.openNetwork()
+        let network = try measuring.openNetwork(on: device)
         let pictures = try openPictures(path: path)
         let progress = MeasuringProgress(isShown: world.isFirst)
         let measured = try MeasuredSet.measure(pictures, by: network, among: world) {

@@ -20,9 +20,9 @@ struct MeasuringOptions: ParsableArguments {
             valueName: "class"))
     var labels: [String] = []
 
-    /// Opens the network that makes features.
-    func openNetwork() throws -> any FeatureExtractor {
-        try openExtractor(path: extractor.map(absolute) ?? Self.inceptionPath)
+    /// Opens the network that makes features, on a device by its name.
+    func openNetwork(on device: String) throws -> any FeatureExtractor {
+        try openExtractor(path: extractor.map(absolute) ?? Self.inceptionPath, on: chooseDevice(device))
     }
 
     /// What a checkpoint is measured against.

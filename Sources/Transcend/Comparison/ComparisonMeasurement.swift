@@ -35,7 +35,7 @@ final class ComparisonMeasurement {
         let (evaluation, training) = (configuration.evaluation, configuration.variants[0].configuration)
         self.evaluation = evaluation
         settings = evaluation.sampling(on: training.device)
-        extractor = try openExtractor(path: evaluation.extractor)
+        extractor = try openExtractor(path: evaluation.extractor, on: chooseDevice(training.device))
         if let path = evaluation.reference {
             if try !StatisticsFile.isOne(path) { _ = try openPictures(path: path) }
             reference = (nil, EvaluationReference(path: path, extractor: extractor))
