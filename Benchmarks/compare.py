@@ -1,15 +1,18 @@
 """Runs Transcend's benchmark and its PyTorch peer (peer/bench_peer.py) alternately and prints their ratios.
 
 compare.sh finds the Python that runs this. Every row goes to the file of --results as soon as it is measured; the same
-command goes on where it was stopped.
+command goes on where it was stopped. On a GPU the networks that PyTorch compiles for minutes are compiled beside the others'
+runs; each then waits for its turn.
 """
 
 import argparse
+import fcntl
 import json
 import os
 import statistics
 import subprocess
 import sys
+import tempfile
 import time
 from pathlib import Path
 
@@ -59,12 +62,46 @@ def command(system: str, stage: str, a: argparse.Namespace) -> list[str]:
     return [sys.executable, str(HERE / "peer" / "bench_peer.py"), "--style", system, "--stage", stage, *head(a)]
 
 
-def measure(system: str, stage: str, arguments: list[str], a: argparse.Namespace) -> dict | None:
+class Ahead:
+    """Runs of the compiled style that were begun before their turn, by their arguments. Each waits for a lock of its own."""
+
+    def __init__(self):
+        self.folder = tempfile.TemporaryDirectory()
+        self.runs: dict[tuple, tuple[subprocess.Popen, object]] = {}
+
+    def begin(self, stage: str, arguments: list[str], a: argparse.Namespace) -> None:
+        lock = open(Path(self.folder.name, str(len(self.runs))), "w")
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        program = [*command("compiled", stage, a), *arguments, "--json", "--turn", lock.name]
+        with open(lock.name + ".out", "w") as out, open(lock.name + ".err", "w") as err:
+            self.runs[stage, *arguments] = subprocess.Popen(program, stdout=out, stderr=err), lock
+
+    def end(self, stage: str, arguments: list[str]) -> subprocess.CompletedProcess | None:
+        """Gives a run its turn and waits for it; None where none was begun."""
+        run, lock = self.runs.pop((stage, *arguments), (None, None))
+        if run is None:
+            return None
+        lock.close()
+        status = run.wait()
+        texts = [Path(lock.name + end).read_text() for end in (".out", ".err")]
+        return subprocess.CompletedProcess(run.args, status, *texts)
+
+    def stop(self) -> bool:
+        """Ends those that wait; whether there were any."""
+        runs, self.runs = self.runs, {}
+        for run, _ in runs.values():
+            run.kill()
+            run.wait()
+        return bool(runs)
+
+
+def measure(system: str, stage: str, arguments: list[str], a: argparse.Namespace, ahead: Ahead) -> dict | None:
     """One row of a system's benchmark; None where the memory of a GPU does not suffice."""
-    share = busy_share()
+    share = 0 if ahead.runs else busy_share()
     if share > a.load:
         raise Stop(f"other programs use {share:.0%} of the cores: wait until they have ended, then start this again")
-    ended = subprocess.run([*command(system, stage, a), *arguments, "--json"], capture_output=True, text=True)
+    ended = ahead.end(stage, arguments) if system == "compiled" else None
+    ended = ended or subprocess.run([*command(system, stage, a), *arguments, "--json"], capture_output=True, text=True)
     if ended.returncode == 0:
         return json.loads(ended.stdout.strip().splitlines()[-1])
     if "out of memory" in ended.stderr:
@@ -75,7 +112,16 @@ def measure(system: str, stage: str, arguments: list[str], a: argparse.Namespace
     return {"stage": stage, "system": f"{system} cannot run {stage}: {reason}", "failed": True}
 
 
-def cell(a: argparse.Namespace, stage: str, precision: str, rows: list[dict]) -> list[dict]:
+def begin_ahead(a: argparse.Namespace, rows: list[dict], ahead: Ahead) -> None:
+    """Begins the compiled runs of the first round, as far as they are missing."""
+    for stage in a.stages:
+        for precision in a.precisions:
+            arguments = network(a, stage, precision, a.batch)
+            if not any((row["stage"], row["arguments"], row["run"]) == (stage, arguments, "compiled") for row in rows):
+                ahead.begin(stage, arguments, a)
+
+
+def cell(a: argparse.Namespace, stage: str, precision: str, rows: list[dict], ahead: Ahead) -> list[dict]:
     """The rows of one stage and precision, measured as far as they are missing."""
     batch = a.batch
     while True:
@@ -86,7 +132,9 @@ def cell(a: argparse.Namespace, stage: str, precision: str, rows: list[dict]) ->
             system = [OURS, *a.styles][turn % (1 + len(a.styles))]
             if sum(row["run"] == system for row in mine) > turn // (1 + len(a.styles)):
                 continue
-            row = measure(system, stage, arguments, a)
+            row = measure(system, stage, arguments, a, ahead)
+            if row is None and ahead.stop():  # which hold memory too
+                row = measure(system, stage, arguments, a, ahead)
             if row is None:
                 fits = False
                 break
@@ -140,6 +188,7 @@ def main() -> None:
     parser.add_argument("--warmup", type=int, help="steps before them: 2, on a GPU 5")
     parser.add_argument("--rounds", type=int, default=2, help="how often each system runs")
     parser.add_argument("--load", type=float, default=0.15, help="share of the cores that others may use")
+    parser.add_argument("--ahead", action=argparse.BooleanOptionalAction, help="compile beside other runs; on a GPU unless told")
     parser.add_argument("--results", default="compare.jsonl", help="file that keeps what was measured")
     parser.add_argument("--transcend", default=os.environ.get("TRANSCEND", ".build/release/transcend"))
     a = parser.parse_args()
@@ -157,12 +206,17 @@ def main() -> None:
     rows = [json.loads(text) for text in path.read_text().splitlines()] if path.exists() else []
     print("| stage | precision | batch | transcend, s a step | PyTorch, s a step | ratio | utilisation | memory, GiB |\n"
           "|---|---|---|---|---|---|---|---|")
+    ahead = Ahead()
     try:
+        if "compiled" in a.styles and (on_gpu if a.ahead is None else a.ahead):
+            begin_ahead(a, rows, ahead)
         for stage in a.stages:
             for precision in a.precisions:
-                print(line(stage, precision, cell(a, stage, precision, rows)), flush=True)
+                print(line(stage, precision, cell(a, stage, precision, rows, ahead)), flush=True)
     except (Stop, OSError) as error:
         sys.exit(f"compare.sh: error: {error}")
+    finally:
+        ahead.stop()
     print("\n" + ", ".join(sorted({row["system"] for row in rows})))
 
 
