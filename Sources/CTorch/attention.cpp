@@ -13,6 +13,7 @@
 // refused, not wrong.
 #include "attention.h"
 #include "border.h"
+#include "packed-attention.h"
 #include "parallel.h"
 #include "recording.h"
 #include <ATen/native/CPUBlas.h>
@@ -69,35 +70,53 @@ template <class T, class Pass> void run(Pass pass, bool isBackward) {
     if (failure.exception) std::rethrow_exception(failure.exception);
 }
 
-template <class T> Tensor forward(const Tensor &q, const Tensor &k, const Tensor &v, const Tensor &statistics) {
-    Tensor y = at::empty(q.sizes(), q.options());
-    run<T>(AttentionForward<T>{.sizes = sizesOf(q), .q = heads<const T>(q), .k = heads<const T>(k),
-                               .v = heads<const T>(v), .y = heads<T>(y),
+/// Queries, keys and values, or their gradients, as [B, N, H, d].
+struct Three {
+    Tensor q, k, v;
+
+    /// Those that lie beside each other in [B, N, 3 H d].
+    static Three packed(const Tensor &packed, int64_t heads) {
+        variable_list parts = packed.view({packed.size(0), packed.size(1), 3, heads, packed.size(2) / 3 / heads}).unbind(2);
+        return {parts[0], parts[1], parts[2]};
+    }
+};
+
+template <class T> void forward(const Three &in, const Tensor &y, const Tensor &statistics) {
+    run<T>(AttentionForward<T>{.sizes = sizesOf(in.q), .q = heads<const T>(in.q), .k = heads<const T>(in.k),
+                               .v = heads<const T>(in.v), .y = heads<T>(y),
                                .statistics = reinterpret_cast<SoftmaxRow *>(output(statistics))}, false);
+}
+
+template <class T>
+void backward(const Three &in, const Tensor &y, const Tensor &statistics, const Tensor &gradient, const Three &results) {
+    run<T>(AttentionBackward<T>{.sizes = sizesOf(in.q), .q = heads<const T>(in.q), .k = heads<const T>(in.k),
+                                .v = heads<const T>(in.v), .y = heads<const T>(y), .gradient = heads<const T>(gradient),
+                                .statistics = reinterpret_cast<const SoftmaxRow *>(input(statistics)),
+                                .gradientQ = heads<T>(results.q), .gradientK = heads<T>(results.k),
+                                .gradientV = heads<T>(results.v)}, true);
+}
+
+/// Where the maximum and the sum of each query go, [B, H, N, 2].
+Tensor statisticsFor(const Tensor &q) {
+    return at::empty({q.size(0), q.size(2), q.size(1), 2}, q.options().dtype(at::kFloat));
+}
+
+/// Fills `statistics` unless it is undefined.
+Tensor attend(const Three &in, const Tensor &statistics) {
+    Tensor y = at::empty(in.q.sizes(), in.q.options());
+    in.q.scalar_type() == at::kFloat ? forward<float>(in, y, statistics) : forward<Half>(in, y, statistics);
     return y;
 }
 
-template <class T> variable_list backward(const variable_list &saved, const Tensor &gradient) {
-    const Tensor &q = saved[0], &k = saved[1], &v = saved[2], &y = saved[3], &statistics = saved[4];
-    variable_list results;
-    for (int i = 0; i < 3; i++) results.push_back(at::empty(q.sizes(), q.options()));
-    run<T>(AttentionBackward<T>{.sizes = sizesOf(q), .q = heads<const T>(q), .k = heads<const T>(k),
-                                .v = heads<const T>(v), .y = heads<const T>(y), .gradient = heads<const T>(gradient),
-                                .statistics = reinterpret_cast<const SoftmaxRow *>(input(statistics)),
-                                .gradientQ = heads<T>(results[0]), .gradientK = heads<T>(results[1]),
-                                .gradientV = heads<T>(results[2])}, true);
-    return results;
-}
-
-/// Fills `statistics`, [B, H, N, 2], unless it is undefined.
-Tensor attend(const Tensor &q, const Tensor &k, const Tensor &v, const Tensor &statistics) {
-    return q.scalar_type() == at::kFloat ? forward<float>(q, k, v, statistics) : forward<Half>(q, k, v, statistics);
+void goBack(const Three &in, const Tensor &y, const Tensor &statistics, const Tensor &outgoing, const Three &results) {
+    Tensor gradient = withDenseRows(outgoing);
+    in.q.scalar_type() == at::kFloat ? backward<float>(in, y, statistics, gradient, results)
+                                     : backward<Half>(in, y, statistics, gradient, results);
 }
 
 struct Attention : torch::autograd::Function<Attention> {
     static Tensor forward(AutogradContext *context, Tensor q, Tensor k, Tensor v) {
-        Tensor statistics = at::empty({q.size(0), q.size(2), q.size(1), 2}, q.options().dtype(at::kFloat));
-        Tensor y = attend(q, k, v, statistics);
+        Tensor statistics = statisticsFor(q), y = attend({q, k, v}, statistics);
         context->save_for_backward({q, k, v, y, statistics});
         return y;
     }
@@ -105,25 +124,55 @@ struct Attention : torch::autograd::Function<Attention> {
     static variable_list backward(AutogradContext *context, variable_list outputs) {
         refuseSecondDerivative("attention");
         variable_list s = context->get_saved_variables();
-        Tensor gradient = withDenseRows(outputs[0]);
-        return s[0].scalar_type() == at::kFloat ? ::backward<float>(s, gradient) : ::backward<Half>(s, gradient);
+        auto like = [&] { return at::empty(s[0].sizes(), s[0].options()); };
+        Three results{like(), like(), like()};
+        goBack({s[0], s[1], s[2]}, s[3], s[4], outputs[0], results);
+        return {results.q, results.k, results.v};
+    }
+};
+
+/// The same for what lies packed; so does what comes back.
+struct PackedAttention : torch::autograd::Function<PackedAttention> {
+    static Tensor forward(AutogradContext *context, Tensor packed, int64_t heads) {
+        const Three in = Three::packed(packed, heads);
+        Tensor statistics = statisticsFor(in.q), y = attend(in, statistics);
+        context->save_for_backward({packed, y, statistics});
+        context->saved_data["heads"] = heads;
+        return y.flatten(2);
+    }
+
+    static variable_list backward(AutogradContext *context, variable_list outputs) {
+        refuseSecondDerivative("attention");
+        variable_list s = context->get_saved_variables();
+        const int64_t heads = context->saved_data["heads"].toInt();
+        Tensor gradient = at::empty_like(s[0]);
+        goBack(Three::packed(s[0], heads), s[1], s[2], outputs[0].contiguous().view(s[1].sizes()),
+               Three::packed(gradient, heads));
+        return {gradient, Tensor()};
     }
 };
 
 }  // namespace
 
-bool ct_has_attention(const ct_tensor *q) {
+bool hasAttentionOfCPU(const at::Tensor &q) {
     static const bool isWide = std::string_view(ct_cpu_capability()).starts_with("AVX512");
     static const bool hasHalves = isWide && __builtin_cpu_supports("avx512bf16");
-    auto type = view(q).scalar_type();
-    return type == at::kFloat ? isWide : type == at::kBFloat16 && hasHalves;
+    auto type = q.scalar_type();
+    return q.is_cpu() && (type == at::kFloat ? isWide : type == at::kBFloat16 && hasHalves);
 }
+
+bool ct_has_attention(const ct_tensor *q) { return hasAttentionOfCPU(view(q)); }
 
 int32_t ct_attention(const ct_tensor *q, const ct_tensor *k, const ct_tensor *v, ct_tensor **out) {
     return guarded([&] {
         RECORD_USER_SCOPE("transcend::attention");
         Tensor queries = withDenseRows(view(q)), keys = withDenseRows(view(k)), values = withDenseRows(view(v));
         *out = own(isRecorded({&queries, &keys, &values}) ? Attention::apply(queries, keys, values)
-                                                          : attend(queries, keys, values, Tensor()));
+                                                          : attend({queries, keys, values}, Tensor()));
     });
+}
+
+at::Tensor packedAttentionOfCPU(const at::Tensor &packed, int64_t heads) {
+    return isRecorded({&packed}) ? PackedAttention::apply(packed, heads)
+                                 : attend(Three::packed(packed, heads), Tensor()).flatten(2);
 }

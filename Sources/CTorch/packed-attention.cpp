@@ -1,7 +1,8 @@
-// Self-attention on CUDA for the sequences of image transformers: at most 256 tokens in bfloat16, whose queries, keys and values a
-// linear layer has written beside each other, [B, N, 3 H d]. Its plain twin takes them apart (Sources/Torch/Kernels.swift).
+// Self-attention whose queries, keys and values a linear layer has written beside each other, [B, N, 3 H d]: on the CPU
+// (attention.cpp), and on CUDA for the sequences of image transformers, at most 256 tokens in bfloat16. Its plain twin takes them
+// apart (Sources/Torch/Kernels.swift).
 //
-// What is clever. A head fits into the memory that a block of threads shares: everything is read once and written once, nothing
+// What is clever. On CUDA a head fits into the memory that a block of threads shares: everything is read once and written once, nothing
 // waits for sums of other blocks, and what comes back is written where the linear layer reads it, with the sums that its bias needs
 // (column-sums.h). Libraries are made for long sequences; cuDNN's kernels take twice as long here.
 //
@@ -12,6 +13,7 @@
 #include "column-sums.h"
 #include "cuda.h"
 #include "operands.h"
+#include "packed-attention.h"
 #include "parallel.h"
 #include "recording.h"
 #include <ATen/ops/empty.h>
@@ -22,6 +24,7 @@ using namespace parallel;
 using namespace recording;
 
 namespace {
+namespace onCUDA {
 
 #pragma clang diagnostic ignored "-Wc23-extensions"
 constexpr char numbersText[] = {
@@ -83,13 +86,15 @@ struct PackedAttention : torch::autograd::Function<PackedAttention> {
     }
 };
 
+}  // namespace onCUDA
 }  // namespace
 
 bool ct_has_packed_attention(const ct_tensor *packed, int64_t heads) {
     const Tensor &t = view(packed);
-    if (!t.is_cuda() || t.scalar_type() != at::kBFloat16 || t.dim() != 3 || t.numel() == 0) return false;
-    const int64_t tokens = t.size(1), width = widthOf(t, heads);
-    if (t.size(2) != 3 * heads * width || (width != 64 && width != 72)) return false;
+    if (t.dim() != 3 || t.numel() == 0 || t.size(2) % (3 * heads) != 0) return false;
+    const int64_t tokens = t.size(1), width = onCUDA::widthOf(t, heads);
+    if (hasAttentionOfCPU(t)) return tokens % 2 == 0 && width % 2 == 0;  // numbers of 16 bits are multiplied in pairs
+    if (!t.is_cuda() || t.scalar_type() != at::kBFloat16 || (width != 64 && width != 72)) return false;
     const bool isCountable = t.numel() / width < 1ll << 31;  // the kernels count heads in 32 bits
     return isCountable && tokens % 32 == 0 && tokens <= 256 &&
            attentionBackwardBytes(tokens, (int)width) <= cuda::sharedBytesOfBlock(t.device());
@@ -99,6 +104,7 @@ int32_t ct_packed_attention(const ct_tensor *packed, int64_t heads, ct_tensor **
     return guarded([&] {
         RECORD_USER_SCOPE("transcend::packed attention");
         Tensor in = dense(view(packed));
-        *out = own(isRecorded({&in}) ? PackedAttention::apply(in, heads) : attend(in, heads, Tensor()));
+        if (in.is_cpu()) return void(*out = own(packedAttentionOfCPU(in, heads)));
+        *out = own(isRecorded({&in}) ? onCUDA::PackedAttention::apply(in, heads) : onCUDA::attend(in, heads, Tensor()));
     });
 }

@@ -84,21 +84,23 @@ extension Tensor {
 }
 
 extension Tensor {
-    /// Self-attention of queries, keys and values that one linear layer has made, [B, N, 3 H d]: -> [B, N, H d].
+    /// Self-attention of queries, keys and values that one linear layer has made, [B, N, 3 H d]: -> [B, N, H d]. Products in the
+    /// current precision, the softmax in float32.
     public func packedAttention(heads: Int) -> Tensor {
-        let (batch, tokens, hidden) = (size(0), size(1), size(2) / 3)
-        guard !Failure.isPending, Kernels.areFused, isForPackedAttention(heads) else {
-            let parts = reshaped([batch, tokens, 3, heads, hidden / heads]).unbound(3, axis: 2)
+        if Failure.isPending { return .nothing }
+        let (packed, batch, tokens, hidden) = (asOperand(), size(0), size(1), size(2) / 3)
+        guard Kernels.areFused, packed.isForPackedAttention(heads) else {
+            let parts = packed.reshaped([batch, tokens, 3, heads, hidden / heads]).unbound(3, axis: 2)
             return parts[0].attention(keys: parts[1], values: parts[2]).reshaped([batch, tokens, hidden])
         }
         var result: OpaquePointer?
-        let status = ct_packed_attention(handle.raw, Int64(heads), &result)
-        return Tensor(result, status, "attention", [self])
+        let status = ct_packed_attention(packed.handle.raw, Int64(heads), &result)
+        return Tensor(result, status, "attention", [packed])
     }
 
     private func isForPackedAttention(_ heads: Int) -> Bool {
-        device.kind == .cuda && Kernels.cudaProblem(of: device) == nil
-            && ct_has_packed_attention(handle.raw, Int64(heads))
+        let isKnown = device.kind == .cpu || device.kind == .cuda && Kernels.cudaProblem(of: device) == nil
+        return isKnown && ct_has_packed_attention(handle.raw, Int64(heads))
     }
 }
 

@@ -143,7 +143,7 @@ int32_t ct_gelu(const ct_tensor *x, ct_tensor **out);
 bool ct_has_attention(const ct_tensor *q);
 /// softmax(q k^T / sqrt(d)) v with q, k, v [B, N, H, d] of one type, float32 or bfloat16, N and d even -> [B, N, H, d].
 int32_t ct_attention(const ct_tensor *q, const ct_tensor *k, const ct_tensor *v, ct_tensor **out);
-/// The same for q, k and v as a linear layer writes them, [B, N, 3 H d] -> [B, N, H d]: for some shapes in bfloat16 on CUDA.
+/// The same for q, k and v as a linear layer writes them, [B, N, 3 H d] -> [B, N, H d]: where a kernel knows type and shape.
 bool ct_has_packed_attention(const ct_tensor *packed, int64_t heads);
 int32_t ct_packed_attention(const ct_tensor *packed, int64_t heads, ct_tensor **out);
 
