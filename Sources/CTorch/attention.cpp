@@ -66,7 +66,7 @@ template <class T, class Pass> void run(Pass pass, bool isBackward) {
     Failure failure;
     pass.product = {multiply<T>, &failure};
     pass.thread = omp_get_thread_num;
-    parallel::run(pass, pass.sizes.units(), pass.sizes.elements());
+    parallel::run<T>(pass, pass.sizes.units(), pass.sizes.elements());
     if (failure.exception) std::rethrow_exception(failure.exception);
 }
 
@@ -104,14 +104,14 @@ Tensor statisticsFor(const Tensor &q) {
 /// Fills `statistics` unless it is undefined.
 Tensor attend(const Three &in, const Tensor &statistics) {
     Tensor y = at::empty(in.q.sizes(), in.q.options());
-    in.q.scalar_type() == at::kFloat ? forward<float>(in, y, statistics) : forward<Half>(in, y, statistics);
+    in.q.scalar_type() == at::kFloat ? forward<float>(in, y, statistics) : forward<HardwareHalf>(in, y, statistics);
     return y;
 }
 
 void goBack(const Three &in, const Tensor &y, const Tensor &statistics, const Tensor &outgoing, const Three &results) {
     Tensor gradient = withDenseRows(outgoing);
     in.q.scalar_type() == at::kFloat ? backward<float>(in, y, statistics, gradient, results)
-                                     : backward<Half>(in, y, statistics, gradient, results);
+                                     : backward<HardwareHalf>(in, y, statistics, gradient, results);
 }
 
 struct Attention : torch::autograd::Function<Attention> {
@@ -156,9 +156,8 @@ struct PackedAttention : torch::autograd::Function<PackedAttention> {
 
 bool hasAttentionOfCPU(const at::Tensor &q) {
     static const bool isWide = std::string_view(ct_cpu_capability()).starts_with("AVX512");
-    static const bool hasHalves = isWide && __builtin_cpu_supports("avx512bf16");
     auto type = q.scalar_type();
-    return q.is_cpu() && (type == at::kFloat ? isWide : type == at::kBFloat16 && hasHalves);
+    return q.is_cpu() && (type == at::kFloat ? isWide : type == at::kBFloat16 && hasHardwareHalf());
 }
 
 bool ct_has_attention(const ct_tensor *q) { return hasAttentionOfCPU(view(q)); }

@@ -22,7 +22,9 @@ template <class T> struct Product {
 template <class T> constexpr int64_t pairing = 4 / sizeof(T);
 
 /// Two numbers of 16 bits in a word.
-INLINE uint32_t paired(Half low, Half high) { return low | (uint32_t)high << 16; }
+template <class T> INLINE uint32_t paired(T low, T high) {
+    return __builtin_bit_cast(Half, low) | (uint32_t)__builtin_bit_cast(Half, high) << 16;
+}
 
 /// Packs B [k, n] from its rows, `stride` apart: [k / pairing, n, pairing].
 template <class T> INLINE void packRows(const T *rows, int64_t stride, int64_t k, int64_t n, T *__restrict packed) {

@@ -50,23 +50,27 @@ template <class T> Tensor runOnCUDA(const Tensor &x, const Tensor &gradient, con
     return sums;
 }
 
-/// gelu(x), or with a gradient what comes back of it.
-template <class T> Tensor pass(const Tensor &x, const Tensor &gradient) {
-    Tensor result = at::empty_like(x);
-    const int64_t units = (x.numel() + unitElements - 1) / unitElements;
-    if (x.is_cuda()) {
-        Tensor sums = runOnCUDA<T>(x, gradient, result);
-        if (sums.defined()) ColumnSums::attach(result, sums);
-    } else if (gradient.defined()) {
-        run(GeluBackward<T>{x.numel(), input<T>(x), input<T>(gradient), output<T>(result)}, units, x.numel());
-    } else {
-        run(GeluForward<T>{x.numel(), input<T>(x), output<T>(result)}, units, x.numel());
-    }
-    return result;
+template <class T> void runOnCPU(const Tensor &x, const Tensor &gradient, const Tensor &result) {
+    const int64_t count = x.numel(), units = (count + unitElements - 1) / unitElements;
+    if (gradient.defined())
+        run<T>(GeluBackward<T>{count, input<T>(x), input<T>(gradient), output<T>(result)}, units, count);
+    else
+        run<T>(GeluForward<T>{count, input<T>(x), output<T>(result)}, units, count);
 }
 
+/// gelu(x), or with a gradient what comes back of it.
 Tensor pass(const Tensor &x, const Tensor &gradient = {}) {
-    return x.scalar_type() == at::kBFloat16 ? pass<Half>(x, gradient) : pass<float>(x, gradient);
+    Tensor result = at::empty_like(x);
+    const bool isHalf = x.scalar_type() == at::kBFloat16;
+    if (x.is_cuda()) {
+        Tensor sums = isHalf ? runOnCUDA<Half>(x, gradient, result) : runOnCUDA<float>(x, gradient, result);
+        if (sums.defined()) ColumnSums::attach(result, sums);
+    } else if (isHalf) {
+        hasHardwareHalf() ? runOnCPU<HardwareHalf>(x, gradient, result) : runOnCPU<Half>(x, gradient, result);
+    } else {
+        runOnCPU<float>(x, gradient, result);
+    }
+    return result;
 }
 
 struct Gelu : torch::autograd::Function<Gelu> {

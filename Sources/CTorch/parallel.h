@@ -5,9 +5,11 @@
 // - Threads come from GOMP_parallel, which is the pool that libtorch's own operators use: two pools would spin against
 //   each other. at::parallel_for cannot do it, since compiled by a clang without OpenMP it is serial without a word.
 // - A loop is compiled for three instruction sets and one is chosen when the program runs, the one that libtorch has
-//   chosen for its own. Between processors the last bits of a result differ, as those of libtorch do.
+//   chosen for its own. Between processors the last bits of a result differ, as those of libtorch do. Loops over `HardwareHalf`
+//   are compiled for the processors that have it, and started on no others.
 #pragma once
 #include "ctorch.h"
+#include "hardware-half.h"
 #include <ATen/Parallel.h>
 #include <ATen/core/Tensor.h>
 #include <string_view>
@@ -29,7 +31,9 @@ template <class T = float> T *output(const at::Tensor &t) {
 /// Fewer elements than these are done before a second thread has woken up; libtorch's operators have the same border.
 constexpr int64_t serialElements = 32768;
 
-template <class Work> struct Variants {
+template <class Work, class Number> struct Variants {
+    [[gnu::target("avx512f,avx512bw,avx512vl,avx512dq,avx512bf16,avx2,fma")]]
+    static void hardwareHalf(const Work &work, int64_t first, int64_t end) { work(first, end); }
     [[gnu::target("avx512f,avx512bw,avx512vl,avx512dq,avx2,fma")]]
     static void avx512(const Work &work, int64_t first, int64_t end) { work(first, end); }
     [[gnu::target("avx2,fma")]]
@@ -38,6 +42,11 @@ template <class Work> struct Variants {
 
     /// What libtorch's own kernels use, so that ATEN_CPU_CAPABILITY (avx2, default) holds for all of them.
     static auto best() {
+        if constexpr (std::is_same_v<Number, loops::HardwareHalf>) return hardwareHalf;
+        else return widest();
+    }
+
+    static auto widest() {
         std::string_view capability = ct_cpu_capability();
         if (capability.starts_with("AVX512")) return avx512;
         return capability.starts_with("AVX2") ? avx2 : baseline;
@@ -45,9 +54,9 @@ template <class Work> struct Variants {
 };
 
 /// Does work(first, end) for all units, in as many ranges of whole units as there are threads. The work neither throws nor
-/// allocates.
-template <class Work> void run(const Work &work, int64_t units, int64_t elements) {
-    static const auto loop = Variants<Work>::best();
+/// allocates. `Number` is what it rounds to.
+template <class Number, class Work> void run(const Work &work, int64_t units, int64_t elements) {
+    static const auto loop = Variants<Work, Number>::best();
     int64_t threads = std::min<int64_t>(at::get_num_threads(), units);
     if (elements < serialElements || threads < 2 || at::in_parallel_region()) return loop(work, 0, units);
     struct Shared {

@@ -54,10 +54,10 @@ template <class T> Tensor columnSums(const Tensor &t) {
     RowSums<T> inUnits{t.size(0), 64, t.size(1), input<T>(t), nullptr};
     Tensor parts = at::empty({inUnits.units(), t.size(1)}, t.options().dtype(at::kFloat));
     inUnits.to = output(parts);
-    run(inUnits, inUnits.units(), t.numel());
+    run<float>(inUnits, inUnits.units(), t.numel());
     if (parts.size(0) == 1) return parts[0];
     Tensor whole = at::empty({t.size(1)}, parts.options());
-    run(RowSums<float>{parts.size(0), parts.size(0), t.size(1), input(parts), output(whole)}, 1, parts.numel());
+    run<float>(RowSums<float>{parts.size(0), parts.size(0), t.size(1), input(parts), output(whole)}, 1, parts.numel());
     return whole;
 }
 
@@ -74,7 +74,7 @@ Tensor biasGradient(const Tensor &gradient) {
 /// t^T as a tensor of its own, which oneDNN would make too, but slower.
 Tensor transposed(const Tensor &t) {
     Tensor from = t.contiguous(), to = at::empty({t.size(1), t.size(0)}, t.options());
-    run(Transpose{input(from), t.size(0), t.size(1), output(to)},
+    run<float>(Transpose{input(from), t.size(0), t.size(1), output(to)},
         (t.size(0) + Transpose::rowsOfUnit - 1) / Transpose::rowsOfUnit, t.numel());
     return to;
 }

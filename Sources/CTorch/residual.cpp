@@ -80,6 +80,12 @@ template <class Body> void choose(bool hasBranch, bool hasNorm, Body body) {
     hasBranch ? body(std::true_type(), std::true_type()) : body(std::false_type(), std::true_type());
 }
 
+/// Calls `body` with a number of the products' type, as the kernels of the device know it.
+template <class Body> auto withNumber(bool isHalf, c10::Device device, Body body) {
+    if (!isHalf) return body(float());
+    return device.is_cpu() && hasHardwareHalf() ? body(HardwareHalf()) : body(Half());
+}
+
 /// Runs the loop `Loop` on the CPU in `units` units, or the kernel `name` on CUDA.
 template <class T, template <class, bool, bool> class Loop, class Arguments>
 void start(const char *name, const Arguments &arguments, int64_t units, bool hasBranch, bool hasNorm, c10::Device device) {
@@ -90,7 +96,7 @@ void start(const char *name, const Arguments &arguments, int64_t units, bool has
         return cudaKernels(arguments.sizes.width).launch(kernel, arguments.sizes.units(), threads, &arguments, device);
     }
     choose(hasBranch, hasNorm, [&](auto branch, auto norm) {
-        run(Loop<T, branch.value, norm.value>{arguments}, units, arguments.sizes.elements());
+        run<T>(Loop<T, branch.value, norm.value>{arguments}, units, arguments.sizes.elements());
     });
 }
 
@@ -132,7 +138,7 @@ template <class T> Results forward(const Operands &in, bool isSaving) {
 }
 
 Results forward(const Operands &in, bool isSaving) {
-    return in.isHalf ? forward<Half>(in, isSaving) : forward<float>(in, isSaving);
+    return withNumber(in.isHalf, in.x.device(), [&](auto number) { return forward<decltype(number)>(in, isSaving); });
 }
 
 /// Sums over the rows of each sample, for some vectors: the sums of all units, and what they add up to, [vectors, B, D].
@@ -149,7 +155,7 @@ struct SampleSums {
         if (units.is_cuda()) return void(whole = units.sum(2));
         whole = at::empty({units.size(0), units.size(1), units.size(3)}, units.options());
         const int64_t samples = units.size(0) * units.size(1);
-        run(RowSums<float>{samples * units.size(2), units.size(2), units.size(3), input(units), output(whole)}, samples,
+        run<float>(RowSums<float>{samples * units.size(2), units.size(2), units.size(3), input(units), output(whole)}, samples,
             units.numel());
     }
 };
@@ -207,8 +213,10 @@ struct Residual : torch::autograd::Function<Residual> {
         variable_list saved = context->get_saved_variables();
         Tensor gradientSum = saved[1].defined() ? outputs.front() : Tensor();
         Tensor gradientNormed = saved[3].defined() ? outputs.back() : Tensor();
-        return context->saved_data["isHalf"].toBool() ? ::backward<Half>(saved, gradientSum, gradientNormed)
-                                                      : ::backward<float>(saved, gradientSum, gradientNormed);
+        const c10::Device device = saved[saved[3].defined() ? 0 : 1].device();
+        return withNumber(context->saved_data["isHalf"].toBool(), device, [&](auto number) {
+            return ::backward<decltype(number)>(saved, gradientSum, gradientNormed);
+        });
     }
 };
 
