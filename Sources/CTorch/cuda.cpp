@@ -84,12 +84,12 @@ struct Compiler {
     }
 
     /// Machine code for an architecture.
-    std::string operator()(const std::string &text, const std::vector<std::pair<std::string, std::string>> &headers,
-                           const std::vector<std::string> &options, int architecture) const {
+    std::string operator()(const std::string &source, const std::vector<std::string> &options, int architecture) const {
         std::vector<const char *> names, texts;
-        for (const auto &[name, text] : headers) names.push_back(name.c_str()), texts.push_back(text.c_str());
+        for (const auto &[name, text] : cuda::sources()) names.push_back(name.c_str()), texts.push_back(text);
         void *program = nullptr;
-        TORCH_CHECK(create(&program, text.c_str(), "kernels.cu", (int)headers.size(), texts.data(), names.data()) == 0,
+        TORCH_CHECK(create(&program, cuda::sources().at(source), source.c_str(), (int)names.size(), texts.data(),
+                           names.data()) == 0,
                     "NVRTC makes no program");
         const std::string target = "--gpu-architecture=sm_" + std::to_string(architecture);
         std::vector<const char *> all{target.c_str(), "--std=c++17"};
@@ -131,7 +131,7 @@ namespace cuda {
 void *Program::module(int device) {
     void *&module = modules[device];
     if (!module) {
-        std::string code = Compiler::shared()(text, headers, options, Driver::shared().architecture(device));
+        std::string code = Compiler::shared()(source, options, Driver::shared().architecture(device));
         Driver::shared().check(Driver::shared().loadModule(&module, code.data()));
     }
     return module;

@@ -9,15 +9,18 @@
 
 namespace cuda {
 
+/// The texts of programs and of what they include, by name (cuda-sources.cpp).
+const std::map<std::string, const char *> &sources();
+
 /// A program in CUDA C++, compiled for a device when it is first used there.
 ///
 /// The compiler (NVRTC) comes with libtorch's CUDA part and the launcher with the driver. Both are opened at run time: neither
 /// is needed to build, and a machine without them has none of this.
 class Program {
   public:
-    /// `headers` are the names and texts of what `text` includes, `options` what the compiler is told besides.
-    Program(std::string text, std::vector<std::pair<std::string, std::string>> headers, std::vector<std::string> options = {})
-        : text(std::move(text)), headers(std::move(headers)), options(std::move(options)) {}
+    /// `source` is the name of its text, `options` what the compiler is told besides.
+    explicit Program(std::string source, std::vector<std::string> options = {})
+        : source(std::move(source)), options(std::move(options)) {}
 
     /// Queues a kernel on the current stream of the device; `arguments` is its one parameter, and `sharedBytes` of memory are what
     /// the threads of a block share besides what the kernel declares. Throws what the compiler or the driver says.
@@ -28,8 +31,7 @@ class Program {
     void load(c10::Device device);
 
   private:
-    std::string text;
-    std::vector<std::pair<std::string, std::string>> headers;
+    std::string source;
     std::vector<std::string> options;
     std::mutex mutex;
     std::map<int, void *> modules;  // by the number of the device

@@ -23,30 +23,19 @@ using namespace recording;
 
 namespace {
 
-#pragma clang diagnostic ignored "-Wc23-extensions"
-constexpr char numbersText[] = {
-#embed "numbers.h" suffix(, 0)
-};
-constexpr char columnsText[] = {
-#embed "columns-cuda.h" suffix(, 0)
-};
-constexpr char argumentsText[] = {
-#embed "gelu-arguments.h" suffix(, 0)
-};
-constexpr char kernelsText[] = {
-#embed "gelu-cuda.h" suffix(, 0)
-};
+cuda::Program &cudaKernels() {
+    static cuda::Program program("gelu-cuda.h");
+    return program;
+}
 
 /// Fills `result`, and backward returns the sums of its units.
 template <class T> Tensor runOnCUDA(const Tensor &x, const Tensor &gradient, const Tensor &result) {
-    static cuda::Program kernels(
-        kernelsText, {{"numbers.h", numbersText}, {"columns-cuda.h", columnsText}, {"gelu-arguments.h", argumentsText}});
     GeluArguments<T> a{x.numel() / x.size(-1), x.size(-1), 64, input<T>(x), input<T>(gradient), output<T>(result), nullptr};
     Tensor sums = gradient.defined() ? at::empty({a.units(), a.width}, x.options().dtype(at::kFloat)) : Tensor();
     a.sums = output(sums);
     std::string kernel = std::string(gradient.defined() ? "gelu_backward" : "gelu_forward") +
                          (std::is_same_v<T, Half> ? "_half" : "");
-    kernels.launch(kernel, a.units() * a.blocksOfUnit(), geluThreads, &a, x.device());
+    cudaKernels().launch(kernel, a.units() * a.blocksOfUnit(), geluThreads, &a, x.device());
     return sums;
 }
 

@@ -26,23 +26,12 @@ using namespace recording;
 namespace {
 namespace onCUDA {
 
-#pragma clang diagnostic ignored "-Wc23-extensions"
-constexpr char numbersText[] = {
-#embed "numbers.h" suffix(, 0)
-};
-constexpr char argumentsText[] = {
-#embed "attention-arguments.h" suffix(, 0)
-};
-constexpr char kernelsText[] = {
-#embed "attention-cuda.h" suffix(, 0)
-};
-
 int64_t widthOf(const Tensor &packed, int64_t heads) { return packed.size(2) / 3 / heads; }
 
 /// One block for each head of each sample.
 void launch(const char *direction, const Tensor &packed, int64_t heads, int64_t threads, int64_t sharedBytes,
             const void *arguments) {
-    static cuda::Program kernels(kernelsText, {{"numbers.h", numbersText}, {"attention-arguments.h", argumentsText}});
+    static cuda::Program kernels("attention-cuda.h");
     kernels.launch(std::string("attention_") + direction + "_" + std::to_string(widthOf(packed, heads)),
                    packed.size(0) * heads, threads, arguments, packed.device(), sharedBytes);
 }

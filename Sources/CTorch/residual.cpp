@@ -33,32 +33,13 @@ namespace {
 
 // ---- Either device -------------------------------------------------------------------------------------------------
 
-#pragma clang diagnostic ignored "-Wc23-extensions"
-constexpr char numbersText[] = {
-#embed "numbers.h" suffix(, 0)
-};
-constexpr char argumentsText[] = {
-#embed "residual-arguments.h" suffix(, 0)
-};
-constexpr char columnsText[] = {
-#embed "columns-cuda.h" suffix(, 0)
-};
-constexpr char kernelsText[] = {
-#embed "residual-cuda.h" suffix(, 0)
-};
-
-/// Those for a width, compiled for its number of pieces.
+/// The kernels for a width, compiled for its number of pieces.
 cuda::Program &cudaKernels(int64_t width) {
     static std::mutex mutex;
     static std::map<int64_t, cuda::Program> programs;
     std::lock_guard lock(mutex);
     const int64_t pieces = (width + 127) / 128;
-    return programs
-        .try_emplace(pieces, kernelsText,
-                     std::vector<std::pair<std::string, std::string>>{
-                         {"numbers.h", numbersText}, {"columns-cuda.h", columnsText}, {"residual-arguments.h", argumentsText}},
-                     std::vector{"-DPIECES=" + std::to_string(pieces)})
-        .first->second;
+    return programs.try_emplace(pieces, "residual-cuda.h", std::vector{"-DPIECES=" + std::to_string(pieces)}).first->second;
 }
 
 /// Rows of a unit: on CUDA few, so that there are blocks enough for all multiprocessors.
