@@ -1,45 +1,9 @@
 #include "emulation.h"
-#include <algorithm>
-#include <barrier>
-#include <cmath>
-#include <memory>
-#include <thread>
-#include <vector>
+#include "emulated-cuda.h"
 
-// The words of CUDA C++ that the kernels use. Blocks run one after another, so that what a block shares may be static.
-#define __device__
-#define __global__
-#define __shared__ static
-#define __launch_bounds__(...)
 #define PIECES 2  // widths up to 256
 
 namespace {
-struct Index {
-    unsigned x;
-};
-thread_local Index threadIdx, blockIdx, blockDim;
-
-/// What the threads of the running block meet at.
-struct Block {
-    explicit Block(unsigned threads) : all(threads), exchanged(threads) {
-        for (unsigned warp = 0; warp < threads / 32; warp++) warps.push_back(std::make_unique<std::barrier<>>(32));
-    }
-    std::barrier<> all;
-    std::vector<std::unique_ptr<std::barrier<>>> warps;
-    std::vector<float> exchanged;
-};
-Block *block;
-
-void __syncthreads() { block->all.arrive_and_wait(); }
-
-float __shfl_xor_sync(unsigned, float value, unsigned distance) {
-    auto &warp = *block->warps[threadIdx.x / 32];
-    block->exchanged[threadIdx.x] = value;
-    warp.arrive_and_wait();
-    float other = block->exchanged[threadIdx.x ^ distance];
-    warp.arrive_and_wait();
-    return other;
-}
 float exponential(float x) { return std::exp(x); }
 float reciprocal(float x) { return 1 / x; }
 using std::min;
@@ -49,34 +13,8 @@ using std::min;
 #include "../../Sources/CTorch/residual-cuda.h"
 
 namespace {
+using namespace emulated;
 using namespace loops;
-
-template <class Arguments>
-void launch(void (*kernel)(Arguments), const Arguments &arguments, long long blocks, unsigned threads) {
-    for (unsigned index = 0; index < blocks; index++) {
-        Block running(threads);
-        block = &running;
-        std::vector<std::jthread> all;
-        for (unsigned thread = 0; thread < threads; thread++)
-            all.emplace_back([=] {
-                threadIdx = {thread}, blockIdx = {index}, blockDim = {threads};
-                kernel(arguments);
-            });
-    }
-}
-
-/// Numbers of the products' type, from float32 and back; none where there is no array.
-template <class T> struct Operand {
-    std::vector<T> values;
-
-    Operand(const float *from, long long count) : values(from ? count : 0) {
-        for (size_t i = 0; i < values.size(); i++) values[i] = narrow<T>(from[i]);
-    }
-    T *data() { return values.empty() ? nullptr : values.data(); }
-    void write(float *to) const {
-        for (size_t i = 0; i < values.size(); i++) to[i] = widen(values[i]);
-    }
-};
 
 template <class T>
 void emulate(const emulated_residual &a, void (*forward)(ResidualForwardArguments<T>),
@@ -111,15 +49,17 @@ void emulate(const emulated_residual &a, void (*forward)(ResidualForwardArgument
 }
 }  // namespace
 
-void emulate_residual(const emulated_residual *a) {
-    if (a->isHalf) {
-        if (!a->scale) return emulate<Half>(*a, forward_branch_half, backward_branch_half);
-        if (!a->branch) return emulate<Half>(*a, forward_norm_half, backward_norm_half);
-        return emulate<Half>(*a, forward_branch_norm_half, backward_branch_norm_half);
-    }
-    if (!a->scale) return emulate<float>(*a, forward_branch, backward_branch);
-    if (!a->branch) return emulate<float>(*a, forward_norm, backward_norm);
-    return emulate<float>(*a, forward_branch_norm, backward_branch_norm);
+const char *emulate_residual(const emulated_residual *a) {
+    return problem([&] {
+        if (a->isHalf) {
+            if (!a->scale) return emulate<Half>(*a, forward_branch_half, backward_branch_half);
+            if (!a->branch) return emulate<Half>(*a, forward_norm_half, backward_norm_half);
+            return emulate<Half>(*a, forward_branch_norm_half, backward_branch_norm_half);
+        }
+        if (!a->scale) return emulate<float>(*a, forward_branch, backward_branch);
+        if (!a->branch) return emulate<float>(*a, forward_norm, backward_norm);
+        return emulate<float>(*a, forward_branch_norm, backward_branch_norm);
+    });
 }
 
 namespace {
@@ -140,6 +80,9 @@ void emulate(const emulated_gelu &a, void (*forward)(GeluArguments<T>), void (*b
 }
 }  // namespace
 
-void emulate_gelu(const emulated_gelu *a) {
-    a->isHalf ? emulate<Half>(*a, gelu_forward_half, gelu_backward_half) : emulate<float>(*a, gelu_forward, gelu_backward);
+const char *emulate_gelu(const emulated_gelu *a) {
+    return problem([&] {
+        if (a->isHalf) return emulate<Half>(*a, gelu_forward_half, gelu_backward_half);
+        return emulate<float>(*a, gelu_forward, gelu_backward);
+    });
 }

@@ -15,6 +15,9 @@ private let sizes = [
 /// Numbers of elements for GELU, around those of a vector (16), of a unit (4,096) and of several threads.
 private let counts = [1, 15, 16, 17, 4095, 4097, 40_001]
 
+/// Rows and columns for the kernels of CUDA: units and parts of them, blocks and parts of them.
+private let geluSizes = [[3, 8], [70, 16], [2, 520]]
+
 extension EngineTests {
     @Suite struct KernelTests {
         // MARK: - Against the definition
@@ -107,49 +110,54 @@ extension EngineTests {
             expectClose(gradient, zip(slopes, weights).map { $0 * $1 }, 2e-6)
         }
 
-        /// Where the exponential leaves float32's range: 0 on the left, x on the right, slopes 0 and 1.
-        /// The source that CUDA devices compile, thread by thread: units and parts of them, blocks and parts of them.
-        @Test(arguments: [[3, 8], [70, 16], [2, 520]], [false, true])
+        /// The source that CUDA devices compile, thread by thread.
+        @Test(arguments: geluSizes, [false, true])
         func theKernelsOfCUDAComputeGelu(size: [Int], isHalf: Bool) {
-            let count = size[0] * size[1]
-            let x = pattern(count).map { Tensor([4 * $0], shape: [1]).to(.BF16).doubles[0] }
-            let weights = pattern(count, 1).map { Tensor([$0], shape: [1]).to(.BF16).doubles[0] }
-            var (y, gradient, sums) = ([Float](), [Float](), [Float]())
-            emulateGelu(size, isHalf, x.map(Float.init), weights.map(Float.init), &y, &gradient, &sums)
-            // Half a unit in the last of 8 binary digits, of numbers below 8.
-            let bound = isHalf ? 1.0 / 64 : 2e-6
-            expectClose(y.map(Double.init), x.map(Formulas.gelu), bound)
-            let expected = zip(x, weights).map { ($1 * (Formulas.gelu($0 + 1e-5) - Formulas.gelu($0 - 1e-5)) / 2e-5) }
-            expectClose(gradient.map(Double.init), expected, bound)
-            let columns = (0..<size[1]).map { column in (0..<size[0]).reduce(0) { $0 + expected[$1 * size[1] + column] }
-            }
-            expectClose(sums.map(Double.init), columns, 1e-4)
-        }
-
-        private func emulateGelu(
-            _ size: [Int], _ isHalf: Bool, _ x: [Float], _ gradient: [Float], _ y: inout [Float],
-            _ gradientX: inout [Float], _ sums: inout [Float]
-        ) {
-            y = x.map { _ in .nan }
-            gradientX = y
-            sums = [Float](repeating: .nan, count: size[1])
-            x.withUnsafeBufferPointer { x in
-                gradient.withUnsafeBufferPointer { gradient in
-                    y.withUnsafeMutableBufferPointer { y in
-                        gradientX.withUnsafeMutableBufferPointer { gradientX in
-                            sums.withUnsafeMutableBufferPointer { sums in
-                                var arrays = emulated_gelu(
-                                    rows: Int64(size[0]), width: Int64(size[1]), isHalf: isHalf, x: x.baseAddress,
-                                    gradient: gradient.baseAddress, y: y.baseAddress, gradientX: gradientX.baseAddress,
-                                    sums: sums.baseAddress)
-                                emulate_gelu(&arrays)
-                            }
-                        }
-                    }
+            let (x, weights, expected) = geluInBfloat16(size[0] * size[1])
+            var inputs = [x, weights].map { $0.map(Float.init) }
+            var outputs = [x.count, x.count, size[1]].map { [Float](repeating: .nan, count: $0) }
+            withPointers(to: &inputs) { x in
+                withPointers(to: &outputs) { out in
+                    var arrays = emulated_gelu(
+                        rows: Int64(size[0]), width: Int64(size[1]), isHalf: isHalf, x: x[0], gradient: x[1], y: out[0],
+                        gradientX: out[1], sums: out[2])
+                    expectNoProblem(emulate_gelu(&arrays))
                 }
             }
+            let columns = (0..<size[1]).map { column in
+                (0..<size[0]).reduce(0) { $0 + expected.gradient[$1 * size[1] + column] }
+            }
+            expectClose(outputs[0].map(Double.init), expected.y, isHalf ? 1.0 / 64 : 2e-6)
+            expectClose(outputs[1].map(Double.init), expected.gradient, isHalf ? 1.0 / 64 : 2e-6)
+            expectClose(outputs[2].map(Double.init), columns, 1e-4)
         }
 
+        @Test(.enabled(if: Library.cudaDevices > 0), arguments: geluSizes, [false, true])
+        func aCUDADeviceComputesGelu(size: [Int], isHalf: Bool) throws {
+            let device = Device(kind: .cuda)
+            #expect(Kernels.cudaProblem(of: device) == nil)
+            let (x, weights, expected) = geluInBfloat16(size[0] * size[1])
+            let parameter = Parameter(size, .zeros, on: device)
+            parameter.assign(Tensor(x, shape: size))
+            let type = isHalf ? ElementType.BF16 : .F32
+            let y = parameter.value.to(type).gelu()
+            (y * Tensor(weights, shape: size).to(device).to(type)).to(.F32).sum().backward()
+            // Exponentials are right to 1e-6.
+            expectClose(y.doubles, expected.y, isHalf ? 1.0 / 64 : 1e-5)
+            expectClose(try #require(parameter.value.gradient).doubles, expected.gradient, isHalf ? 1.0 / 64 : 1e-5)
+        }
+
+        /// Numbers that bfloat16 holds and what becomes of them; results, below 8, are rounded by 1/64 at most.
+        private func geluInBfloat16(
+            _ count: Int
+        ) -> (x: [Double], weights: [Double], expected: (y: [Double], gradient: [Double])) {
+            let x = Tensor(pattern(count).map { 4 * $0 }, shape: [count]).to(.BF16).doubles
+            let weights = Tensor(pattern(count, 1), shape: [count]).to(.BF16).doubles
+            let gradient = zip(x, weights).map { ($1 * (Formulas.gelu($0 + 1e-5) - Formulas.gelu($0 - 1e-5)) / 2e-5) }
+            return (x, weights, (x.map(Formulas.gelu), gradient))
+        }
+
+        /// Where the exponential leaves float32's range: 0 on the left, x on the right, slopes 0 and 1.
         @Test func geluOfLargeNumbersIsAHinge() throws {
             let x = [-1e6, -1000, -100, -20, 20, 100, 1000, 1e6]
             let (y, gradient) = try gelu(x, x.map { _ in 1 }, isFused: true)

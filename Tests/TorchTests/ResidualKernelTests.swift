@@ -168,25 +168,12 @@ private struct Inputs {
                     gradientX: out[2], gradientBranch: branch ? out[3] : nil, gradientGate: branch ? out[4] : nil,
                     gradientScale: norm ? out[5] : nil, gradientShift: norm ? out[6] : nil,
                     gradientBranchSums: branch ? out[7] : nil)
-                emulate_residual(&arrays)
+                expectNoProblem(emulate_residual(&arrays))
             }
         }
         // Where nothing is normalised, what comes back at the sum goes on as it is.
         if !hasNorm { outputs[2] = inputs[5] }
         let names = ["sum", "normed", "x", "branch", "gate", "scale", "shift", "branch's sums"]
         return zip(names, zip(outputs, isThere)).compactMap { $1.1 ? ($0, $1.0.map(Double.init)) : nil }
-    }
-
-    private func withPointers(to arrays: inout [[Float]], _ body: ([UnsafeMutablePointer<Float>]) -> Void) {
-        let pointers = arrays.map { array in
-            let pointer = UnsafeMutablePointer<Float>.allocate(capacity: array.count)
-            pointer.initialize(from: array, count: array.count)
-            return pointer
-        }
-        body(pointers)
-        for (index, pointer) in pointers.enumerated() {
-            arrays[index] = Array(UnsafeBufferPointer(start: pointer, count: arrays[index].count))
-            pointer.deallocate()
-        }
     }
 }

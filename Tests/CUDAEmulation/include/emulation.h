@@ -1,5 +1,5 @@
-// Runs the CUDA kernels on the CPU, one thread of the system for each of a block: slow, and good to see
-// what they compute where there is no GPU.
+// Runs the CUDA kernels on the CPU. Each function returns NULL, or what a kernel has done that a GPU does not allow; that text
+// lasts until the thread calls one of them again.
 #pragma once
 #include <stdbool.h>
 
@@ -19,7 +19,7 @@ typedef struct {
         *gradientBranchSums;
 } emulated_residual;
 
-void emulate_residual(const emulated_residual *arrays);
+const char *emulate_residual(const emulated_residual *arrays);
 
 /// The same for GELU: x, its gradients and y are [rows, width], the sums [width].
 typedef struct {
@@ -29,7 +29,18 @@ typedef struct {
     float *y, *gradientX, *sums;
 } emulated_gelu;
 
-void emulate_gelu(const emulated_gelu *arrays);
+const char *emulate_gelu(const emulated_gelu *arrays);
+
+/// The same for attention, whose arrays are all rounded to bfloat16 on the way in and out, but for the sums: packed and its
+/// gradient are [B, N, 3, H, D], output and its gradient [B, N, H, D], and the sums [B, 3, H, D] those of gradientPacked over the
+/// tokens. D is 64 or 72.
+typedef struct {
+    long long samples, heads, tokens, width;
+    const float *packed, *gradientOutput;
+    float *output, *gradientPacked, *sums;
+} emulated_attention;
+
+const char *emulate_attention(const emulated_attention *arrays);
 
 #ifdef __cplusplus
 }
