@@ -61,12 +61,6 @@ template <class Body> void choose(bool hasBranch, bool hasNorm, Body body) {
     hasBranch ? body(std::true_type(), std::true_type()) : body(std::false_type(), std::true_type());
 }
 
-/// Calls `body` with a number of the products' type, as the kernels of the device know it.
-template <class Body> auto withNumber(bool isHalf, c10::Device device, Body body) {
-    if (!isHalf) return body(float());
-    return device.is_cpu() && hasHardwareHalf() ? body(HardwareHalf()) : body(Half());
-}
-
 /// Runs the loop `Loop` on the CPU in `units` units, or the kernel `name` on CUDA.
 template <class T, template <class, bool, bool> class Loop, class Arguments>
 void start(const char *name, const Arguments &arguments, int64_t units, bool hasBranch, bool hasNorm, c10::Device device) {
@@ -77,7 +71,7 @@ void start(const char *name, const Arguments &arguments, int64_t units, bool has
         return cudaKernels(arguments.sizes.width).launch(kernel, arguments.sizes.units(), threads, &arguments, device);
     }
     choose(hasBranch, hasNorm, [&](auto branch, auto norm) {
-        run<T>(Loop<T, branch.value, norm.value>{arguments}, units, arguments.sizes.elements());
+        run<float>(Loop<T, branch.value, norm.value>{arguments}, units, arguments.sizes.elements());
     });
 }
 
@@ -119,7 +113,7 @@ template <class T> Results forward(const Operands &in, bool isSaving) {
 }
 
 Results forward(const Operands &in, bool isSaving) {
-    return withNumber(in.isHalf, in.x.device(), [&](auto number) { return forward<decltype(number)>(in, isSaving); });
+    return in.isHalf ? forward<Half>(in, isSaving) : forward<float>(in, isSaving);
 }
 
 /// Sums over the rows of each sample, for some vectors: the sums of all units, and what they add up to, [vectors, B, D].
@@ -194,10 +188,8 @@ struct Residual : torch::autograd::Function<Residual> {
         variable_list saved = context->get_saved_variables();
         Tensor gradientSum = saved[1].defined() ? outputs.front() : Tensor();
         Tensor gradientNormed = saved[3].defined() ? outputs.back() : Tensor();
-        const c10::Device device = saved[saved[3].defined() ? 0 : 1].device();
-        return withNumber(context->saved_data["isHalf"].toBool(), device, [&](auto number) {
-            return ::backward<decltype(number)>(saved, gradientSum, gradientNormed);
-        });
+        return context->saved_data["isHalf"].toBool() ? ::backward<Half>(saved, gradientSum, gradientNormed)
+                                                      : ::backward<float>(saved, gradientSum, gradientNormed);
     }
 };
 

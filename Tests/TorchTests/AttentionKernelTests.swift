@@ -67,6 +67,25 @@ extension EngineTests {
             for (fused, plain) in zip(results[0], results[1]) { expectClose(fused, plain, 2e-6) }
         }
 
+        /// Packed or taken apart: the same bits, of the gradient too.
+        @Test(arguments: [ElementType.F32, .BF16])
+        func whatLiesPackedGivesTheSameBits(type: ElementType) throws {
+            let shape = [2, 130, 3 * 2 * 8]
+            let results = try [true, false].map { isPacked in
+                let all = Parameter(pattern(shape.reduce(1, *)), shape: shape)
+                let packed = all.value.to(type)
+                let parts = packed.reshaped([2, 130, 3, 2, 8]).unbound(3, axis: 2)
+                let y = Precision.$current.withValue(type == .BF16 ? .bf16 : .f32) {
+                    isPacked
+                        ? packed.packedAttention(heads: 2)
+                        : parts[0].attention(keys: parts[1], values: parts[2]).reshaped([2, 130, 16])
+                }
+                (y.to(.F32) * Tensor(pattern(2 * 130 * 16, 0.5), shape: [2, 130, 16]).to(.F32)).sum().backward()
+                return [y.doubles, try #require(all.value.gradient).doubles]
+            }
+            #expect(results[0] == results[1])
+        }
+
         @Test func greatScoresDoNotOverflow() {
             let x = Tensor((0..<64).map { $0 % 8 == $0 / 8 ? 3000.0 : 0 }, shape: [1, 8, 1, 8]).to(.F32)
             expectClose(x.attention(keys: x, values: x).doubles, x.doubles, 1e-3)
