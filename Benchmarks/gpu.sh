@@ -3,16 +3,22 @@
 # files on the device with the program's own kernels and with libtorch's, and steps against PyTorch's. It goes on where it was
 # stopped; what it prints goes to OUT too.
 #
-#   Benchmarks/gpu.sh BUNDLE OUT [MODEL ...]      SiT-B/2 and SiT-XL/2 unless others are named
+#   Benchmarks/gpu.sh BUNDLE OUT [MODEL ...]      SiT-XL/2 and SiT-B/2 unless others are named
 #
-# Minutes for each model, most of them PyTorch's compiler.
+# BUNDLE is the folder, or a .tar.gz of what is in it. Minutes for each model, most of them PyTorch's compiler.
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
 [ $# -ge 2 ] || { echo "gpu.sh: error: give the folder of a bundle and one for the results." >&2; exit 1; }
-bundle=$(cd "$1" && pwd)
+if [ -f "$1" ]; then
+    bundle=$(mktemp -d)
+    trap 'rm -r "$bundle"' EXIT
+    tar -xzf "$1" -C "$bundle"
+else
+    bundle=$(cd "$1" && pwd)
+fi
 out=$2
 shift 2
-[ $# -gt 0 ] || set -- SiT-B/2 SiT-XL/2
+[ $# -gt 0 ] || set -- SiT-XL/2 SiT-B/2
 export TRANSCEND=$bundle/transcend
 mkdir -p "$out"
 

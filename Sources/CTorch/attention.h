@@ -85,7 +85,9 @@ struct AttentionSizes {
 struct SoftmaxRow {
     float greatest, inverse;
 
-    INLINE float weight(float score, float scale) const { return exponential((score - greatest) * scale) * inverse; }
+    template <class T> INLINE float weight(float score, float scale) const {
+        return exponential<T>((score - greatest) * scale) * inverse;
+    }
 };
 
 /// The greatest of some numbers, in sixteen lanes: compilers do not make them of a loop, since it could meet what is no number.
@@ -106,7 +108,7 @@ template <class T> INLINE SoftmaxRow softmax(const float *scores, int64_t count,
     const float greatest = greatestOf(scores, count);
     float sum = 0;
     for (int64_t j = 0; j < count; j++) {
-        const float weight = exponential((scores[j] - greatest) * scale);
+        const float weight = exponential<T>((scores[j] - greatest) * scale);
         sum += weight;
         weights[j] = narrow<T>(weight);
     }
@@ -230,7 +232,7 @@ template <class T> struct AttentionBackward {
         float pull;  // g y
         const float *scores, *pulls;
 
-        INLINE float weight(int64_t key, float scale) const { return softmax.weight(scores[key], scale); }
+        INLINE float weight(int64_t key, float scale) const { return softmax.template weight<T>(scores[key], scale); }
         INLINE float slope(int64_t key, float weight, float scale) const { return scale * weight * (pulls[key] - pull); }
     };
 

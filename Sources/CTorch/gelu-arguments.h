@@ -1,9 +1,10 @@
-// What the kernels of gelu-cuda.h get.
+// What the kernels of gelu-cuda.h get, and the numbers of the formula.
 #pragma once
 #include "numbers.h"
 
 namespace loops {
 
+constexpr float geluSlope = 0.7978845608f, geluCubic = 0.044715f;  // u = sqrt(2 / pi) (x + 0.044715 x^3)
 constexpr int geluColumns = 8, geluThreads = 64;  // of a thread; of a block
 
 /// Forward y = gelu(x) for x [rows, width], width a multiple of 8. Backward gradientX = gelu'(x) gradient, and its sums over the

@@ -6,7 +6,6 @@
 namespace loops {
 
 constexpr int geluRows = 4;  // that are read together
-constexpr float geluSlope = 0.7978845608f, geluCubic = 0.044715f;  // u = sqrt(2 / pi) (x + 0.044715 x^3)
 
 #ifdef __CUDACC__
 /// To about 2 units in the last place, in few instructions.

@@ -31,8 +31,6 @@ public final class CroppedImages: Sendable {
         }
     }
 
-    deinit { queue.stop() }
-
     /// The next batch, as soon as it is ready.
     public func next() throws -> Batch { try queue.next() }
 

@@ -77,8 +77,6 @@ public final class Loader<BatchDraws: Sendable>: Sendable {
         }
     }
 
-    deinit { queue.stop() }
-
     /// The next batch, as soon as it is ready; throws what kept it from being made, or `LoaderStopped`.
     ///
     /// After an error the loader is stopped.

@@ -8,10 +8,35 @@ public struct LoaderStopped: Error, CustomStringConvertible, Equatable {
     public var description: String { "the loader has been stopped" }
 }
 
-/// Values for step after step, made ahead by threads and handed out in order.
+/// Values for step after step, made ahead by threads and handed out in order. The threads end with the queue.
+public final class StepQueue<Value: Sendable>: Sendable {
+    private let state: QueueState<Value>
+
+    /// Starts `threads` threads, which make values from `firstStep` on by `make`, at most `ahead` more than were handed out.
+    public init(firstStep: Int, ahead: Int, threads: Int, make: @escaping @Sendable (Int) throws -> Value) {
+        precondition(firstStep >= 0 && ahead > 0 && threads > 0)
+        let state = QueueState(firstStep: firstStep, ahead: ahead, threads: threads, make: make)
+        self.state = state
+        for number in 0..<threads {
+            let thread = Thread { state.run() }
+            thread.name = "loader-\(number)"
+            thread.start()
+        }
+    }
+
+    deinit { stop() }
+
+    /// Waits for the value of the next step; an error is thrown once and stops the queue.
+    public func next() throws -> Value { try state.next() }
+
+    /// Ends the threads, after the values that they are making, and waits for them.
+    public func stop() { state.stop() }
+}
+
+/// What a queue shares with its threads.
 ///
-/// All state is guarded by `condition`; `make` is called outside of it, by several threads if there are several.
-public final class StepQueue<Value: Sendable>: @unchecked Sendable {
+/// All of it is guarded by `condition`; `make` is called outside of it, by several threads if there are several.
+private final class QueueState<Value: Sendable>: @unchecked Sendable {
     private let condition = NSCondition()
     private let ahead: Int
     private let make: @Sendable (Int) throws -> Value
@@ -22,23 +47,15 @@ public final class StepQueue<Value: Sendable>: @unchecked Sendable {
     private var isStopped = false
     private var runningThreads: Int
 
-    /// Starts `threads` threads, which make values from `firstStep` on by `make`, at most `ahead` more than were handed out.
-    public init(firstStep: Int, ahead: Int, threads: Int, make: @escaping @Sendable (Int) throws -> Value) {
-        precondition(firstStep >= 0 && ahead > 0 && threads > 0)
+    init(firstStep: Int, ahead: Int, threads: Int, make: @escaping @Sendable (Int) throws -> Value) {
         self.ahead = ahead
         self.make = make
         nextToHandOut = firstStep
         nextToMake = firstStep
         runningThreads = threads
-        for number in 0..<threads {
-            let thread = Thread { [self] in run() }
-            thread.name = "loader-\(number)"
-            thread.start()
-        }
     }
 
-    /// Waits for the value of the next step; an error is thrown once and stops the queue.
-    public func next() throws -> Value {
+    func next() throws -> Value {
         condition.lock()
         while !isStopped && ready[nextToHandOut] == nil { condition.wait() }
         guard !isStopped, let result = ready.removeValue(forKey: nextToHandOut) else {
@@ -52,8 +69,7 @@ public final class StepQueue<Value: Sendable>: @unchecked Sendable {
         return try result.get()
     }
 
-    /// Ends the threads, after the values that they are making, and waits for them.
-    public func stop() {
+    func stop() {
         condition.lock()
         isStopped = true
         condition.broadcast()
@@ -62,7 +78,8 @@ public final class StepQueue<Value: Sendable>: @unchecked Sendable {
         condition.unlock()
     }
 
-    private func run() {
+    /// What each thread does.
+    func run() {
         while let step = takeStep() {
             let result = Result { try make(step) }
             condition.lock()

@@ -126,6 +126,8 @@ int32_t ct_linear(const ct_tensor *x, const ct_tensor *weight, const ct_tensor *
 /// The same for x in bfloat16 and weight and bias in float32; `rounded` is the weight in bfloat16. Also on CUDA.
 int32_t ct_rounded_linear(const ct_tensor *x, const ct_tensor *weight, const ct_tensor *rounded, const ct_tensor *bias,
                           ct_tensor **out);
+/// A tensor of float32 in bfloat16, without its gradient.
+int32_t ct_rounded(const ct_tensor *t, ct_tensor **out);
 
 /// With a branch: sum = x + gate * branch. With a scale: LayerNorm of that (or of x) without weight and bias, then
 /// normed = n (1 + scale) + shift. Of `branch` with `gate` and `scale` with `shift` one pair may be NULL, and its result is none.

@@ -110,7 +110,9 @@ public struct StepBenchmark {
         let state = try TrainingState(
             network: network, objective: objective, averaged: averaged, path: c.diffusion.path,
             configuration: c.optimizer, world: world, distribution: c.distributed)
-        let drawn = DrawnBatches(c, positions: world.share(of: c.batch))
+        let positions = world.share(of: c.batch)
+        // Made ahead in a thread, as the loader of a training does.
+        let drawn = StepQueue(firstStep: 0, ahead: 3, threads: 1) { DrawnBatch(c, step: $0, positions: positions) }
         func prepared(_ step: Int) -> Swift.Result<Batch, any Error> {
             Swift.Result { try batch(drawn.next(), step, on: device) }
         }
@@ -151,19 +153,6 @@ public struct StepBenchmark {
                 all.normals(.noise, step: step, item: c.batch, count: positions.count * c.network.tokens * width)
             }
         }
-    }
-
-    /// Those of all steps, made ahead in a thread, as the loader of a training does.
-    private final class DrawnBatches {
-        private let queue: StepQueue<DrawnBatch>
-
-        init(_ c: TrainingConfiguration, positions: Range<Int>) {
-            queue = StepQueue(firstStep: 0, ahead: 3, threads: 1) { DrawnBatch(c, step: $0, positions: positions) }
-        }
-
-        deinit { queue.stop() }
-
-        func next() throws -> DrawnBatch { try queue.next() }
     }
 
     private func batch(_ drawn: DrawnBatch, _ step: Int, on device: Device) -> Batch {
