@@ -197,7 +197,7 @@ def main() -> None:
     a.precisions = a.precisions or (["bf16"] if on_gpu else ["f32", "bf16"])
     if on_gpu:
         # Triton's products are left out of autotuning, which takes half an hour for SiT-XL/2 with them: in the five minutes that
-        # were tried, cuBLAS was 12 to 25 % faster than the best of them in all four layers of a block. The rest is tuned, once.
+        # were tried, cuBLAS was 13 to 24 % faster than the best of them in all four layers of a block. The rest is tuned, once.
         os.environ.setdefault("TORCHINDUCTOR_MAX_AUTOTUNE_GEMM_BACKENDS", "ATEN")
         os.environ.setdefault("TORCHINDUCTOR_CACHE_DIR", str(Path(a.results).absolute().with_suffix(".inductor")))
     a.batch = a.batch or (256 if on_gpu else 16)
