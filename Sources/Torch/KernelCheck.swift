@@ -69,13 +69,7 @@ private struct CheckedPart: Sendable {
 
     /// Sizes that fill units, blocks and warps, and leave some of them in part.
     static let all = [
-        CheckedPart(
-            name: "the residual stream", shapes: [[2, 70, 200], [2, 70, 200], [2, 200], [2, 200], [2, 200]]
-        ) {
-            let (sum, normed) = $0[0].gatedSum(
-                $0[1].asOperand(), gate: $0[2], normalisedWith: $0[3], shift: $0[4], epsilon: 1e-6)
-            return [sum, normed]
-        },
+        residualStream(width: 200), residualStream(width: 1152),
         CheckedPart(
             name: "the MLP",
             shapes: [[2, 70, 64], [520, 64], [520], [64, 520], [64], [2, 64]]
@@ -89,4 +83,13 @@ private struct CheckedPart: Sendable {
             [$0[0].asOperand().packedAttention(heads: 2)]
         },
     ]
+
+    private static func residualStream(width: Int) -> CheckedPart {
+        let (stream, vectors) = ([2, 70, width], [2, width])
+        return CheckedPart(name: "the residual stream", shapes: [stream, stream, vectors, vectors, vectors]) {
+            let (sum, normed) = $0[0].gatedSum(
+                $0[1].asOperand(), gate: $0[2], normalisedWith: $0[3], shift: $0[4], epsilon: 1e-6)
+            return [sum, normed]
+        }
+    }
 }
