@@ -131,36 +131,15 @@ struct Attention : torch::autograd::Function<Attention> {
     }
 };
 
-/// The same for what lies packed; so does what comes back.
-struct PackedAttention : torch::autograd::Function<PackedAttention> {
-    static Tensor forward(AutogradContext *context, Tensor packed, int64_t heads) {
-        const Three in = Three::packed(packed, heads);
-        Tensor statistics = statisticsFor(in.q), y = attend(in, statistics);
-        context->save_for_backward({packed, y, statistics});
-        context->saved_data["heads"] = heads;
-        return y.flatten(2);
-    }
-
-    static variable_list backward(AutogradContext *context, variable_list outputs) {
-        refuseSecondDerivative("attention");
-        variable_list s = context->get_saved_variables();
-        const int64_t heads = context->saved_data["heads"].toInt();
-        Tensor gradient = at::empty_like(s[0]);
-        goBack(Three::packed(s[0], heads), s[1], s[2], outputs[0].contiguous().view(s[1].sizes()),
-               Three::packed(gradient, heads));
-        return {gradient, Tensor()};
-    }
-};
-
 }  // namespace
 
-bool hasAttentionOfCPU(const at::Tensor &q) {
+bool packedAttention::isOnCPU(const Tensor &q) {
     static const bool isWide = std::string_view(ct_cpu_capability()).starts_with("AVX512");
     auto type = q.scalar_type();
     return q.is_cpu() && (type == at::kFloat ? isWide : type == at::kBFloat16 && hasHardwareHalf());
 }
 
-bool ct_has_attention(const ct_tensor *q) { return hasAttentionOfCPU(view(q)); }
+bool ct_has_attention(const ct_tensor *q) { return packedAttention::isOnCPU(view(q)); }
 
 int32_t ct_attention(const ct_tensor *q, const ct_tensor *k, const ct_tensor *v, ct_tensor **out) {
     return guarded([&] {
@@ -171,7 +150,16 @@ int32_t ct_attention(const ct_tensor *q, const ct_tensor *k, const ct_tensor *v,
     });
 }
 
-at::Tensor packedAttentionOfCPU(const at::Tensor &packed, int64_t heads) {
-    return isRecorded({&packed}) ? PackedAttention::apply(packed, heads)
-                                 : attend(Three::packed(packed, heads), Tensor()).flatten(2);
+Tensor packedAttention::statisticsOnCPU(const Tensor &packed, int64_t heads) {
+    return statisticsFor(Three::packed(packed, heads).q);
+}
+
+Tensor packedAttention::forwardOnCPU(const Tensor &packed, int64_t heads, const Tensor &statistics) {
+    return attend(Three::packed(packed, heads), statistics).flatten(2);
+}
+
+void packedAttention::backwardOnCPU(const Tensor &packed, int64_t heads, const Tensor &y, const Tensor &statistics,
+                                    const Tensor &gradientY, const Tensor &gradientPacked) {
+    const Three in = Three::packed(packed, heads);
+    goBack(in, y.view(in.q.sizes()), statistics, gradientY.view(in.q.sizes()), Three::packed(gradientPacked, heads));
 }

@@ -22,8 +22,8 @@ class Program {
     explicit Program(std::string source, std::vector<std::string> options = {})
         : source(std::move(source)), options(std::move(options)) {}
 
-    /// Queues a kernel on the current stream of the device; `arguments` is its one parameter, and `sharedBytes` of memory are what
-    /// the threads of a block share besides what the kernel declares. Throws what the compiler or the driver says.
+    /// Queues a kernel on the current stream of the device; `arguments` is its one parameter, and `sharedBytes` of memory are
+    /// what the threads of a block share besides what the kernel declares. Throws what the compiler or the driver says.
     void launch(const std::string &kernel, int64_t blocks, int64_t threads, const void *arguments, c10::Device device,
                 int64_t sharedBytes = 0);
 

@@ -1,5 +1,5 @@
-// The kernels of gelu.cpp on CUDA; compiled at run time (cuda.cpp). A thread does eight columns of all rows of a unit, several rows
-// at a time, so that enough of them are on their way and the sums over rows stay in its registers.
+// The kernels of gelu.cpp on CUDA; compiled at run time (cuda.cpp). A thread does eight columns of all rows of a unit, several
+// rows at a time, so that enough of them are on their way and the sums over rows stay in its registers.
 #include "columns-cuda.h"
 #include "gelu-arguments.h"
 

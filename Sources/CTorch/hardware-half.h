@@ -1,5 +1,5 @@
-// Bfloat16 by the instructions that newer processors have for it (AVX512-BF16): rounding is one of them instead of six, a third of
-// the time of GELU. They take numbers below 2^-126 as 0; else the bits are those of `Half`.
+// Bfloat16 by the instructions that newer processors have for it (AVX512-BF16): rounding is one of them instead of six, a third
+// of the time of GELU. They take numbers below 2^-126 as 0; else the bits are those of `Half`.
 #pragma once
 #include "ctorch.h"
 #include "numbers.h"

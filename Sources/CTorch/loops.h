@@ -1,4 +1,4 @@
-// The loops of gelu.cpp, which says why they are safe, conversions, and the exponential: plain numbers in, plain numbers out.
+// The loops of gelu.cpp, which says why they are safe, and the exponential: plain numbers in, plain numbers out.
 //
 // Each is a structure of arrays and sizes whose operator() does the units of work from `first` up to `end`.
 #pragma once
@@ -29,20 +29,6 @@ template <class T> INLINE float exponential(float x) {
     }
     return polynomial * std::bit_cast<float>((std::bit_cast<uint32_t>(shifted) << 23) + (127u << 23));
 }
-
-/// Numbers of one type as another.
-template <class From, class To> struct Convert {
-    int64_t count;
-    const From *from;
-    To *to;
-
-    INLINE void operator()(int64_t first, int64_t end) const {
-        const From *__restrict in = from;
-        To *__restrict out = to;
-        const int64_t stop = std::min(count, end * unitElements);
-        for (int64_t i = first * unitElements; i < stop; i++) out[i] = narrow<To>(widen(in[i]));
-    }
-};
 
 /// y = x / 2 (1 + tanh u) = x / (1 + e^-2u).
 template <class T> struct GeluForward {

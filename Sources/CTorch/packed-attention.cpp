@@ -2,12 +2,12 @@
 // (attention.cpp), and on CUDA for the sequences of image transformers, at most 256 tokens in bfloat16. Its plain twin takes them
 // apart (Sources/Torch/Kernels.swift).
 //
-// What is clever. On CUDA a head fits into the memory that a block of threads shares: everything is read once and written once, nothing
-// waits for sums of other blocks, and what comes back is written where the linear layer reads it, with the sums that its bias needs
-// (column-sums.h). Libraries are made for long sequences; cuDNN's kernels take twice as long here.
+// What is clever. What comes back is written where the linear layer reads it. On CUDA a head fits into the memory that a block of
+// threads shares: everything is read once and written once, nothing waits for sums of other blocks, and the sums that the layer's
+// bias needs come along (column-sums.h).
 //
-// Why it is safe. Sums have a fixed order, so that the same input gives the same bits. What the backward pass reads is saved through
-// libtorch, which notices when somebody has written to it since. A second derivative is refused, not wrong.
+// Why it is safe. Sums have a fixed order, so that the same input gives the same bits. What the backward pass reads is saved
+// through libtorch, which notices when somebody has written to it since. A second derivative is refused, not wrong.
 #include "attention-arguments.h"
 #include "border.h"
 #include "column-sums.h"
@@ -40,8 +40,11 @@ PackedHeads sizesOf(const Tensor &packed, int64_t heads) {
     return {heads, packed.size(1), 1 / std::sqrt((float)widthOf(packed, heads))};
 }
 
-/// [B, N, H d]. Fills `statistics`, unless it is undefined.
-Tensor attend(const Tensor &packed, int64_t heads, const Tensor &statistics) {
+Tensor statisticsFor(const Tensor &packed, int64_t heads) {
+    return at::empty({packed.size(0), heads, packed.size(1)}, packed.options().dtype(at::kFloat));
+}
+
+Tensor forward(const Tensor &packed, int64_t heads, const Tensor &statistics) {
     Tensor y = at::empty({packed.size(0), packed.size(1), packed.size(2) / 3}, packed.options());
     AttentionForwardArguments arguments{sizesOf(packed, heads), input<Half>(packed), output<Half>(y), output(statistics)};
     launch("forward", packed, heads, attentionForwardThreads,
@@ -49,9 +52,28 @@ Tensor attend(const Tensor &packed, int64_t heads, const Tensor &statistics) {
     return y;
 }
 
+void backward(const Tensor &packed, int64_t heads, const Tensor &y, const Tensor &statistics, const Tensor &gradientY,
+              const Tensor &gradientPacked) {
+    Tensor sums = at::empty({packed.size(0), packed.size(2)}, packed.options().dtype(at::kFloat));
+    AttentionBackwardArguments arguments{sizesOf(packed, heads), input<Half>(packed), input<Half>(y), input<Half>(gradientY),
+                                         input(statistics), output<Half>(gradientPacked), output(sums)};
+    launch("backward", packed, heads, attentionBackwardThreads,
+           attentionBackwardBytes(packed.size(1), (int)widthOf(packed, heads)), &arguments);
+    ColumnSums::attach(gradientPacked, sums);
+}
+
+}  // namespace onCUDA
+
+/// y, [B, N, H d]. Fills `statistics`, unless it is undefined.
+Tensor attend(const Tensor &packed, int64_t heads, const Tensor &statistics) {
+    return packed.is_cpu() ? packedAttention::forwardOnCPU(packed, heads, statistics)
+                           : onCUDA::forward(packed, heads, statistics);
+}
+
 struct PackedAttention : torch::autograd::Function<PackedAttention> {
     static Tensor forward(AutogradContext *context, Tensor packed, int64_t heads) {
-        Tensor statistics = at::empty({packed.size(0), heads, packed.size(1)}, packed.options().dtype(at::kFloat));
+        Tensor statistics = packed.is_cpu() ? packedAttention::statisticsOnCPU(packed, heads)
+                                            : onCUDA::statisticsFor(packed, heads);
         Tensor y = attend(packed, heads, statistics);
         context->save_for_backward({packed, y, statistics});
         context->saved_data["heads"] = heads;
@@ -62,27 +84,20 @@ struct PackedAttention : torch::autograd::Function<PackedAttention> {
         refuseSecondDerivative("attention");
         variable_list saved = context->get_saved_variables();
         const Tensor &packed = saved[0];
-        const int64_t heads = context->saved_data["heads"].toInt();
-        Tensor gradientY = dense(outputs[0]), gradientPacked = at::empty_like(packed);
-        Tensor sums = at::empty({packed.size(0), packed.size(2)}, packed.options().dtype(at::kFloat));
-        AttentionBackwardArguments arguments{sizesOf(packed, heads), input<Half>(packed),    input<Half>(saved[1]),
-                                             input<Half>(gradientY), input(saved[2]), output<Half>(gradientPacked),
-                                             output(sums)};
-        launch("backward", packed, heads, attentionBackwardThreads,
-               attentionBackwardBytes(packed.size(1), (int)widthOf(packed, heads)), &arguments);
-        ColumnSums::attach(gradientPacked, sums);
+        Tensor gradientPacked = at::empty_like(packed);
+        auto pass = packed.is_cpu() ? packedAttention::backwardOnCPU : onCUDA::backward;
+        pass(packed, context->saved_data["heads"].toInt(), saved[1], saved[2], dense(outputs[0]), gradientPacked);
         return {gradientPacked, Tensor()};
     }
 };
 
-}  // namespace onCUDA
 }  // namespace
 
 bool ct_has_packed_attention(const ct_tensor *packed, int64_t heads) {
     const Tensor &t = view(packed);
     if (t.dim() != 3 || t.numel() == 0 || t.size(2) % (3 * heads) != 0) return false;
     const int64_t tokens = t.size(1), width = onCUDA::widthOf(t, heads);
-    if (hasAttentionOfCPU(t)) return tokens % 2 == 0 && width % 2 == 0;  // numbers of 16 bits are multiplied in pairs
+    if (packedAttention::isOnCPU(t)) return tokens % 2 == 0 && width % 2 == 0;  // numbers of 16 bits are multiplied in pairs
     if (!t.is_cuda() || t.scalar_type() != at::kBFloat16 || (width != 64 && width != 72)) return false;
     const bool isCountable = t.numel() / width < 1ll << 31;  // the kernels count heads in 32 bits
     return isCountable && tokens % 32 == 0 && tokens <= 256 &&
@@ -93,7 +108,6 @@ int32_t ct_packed_attention(const ct_tensor *packed, int64_t heads, ct_tensor **
     return guarded([&] {
         RECORD_USER_SCOPE("transcend::packed attention");
         Tensor in = dense(view(packed));
-        if (in.is_cpu()) return void(*out = own(packedAttentionOfCPU(in, heads)));
-        *out = own(isRecorded({&in}) ? onCUDA::PackedAttention::apply(in, heads) : onCUDA::attend(in, heads, Tensor()));
+        *out = own(isRecorded({&in}) ? PackedAttention::apply(in, heads) : attend(in, heads, Tensor()));
     });
 }

@@ -11,7 +11,6 @@
 // libtorch, which notices when somebody has written to them since. A second derivative is refused, not wrong.
 #include "border.h"
 #include "column-sums.h"
-#include "loops.h"
 #include "parallel.h"
 #include "recording.h"
 #include "sums.h"
@@ -70,19 +69,6 @@ Tensor biasGradient(const Tensor &gradient) {
         return at::sum(known.defined() ? known : t, {0}, false, at::kFloat);
     }
     return t.scalar_type() == at::kBFloat16 ? columnSums<Half>(t) : columnSums<float>(t);
-}
-
-template <class From, class To> void convert(const Tensor &from, const Tensor &to) {
-    const int64_t count = from.numel();
-    run<To>(Convert<From, To>{count, input<From>(from), output<To>(to)}, (count + unitElements - 1) / unitElements, count);
-}
-
-/// Float32 as bfloat16, or back. libtorch's conversions reach a quarter of the memory's rate.
-Tensor converted(const Tensor &t, at::ScalarType type) {
-    if (!t.is_cpu() || !t.is_contiguous() || !hasHardwareHalf()) return t.to(type);
-    Tensor result = at::empty(t.sizes(), t.options().dtype(type));
-    type == at::kFloat ? convert<Half, float>(t, result) : convert<float, HardwareHalf>(t, result);
-    return result;
 }
 
 /// t^T as a tensor of its own, which oneDNN would make too, but slower.
@@ -148,7 +134,7 @@ struct RoundedLinear : torch::autograd::Function<RoundedLinear> {
 
     /// In float32; CUDA's product leaves its sums unrounded, oneDNN's rounds them.
     static Tensor wideProduct(const Tensor &a, const Tensor &b) {
-        return a.is_cuda() ? at::mm(a, b, at::kFloat) : converted(at::mm(a, b), at::kFloat);
+        return a.is_cuda() ? at::mm(a, b, at::kFloat) : at::mm(a, b).to(at::kFloat);
     }
 
     static Tensor roundedProduct(const Tensor &x, const Tensor &rounded, const std::optional<Tensor> &bias) {
@@ -165,13 +151,6 @@ int32_t ct_linear(const ct_tensor *x, const ct_tensor *weight, const ct_tensor *
         std::optional<Tensor> biases = bias ? std::optional(view(bias)) : std::nullopt;
         bool hasGradient = isRecorded({&in, &weights}) || (biases && isRecorded({&*biases}));
         *out = own(hasGradient ? Linear::apply(in, weights, biases) : product(in, weights, biases));
-    });
-}
-
-int32_t ct_rounded(const ct_tensor *t, ct_tensor **out) {
-    return guarded([&] {
-        RECORD_USER_SCOPE("transcend::rounding");
-        *out = own(converted(view(t).detach(), at::kBFloat16));
     });
 }
 

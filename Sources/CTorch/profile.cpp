@@ -1,6 +1,6 @@
 // Where the time of a computation goes: how often each operator ran, and how long it was at work itself, without the operators
-// that it called. libtorch tells when one begins and ends; kernels of our own say so too. On CUDA the device is waited for at both
-// ends, since otherwise only the queuing would be seen.
+// that it called. libtorch tells when one begins and ends; kernels of our own say so too. On CUDA the device is waited for at
+// both ends, since otherwise only the queuing would be seen.
 #include "border.h"
 #include <ATen/record_function.h>
 #include <c10/core/impl/DeviceGuardImplInterface.h>

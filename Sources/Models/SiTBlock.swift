@@ -60,8 +60,8 @@ struct Attention: Module {
 
     /// [B, N, D] -> [B, N, D].
     func callAsFunction(_ x: Tensor) -> Tensor {
-        let (batch, tokens, hidden) = (x.size(0), x.size(1), x.size(2))
         guard let queryNorm, let keyNorm else { return projection(qkv(x).packedAttention(heads: heads)) }
+        let (batch, tokens, hidden) = (x.size(0), x.size(1), x.size(2))
         let parts = qkv(x).reshaped([batch, tokens, 3, heads, hidden / heads]).unbound(3, axis: 2)
         let mixed = queryNorm(parts[0]).attention(keys: keyNorm(parts[1]), values: parts[2])
         return projection(mixed.reshaped([batch, tokens, hidden]))

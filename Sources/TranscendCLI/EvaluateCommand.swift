@@ -41,21 +41,20 @@ struct EvaluateCommand: ParsableCommand {
 
     private func evaluate(in world: World) throws {
         let path = try absolute(samples)
-        let device = try world.deviceName(sampling.settings().device)
+        var settings = try sampling.settings()
+        settings.device = try world.deviceName(settings.device)
         let isDrawn = Checkpoint.exists(at: path)
         if let makeReference {
             guard measuring.reference == nil, !isDrawn else {
                 throw ConfigurationError("--make-reference: it is made of pictures, without --reference")
             }
-            return try writeReference(of: path, to: makeReference, on: device, in: world)
+            return try writeReference(of: path, to: makeReference, on: settings.device, in: world)
         }
         let progress = MeasuringProgress(isShown: world.isFirst)
         let result: EvaluationResult?
         if isDrawn {
             let checkpoint = try Checkpoint(path)
-            var settings = try sampling.settings()
-            settings.device = device
-            let network = try measuring.openNetwork(on: device)
+            let network = try measuring.openNetwork(on: settings.device)
             let evaluator = CheckpointEvaluator(
                 network, reference: try measuring.reference(for: checkpoint, by: network), settings: settings,
                 labels: measuring.chosenLabels, count: count, world: world)
@@ -64,7 +63,7 @@ struct EvaluateCommand: ParsableCommand {
             guard let reference = measuring.reference else {
                 throw ConfigurationError("--reference: give it, or --make-reference, and not both")
             }
-            let network = try measuring.openNetwork(on: device)
+            let network = try measuring.openNetwork(on: settings.device)
             let pictures = try openPictures(path: path)
             let against = try EvaluationReference(path: absolute(reference), extractor: network)
                 .measure(in: world) { progress.update("reference", done: $0, count: $1) }

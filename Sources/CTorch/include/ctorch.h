@@ -116,18 +116,16 @@ typedef char *(*ct_segment)(void *context, ct_tensor *const *inputs, ct_tensor *
 int32_t ct_recomputed(ct_segment function, void *context, void (*release)(void *context), ct_tensor *const *inputs,
                       int32_t input_count, ct_tensor *const *computed, int32_t output_count, ct_tensor **outputs);
 
-// ---- Kernels of our own (products.cpp, residual.cpp, gelu.cpp, attention.cpp) ---------------------------------------
+// ---- Kernels of our own (products.cpp, residual.cpp, gelu.cpp, attention.cpp, packed-attention.cpp) ---------------------------------------
 
-// For tensors that are not empty; the caller has checked that and the shapes. Differentiable once. On the CPU; the residual
-// stream also on CUDA, once ct_load_cuda_kernels has succeeded for the device.
+// For tensors that are not empty; the caller has checked that and the shapes. Differentiable once. On the CPU; the residual stream,
+// GELU and packed attention also on CUDA, once ct_load_cuda_kernels has succeeded for the device.
 
 /// x W^T + b: x [..., I], weight [O, I], bias [O] or NULL, all in float32.
 int32_t ct_linear(const ct_tensor *x, const ct_tensor *weight, const ct_tensor *bias, ct_tensor **out);
 /// The same for x in bfloat16 and weight and bias in float32; `rounded` is the weight in bfloat16. Also on CUDA.
 int32_t ct_rounded_linear(const ct_tensor *x, const ct_tensor *weight, const ct_tensor *rounded, const ct_tensor *bias,
                           ct_tensor **out);
-/// A tensor of float32 in bfloat16, without its gradient.
-int32_t ct_rounded(const ct_tensor *t, ct_tensor **out);
 
 /// With a branch: sum = x + gate * branch. With a scale: LayerNorm of that (or of x) without weight and bias, then
 /// normed = n (1 + scale) + shift. Of `branch` with `gate` and `scale` with `shift` one pair may be NULL, and its result is none.
