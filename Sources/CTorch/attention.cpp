@@ -13,10 +13,10 @@
 // refused, not wrong.
 #include "attention.h"
 #include "border.h"
+#include "brgemm.h"
 #include "packed-attention.h"
 #include "parallel.h"
 #include "recording.h"
-#include <ATen/native/CPUBlas.h>
 #include <ATen/ops/empty.h>
 using namespace border;
 using namespace loops;
@@ -24,25 +24,6 @@ using namespace parallel;
 using namespace recording;
 
 namespace {
-
-/// The first failure of a product in any thread.
-struct Failure {
-    std::atomic_flag isThere;
-    std::exception_ptr exception;
-};
-
-template <class T> using Element = std::conditional_t<std::is_same_v<T, float>, float, at::BFloat16>;
-
-template <class T>
-void multiply(void *failure, int64_t m, int64_t n, int64_t k, int64_t lda, bool isSum, const T *a, const T *b, float *c) {
-    try {
-        at::native::cpublas::brgemm(m, n, k, lda, n, n, isSum, reinterpret_cast<const Element<T> *>(a),
-                                    reinterpret_cast<const Element<T> *>(b), c, pairing<T> == 2);
-    } catch (...) {
-        auto &first = *static_cast<Failure *>(failure);
-        if (!first.isThere.test_and_set()) first.exception = std::current_exception();
-    }
-}
 
 /// [B, N, H, d] as the loops see it.
 template <class T> Heads<T> heads(const Tensor &t) {
@@ -58,16 +39,8 @@ AttentionSizes sizesOf(const Tensor &q) {
 Tensor withDenseRows(const Tensor &t) { return t.stride(-1) == 1 ? t : t.contiguous(); }
 
 /// Runs a pass with a working space for each thread.
-template <class T, class Pass> void run(Pass pass, bool isBackward) {
-    pass.spaceBytes = AttentionSpace<T>().layOut(pass.sizes, isBackward, nullptr);
-    Tensor space = at::empty({at::get_num_threads() * pass.spaceBytes + 64}, at::kByte);
-    auto address = reinterpret_cast<uintptr_t>(space.mutable_data_ptr());
-    pass.space = reinterpret_cast<char *>((address + 63) / 64 * 64);
-    Failure failure;
-    pass.product = {multiply<T>, &failure};
-    pass.thread = omp_get_thread_num;
-    parallel::run<T>(pass, pass.sizes.units(), pass.sizes.elements());
-    if (failure.exception) std::rethrow_exception(failure.exception);
+template <class T, class Pass> void run(const Pass &pass, bool isBackward) {
+    runWithProducts<T>(pass, AttentionSpace<T>().layOut(pass.sizes, isBackward, nullptr), pass.sizes.units(), pass.sizes.elements());
 }
 
 /// Queries, keys and values, or their gradients, as [B, N, H, d].
@@ -134,9 +107,7 @@ struct Attention : torch::autograd::Function<Attention> {
 }  // namespace
 
 bool packedAttention::isOnCPU(const Tensor &q) {
-    static const bool isWide = std::string_view(ct_cpu_capability()).starts_with("AVX512");
-    auto type = q.scalar_type();
-    return q.is_cpu() && (type == at::kFloat ? isWide : type == at::kBFloat16 && hasHardwareHalf());
+    return hasBlockProducts(q);
 }
 
 bool ct_has_attention(const ct_tensor *q) { return packedAttention::isOnCPU(view(q)); }

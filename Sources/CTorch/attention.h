@@ -1,63 +1,9 @@
 // The loops of attention.cpp, which says what is clever about them: one unit is one head of one sample.
 #pragma once
+#include "block-product.h"
 #include "loops.h"
-#include "transposition.h"
-#include <cstring>
 
 namespace loops {
-
-/// A product C = A B, or C += A B, with float32 sums: A [m, k] has rows `lda` apart, C [m, n] is dense, B is packed.
-template <class T> struct Product {
-    void (*function)(void *failure, int64_t m, int64_t n, int64_t k, int64_t lda, bool isSum, const T *a, const T *b,
-                     float *c);
-    void *failure;
-
-    INLINE void operator()(int64_t m, int64_t n, int64_t k, int64_t lda, bool isSum, const T *a, const T *b,
-                           float *c) const {
-        function(failure, m, n, k, lda, isSum, a, b, c);
-    }
-};
-
-/// Two numbers of 16 bits lie together in a packed operand, since processors multiply them in pairs.
-template <class T> constexpr int64_t pairing = 4 / sizeof(T);
-
-/// Two numbers of 16 bits in a word.
-template <class T> INLINE uint32_t paired(T low, T high) {
-    return __builtin_bit_cast(Half, low) | (uint32_t)__builtin_bit_cast(Half, high) << 16;
-}
-
-/// Packs B [k, n] from its rows, `stride` apart: [k / pairing, n, pairing].
-template <class T> INLINE void packRows(const T *rows, int64_t stride, int64_t k, int64_t n, T *__restrict packed) {
-    for (int64_t i = 0; i < k; i += pairing<T>) {
-        const T *first = rows + i * stride;
-        if constexpr (pairing<T> == 1) {
-            std::memcpy(packed + i * n, first, (size_t)n * sizeof(T));
-        } else {
-            for (int64_t j = 0; j < n; j++) {
-                const uint32_t word = paired(first[j], first[stride + j]);
-                std::memcpy(packed + i * n + 2 * j, &word, 4);
-            }
-        }
-    }
-}
-
-/// Packs B [k, n] from its columns, `stride` apart.
-template <class T> INLINE void packColumns(const T *columns, int64_t stride, int64_t k, int64_t n, T *__restrict packed) {
-    transposeWords(columns, stride * (int64_t)sizeof(T), n, k / pairing<T>, packed, n);
-}
-
-/// Transposes [rows, columns] with rows `stride` apart; `words` has room for as many numbers.
-template <class T>
-INLINE void transpose(const T *from, int64_t stride, int64_t rows, int64_t columns, uint32_t *__restrict words,
-                      T *__restrict to) {
-    if constexpr (pairing<T> == 1) return transposeWords(from, stride * 4, rows, columns, to, rows);
-    transposeWords(from, stride * (int64_t)sizeof(T), rows, columns / 2, words, rows);
-    for (int64_t j = 0; j < columns; j += 2)
-        for (int64_t i = 0; i < rows; i++) {
-            to[j * rows + i] = (T)words[j / 2 * rows + i];
-            to[(j + 1) * rows + i] = (T)(words[j / 2 * rows + i] >> 16);
-        }
-}
 
 /// Queries, keys, values or their gradients: [B, N, H, d], heads and tokens at their strides, d dense.
 template <class T> struct Heads {
@@ -129,10 +75,10 @@ template <class T> struct AttentionSpace {
 
     /// Lays the arrays out from `base` on; returns how many bytes they take.
     int64_t layOut(const AttentionSizes &s, bool isBackward, char *base) {
-        int64_t end = 0, big = s.tokens * s.width, square = s.tile() * s.tokens, small = s.tile() * s.width;
+        const int64_t big = s.tokens * s.width, square = s.tile() * s.tokens, small = s.tile() * s.width;
+        Layout layout{base};
         auto take = [&](auto *&array, int64_t count, bool isNeeded = true) {
-            array = reinterpret_cast<std::remove_reference_t<decltype(array)>>(base + end);
-            if (isNeeded) end += (count * (int64_t)sizeof(*array) + 63) / 64 * 64;
+            if (isNeeded) layout.take(array, count);
         };
         take(keys, big), take(values, big), take(scores, square), take(sums, small), take(rows, s.tile());
         take(keyRows, big, isBackward), take(slopeRows, square, isBackward), take(pulls, square, isBackward);
@@ -143,25 +89,24 @@ template <class T> struct AttentionSpace {
         } else {
             take(weights, square), take(slopes, square, isBackward);
         }
-        return end;
+        return layout.bytes;
     }
 };
 
 /// y = softmax(scale q k^T) v.
 template <class T> struct AttentionForward {
     AttentionSizes sizes;
-    Product<T> product;
+    BlockProduct<T> product;
     Heads<const T> q, k, v;
     Heads<T> y;
     SoftmaxRow *statistics;  // [B, H, N]; null where there will be no backward pass
-    char *space;
-    int64_t spaceBytes;
-    int (*thread)();
+    ThreadSpace space;
 
     INLINE void operator()(int64_t first, int64_t end) const {
         AttentionSpace<T> own;
-        own.layOut(sizes, false, space + thread() * spaceBytes);
+        own.layOut(sizes, false, space.own());
         for (int64_t unit = first; unit < end; unit++) oneHead(unit, own);
+        product.release();
     }
 
     INLINE void oneHead(int64_t unit, const AttentionSpace<T> &own) const {
@@ -170,10 +115,10 @@ template <class T> struct AttentionForward {
         packRows(v(unit, h), v.token, n, d, own.values);
         for (int64_t start = 0; start < n; start += sizes.tile()) {
             const int64_t m = std::min(sizes.tile(), n - start);
-            product(m, n, d, q.token, false, q(unit, h) + start * q.token, own.keys, own.scores);
+            product({m, n, d, q.token, n, n}, false, q(unit, h) + start * q.token, own.keys, own.scores);
             for (int64_t i = 0; i < m; i++)
                 own.rows[i] = softmax(own.scores + i * n, n, sizes.scale, own.weights + i * n);
-            product(m, d, n, n, false, own.weights, own.values, own.sums);
+            product({m, d, n, n, d, d}, false, own.weights, own.values, own.sums);
             T *__restrict rows = y(unit, h) + start * y.token;
             for (int64_t i = 0; i < m; i++)
                 for (int64_t j = 0; j < d; j++)
@@ -187,18 +132,17 @@ template <class T> struct AttentionForward {
 /// over the keys is g y. The weights are computed anew, so that nothing of the size N^2 is kept between the passes.
 template <class T> struct AttentionBackward {
     AttentionSizes sizes;
-    Product<T> product;
+    BlockProduct<T> product;
     Heads<const T> q, k, v, y, gradient;
     const SoftmaxRow *statistics;
     Heads<T> gradientQ, gradientK, gradientV;
-    char *space;
-    int64_t spaceBytes;
-    int (*thread)();
+    ThreadSpace space;
 
     INLINE void operator()(int64_t first, int64_t end) const {
         AttentionSpace<T> own;
-        own.layOut(sizes, true, space + thread() * spaceBytes);
+        own.layOut(sizes, true, space.own());
         for (int64_t unit = first; unit < end; unit++) oneHead(unit, own);
+        product.release();
     }
 
     INLINE void oneHead(int64_t unit, const AttentionSpace<T> &own) const {
@@ -209,18 +153,18 @@ template <class T> struct AttentionBackward {
         for (int64_t start = 0; start < n; start += sizes.tile()) {
             const int64_t m = std::min(sizes.tile(), n - start);
             const T *queries = q(unit, h) + start * q.token, *g = gradient(unit, h) + start * gradient.token;
-            product(m, n, d, q.token, false, queries, own.keys, own.scores);
-            product(m, n, d, gradient.token, false, g, own.values, own.pulls);
+            product({m, n, d, q.token, n, n}, false, queries, own.keys, own.scores);
+            product({m, n, d, gradient.token, n, n}, false, g, own.values, own.pulls);
             for (int64_t i = 0; i < m; i += pairing<T>) someRows(unit, start, i, own);
-            product(m, d, n, n, false, own.slopeRows, own.keyRows, own.sums);
+            product({m, d, n, n, d, d}, false, own.slopeRows, own.keyRows, own.sums);
             T *__restrict rows = gradientQ(unit, h) + start * gradientQ.token;
             for (int64_t i = 0; i < m; i++)
                 for (int64_t j = 0; j < d; j++) rows[i * gradientQ.token + j] = narrow<T>(own.sums[i * d + j]);
             // Sums over queries as [d, N], so that the large operands need no transposition.
-            transpose(queries, q.token, m, d, own.words, own.queries);
-            transpose(g, gradient.token, m, d, own.words, own.gradients);
-            product(d, n, m, m, start > 0, own.queries, own.slopes, own.keySums);
-            product(d, n, m, m, start > 0, own.gradients, own.weights, own.valueSums);
+            transpose(queries, q.token, m, d, own.words, own.queries, m);
+            transpose(g, gradient.token, m, d, own.words, own.gradients, m);
+            product({d, n, m, m, n, n}, start > 0, own.queries, own.slopes, own.keySums);
+            product({d, n, m, m, n, n}, start > 0, own.gradients, own.weights, own.valueSums);
         }
         storeTransposed(own.keySums, own, gradientK(unit, h), gradientK.token);
         storeTransposed(own.valueSums, own, gradientV(unit, h), gradientV.token);

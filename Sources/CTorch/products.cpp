@@ -1,26 +1,23 @@
-// Linear layers of the CPU. Their plain twin is libtorch's `linear`.
+// Linear layers, on the CPU and on CUDA. Their plain twin is libtorch's `linear`.
 //
-// What is clever. Operands in float32 go to oneDNN, not to MKL: on AMD's processors it is faster for x W^T + b and for the
-// gradient of x, which is a product of the same kind with W transposed: 10 to 25 % on Zen 4, and more than twice as fast on Zen 5,
-// since MKL uses half of its vectors. The gradient of W, whose sums are over rows, is the
-// exception on Zen 4. Which library computes a product follows from the processor alone, never from a measurement, so that the same
-// run gives the same bits. Operands in bfloat16 are oneDNN's in libtorch too; there the weights come rounded already, and stay so
-// until the optimiser moves them.
+// What is clever. Large products of the CPU go in blocks through its caches (panel-products.cpp). Where its vectors are shorter,
+// operands in float32 go to oneDNN, not to MKL: it is 10 to 25 % faster on AMD's processors for x W^T + b and for the gradient of
+// x. Which library computes a product follows from the processor and from shapes alone, never from a measurement, so that the same
+// run gives the same bits. For products in bfloat16 the weights come rounded already, and stay so until the optimiser moves them.
 //
-// Why it is safe. oneDNN is called through libtorch's own operator, on libtorch's threads. Saved tensors are saved through
+// Why it is safe. oneDNN is called through libtorch's own operators, on libtorch's threads. Saved tensors are saved through
 // libtorch, which notices when somebody has written to them since. A second derivative is refused, not wrong.
 #include "border.h"
 #include "column-sums.h"
+#include "panel-products.h"
 #include "parallel.h"
 #include "recording.h"
 #include "sums.h"
-#include "transposition.h"
 #include <ATen/core/dispatch/Dispatcher.h>
 #include <ATen/ops/empty.h>
 #include <ATen/ops/linear.h>
 #include <ATen/ops/mm.h>
 #include <ATen/ops/sum.h>
-#include <cpuid.h>
 using namespace border;
 using namespace loops;
 using namespace parallel;
@@ -28,8 +25,14 @@ using namespace recording;
 
 namespace {
 
-/// x W^T + b for x [rows, I] and W [O, I], which may be a transposed view.
-Tensor product(const Tensor &x, const Tensor &weight, const std::optional<Tensor> &bias) {
+Tensor rows(const Tensor &x) { return x.reshape({-1, x.size(-1)}).contiguous(); }
+
+// ---- The three products of a layer, for x [rows, I], W [O, I] and G [rows, O] of one type --------------------------
+
+bool isOfCPUFloats(const Tensor &t) { return t.is_cpu() && t.scalar_type() == at::kFloat; }
+
+/// x W^T + b by oneDNN; W may be a transposed view.
+Tensor productByOneDNN(const Tensor &x, const Tensor &weight, const std::optional<Tensor> &bias) {
     using Signature = Tensor(const Tensor &, const Tensor &, const std::optional<Tensor> &, std::string_view,
                              c10::List<std::optional<at::Scalar>>, std::optional<std::string_view>);
     static const auto linear = c10::Dispatcher::singleton()
@@ -40,14 +43,27 @@ Tensor product(const Tensor &x, const Tensor &weight, const std::optional<Tensor
     return linear.call(x, weight, bias, "none", nothing, std::nullopt);
 }
 
-Tensor rows(const Tensor &x) { return x.reshape({-1, x.size(-1)}); }
+/// x W^T + b.
+Tensor product(const Tensor &x, const Tensor &weight, const std::optional<Tensor> &bias) {
+    if (panelProducts::know(x, weight)) return panelProducts::forward(x, weight, bias);
+    return isOfCPUFloats(x) ? productByOneDNN(x, weight, bias) : at::linear(x, weight, bias);
+}
 
-/// Whether this is an AMD processor with multipliers for whole vectors of 512 bits: family 0x1A, Zen 5, or newer.
-bool hasWideMultipliers() {
-    unsigned a = 0, b = 0, c = 0, d = 0;
-    if (!__get_cpuid(0, &a, &b, &c, &d) || b != signature_AMD_ebx) return false;
-    __get_cpuid(1, &a, &b, &c, &d);
-    return (a >> 8 & 0xF) + (a >> 20 & 0xFF) >= 0x1A;
+/// cuBLAS is up to a quarter slower where W is wider than high; as the transposed of something high it is not.
+bool isTurned(const Tensor &x, const Tensor &weight) { return x.is_cuda() && weight.size(0) < weight.size(1); }
+
+/// G W, the gradient of x.
+Tensor productWithWeight(const Tensor &gradient, const Tensor &weight) {
+    if (panelProducts::know(gradient, weight)) return panelProducts::gradientX(gradient, weight);
+    if (isOfCPUFloats(gradient)) return productByOneDNN(gradient, weight.t(), std::nullopt);
+    return isTurned(gradient, weight) ? at::linear(gradient, weight.t().contiguous()) : at::mm(gradient, weight);
+}
+
+/// G^T x in float32, the gradient of W.
+Tensor productOverRows(const Tensor &gradient, const Tensor &x, const Tensor &weight) {
+    if (panelProducts::knowGradient(x, weight)) return panelProducts::gradientWeight(gradient, x);
+    if (x.is_cpu() || x.scalar_type() == at::kFloat) return at::mm(gradient.t(), x).to(at::kFloat);
+    return isTurned(x, weight) ? at::mm(x.t(), gradient, at::kFloat).t().contiguous() : at::mm(gradient.t(), x, at::kFloat);
 }
 
 template <class T> Tensor columnSums(const Tensor &t) {
@@ -71,86 +87,47 @@ Tensor biasGradient(const Tensor &gradient) {
     return t.scalar_type() == at::kBFloat16 ? columnSums<Half>(t) : columnSums<float>(t);
 }
 
-/// t^T as a tensor of its own, which oneDNN would make too, but slower.
-Tensor transposed(const Tensor &t) {
-    Tensor from = t.contiguous(), to = at::empty({t.size(1), t.size(0)}, t.options());
-    run<float>(Transpose{input(from), t.size(0), t.size(1), output(to)},
-        (t.size(0) + Transpose::rowsOfUnit - 1) / Transpose::rowsOfUnit, t.numel());
-    return to;
+// ---- The layer -----------------------------------------------------------------------------------------------------
+
+/// x W^T + b with `operand` for W: [..., O].
+Tensor layer(const Tensor &x, const Tensor &operand, const std::optional<Tensor> &bias) {
+    std::vector<int64_t> shape = x.sizes().vec();
+    shape.back() = operand.size(0);
+    return product(rows(x), operand, bias ? std::optional(bias->to(x.scalar_type())) : std::nullopt).view(shape);
 }
 
-/// G^T X [O, I] of G [rows, O] and X [rows, I]. oneDNN is faster where the first operand is the smaller one.
-Tensor productOverRows(const Tensor &gradient, const Tensor &x) {
-    static const bool isByOneDNN = hasWideMultipliers();
-    if (!isByOneDNN) return at::mm(gradient.t(), x);
-    return gradient.size(1) <= x.size(1) ? product(transposed(gradient), x.t(), std::nullopt)
-                                         : transposed(product(transposed(x), gradient.t(), std::nullopt));
-}
-
+/// `operand` is the weight, or the weight as it was rounded.
 struct Linear : torch::autograd::Function<Linear> {
-    static Tensor forward(AutogradContext *context, Tensor x, Tensor weight, std::optional<Tensor> bias) {
-        context->save_for_backward({x, weight});
+    static Tensor forward(AutogradContext *context, Tensor x, Tensor weight, Tensor operand, std::optional<Tensor> bias) {
+        context->save_for_backward({x, operand});
         context->saved_data["hasBias"] = bias.has_value();
-        return product(x, weight, bias);
+        return layer(x, operand, bias);
     }
 
     static variable_list backward(AutogradContext *context, variable_list outputs) {
         refuseSecondDerivative("linear layer");
         variable_list saved = context->get_saved_variables();
-        const Tensor &x = saved[0], &weight = saved[1];
+        const Tensor &x = saved[0], &operand = saved[1];
         Tensor whole = outputs[0].contiguous(), gradient = rows(whole), gradientX, gradientWeight, gradientBias;
-        if (context->needs_input_grad(0)) gradientX = product(gradient, weight.t(), std::nullopt).view(x.sizes());
-        if (context->needs_input_grad(1)) gradientWeight = productOverRows(gradient, rows(x));
-        if (context->saved_data["hasBias"].toBool() && context->needs_input_grad(2)) gradientBias = biasGradient(whole);
-        return {gradientX, gradientWeight, gradientBias};
-    }
-};
-
-/// The same with operands in bfloat16, by libtorch's own products, also on CUDA. `rounded` is `weight`, whose gradient is
-/// float32.
-struct RoundedLinear : torch::autograd::Function<RoundedLinear> {
-    static Tensor forward(AutogradContext *context, Tensor x, Tensor weight, Tensor rounded,
-                          std::optional<Tensor> bias) {
-        context->save_for_backward({x, rounded});
-        context->saved_data["hasBias"] = bias.has_value();
-        return roundedProduct(x, rounded, bias);
-    }
-
-    static variable_list backward(AutogradContext *context, variable_list outputs) {
-        refuseSecondDerivative("linear layer");
-        variable_list saved = context->get_saved_variables();
-        const Tensor &x = saved[0], &rounded = saved[1];
-        Tensor whole = outputs[0].contiguous(), gradient = rows(whole), gradientX, gradientWeight, gradientBias;
-        // cuBLAS is up to a quarter slower where W is wider than high; as the transposed of something high it is not.
-        const bool isTurned = x.is_cuda() && rounded.size(0) < rounded.size(1);
-        if (context->needs_input_grad(0))
-            gradientX = (isTurned ? at::linear(gradient, rounded.t().contiguous()) : at::mm(gradient, rounded)).view(x.sizes());
-        if (context->needs_input_grad(1))
-            gradientWeight = isTurned ? wideProduct(rows(x).t(), gradient).t().contiguous()
-                                      : wideProduct(gradient.t(), rows(x));
+        if (context->needs_input_grad(0)) gradientX = productWithWeight(gradient, operand).view(x.sizes());
+        if (context->needs_input_grad(1)) gradientWeight = productOverRows(gradient, rows(x), operand);
         if (context->saved_data["hasBias"].toBool() && context->needs_input_grad(3)) gradientBias = biasGradient(whole);
         return {gradientX, gradientWeight, Tensor(), gradientBias};
     }
-
-    /// In float32; CUDA's product leaves its sums unrounded, oneDNN's rounds them.
-    static Tensor wideProduct(const Tensor &a, const Tensor &b) {
-        return a.is_cuda() ? at::mm(a, b, at::kFloat) : at::mm(a, b).to(at::kFloat);
-    }
-
-    static Tensor roundedProduct(const Tensor &x, const Tensor &rounded, const std::optional<Tensor> &bias) {
-        return at::linear(x, rounded, bias ? std::optional(bias->to(at::kBFloat16)) : std::nullopt);
-    }
 };
+
+Tensor linear(const Tensor &x, const Tensor &weight, const Tensor &operand, const ct_tensor *bias) {
+    const std::optional<Tensor> biases = bias ? std::optional(view(bias)) : std::nullopt;
+    const bool hasGradient = isRecorded({&x, &weight}) || (biases && isRecorded({&*biases}));
+    return hasGradient ? Linear::apply(x, weight, operand, biases) : layer(x, operand, biases);
+}
 
 }  // namespace
 
 int32_t ct_linear(const ct_tensor *x, const ct_tensor *weight, const ct_tensor *bias, ct_tensor **out) {
     return guarded([&] {
         RECORD_USER_SCOPE("transcend::linear layer");
-        const Tensor &in = view(x), &weights = view(weight);
-        std::optional<Tensor> biases = bias ? std::optional(view(bias)) : std::nullopt;
-        bool hasGradient = isRecorded({&in, &weights}) || (biases && isRecorded({&*biases}));
-        *out = own(hasGradient ? Linear::apply(in, weights, biases) : product(in, weights, biases));
+        *out = own(linear(view(x), view(weight), view(weight).detach().contiguous(), bias));
     });
 }
 
@@ -158,10 +135,6 @@ int32_t ct_rounded_linear(const ct_tensor *x, const ct_tensor *weight, const ct_
                           ct_tensor **out) {
     return guarded([&] {
         RECORD_USER_SCOPE("transcend::rounded linear layer");
-        const Tensor &in = view(x), &weights = view(weight), &halves = view(rounded);
-        std::optional<Tensor> biases = bias ? std::optional(view(bias)) : std::nullopt;
-        bool hasGradient = isRecorded({&in, &weights}) || (biases && isRecorded({&*biases}));
-        *out = own(hasGradient ? RoundedLinear::apply(in, weights, halves, biases)
-                               : RoundedLinear::roundedProduct(in, halves, biases));
+        *out = own(linear(view(x), view(weight), view(rounded), bias));
     });
 }

@@ -43,6 +43,7 @@ INLINE void transposeWords(const void *from, int64_t stride, int64_t rows, int64
                 continue;
             }
             Words tile[16];
+            for (int i = 0; i < 16; i++) __builtin_prefetch(source(row + 16 + i, column));  // too short pieces for processors to guess
             for (int i = 0; i < 16; i++) std::memcpy(&tile[i], source(row + i, column), 64);
             exchange<8>(tile), exchange<4>(tile), exchange<2>(tile), exchange<1>(tile);
             for (int i = 0; i < 16; i++) std::memcpy(target(column + i, row), &tile[i], 64);

@@ -1,0 +1,78 @@
+// Large products of matrices on the CPU, in float32 or bfloat16 with float32 sums: those of a linear layer, forward and
+// backward. Their plain twins are libtorch's `linear` and its gradients.
+//
+// What is clever. oneDNN multiplies blocks in the cache faster than it divides the matrices of a layer into blocks. Here one
+// operand is packed into panels of 64 columns, a thread stays with the same rows of the other for all panels, sums are rounded
+// and get their bias while they are in the cache, and the transposition that sums over rows need is made a block at a time.
+//
+// Why it is safe. Each number of a result is made by one thread, in an order that follows from shapes alone. Every array is made
+// before the loops start; what a block's product throws is thrown again when all threads are done (brgemm.h).
+#include "panel-products.h"
+#include "brgemm.h"
+#include "panels.h"
+using at::Tensor;
+using namespace loops;
+using namespace parallel;
+
+namespace {
+
+/// B [k, n] from its rows, or from its columns [n, k], packed into `memory` unless it can stay as it is.
+template <class T> Panels<const T> panels(const Tensor &from, bool isOfColumns, Tensor &memory) {
+    const int64_t k = from.size(isOfColumns ? 1 : 0), n = from.size(isOfColumns ? 0 : 1);
+    if (pairing<T> == 1 && !isOfColumns) return {input<T>(from), k, n, n};
+    memory = at::empty({k * n}, from.options());
+    const PackPanels<T> pack{input<T>(from), from.size(1), isOfColumns, {output<T>(memory), k, n}};
+    run<T>(pack, pack.units(), from.numel());
+    return {input<T>(memory), k, n};
+}
+
+/// What a product is to `run`: a pass over so many elements takes about as long.
+int64_t elements(int64_t rows, const Tensor &weight) { return rows * weight.numel() / 64; }
+
+template <class T>
+Tensor ofRows(const Tensor &a, const Tensor &weight, bool isOfColumns, const std::optional<Tensor> &bias) {
+    Tensor memory;
+    ProductOfRows<T> work{.a = input<T>(a), .rows = a.size(0), .b = panels<T>(weight, isOfColumns, memory),
+                          .bias = bias ? input<T>(*bias) : nullptr};
+    Tensor result = at::empty({work.rows, work.b.n}, a.options());
+    work.to = output<T>(result);
+    runWithProducts<T>(work, work.spaceBytes, work.units(), elements(work.rows, weight));
+    return result;
+}
+
+/// The narrower operand is packed; the other one is transposed, which takes longer for each number but nothing but the cache.
+template <class T> Tensor overRows(const Tensor &gradient, const Tensor &x) {
+    const bool isTurned = gradient.size(1) < x.size(1);
+    const Tensor &a = isTurned ? x : gradient, &b = isTurned ? gradient : x;
+    Tensor memory, result = at::empty({gradient.size(1), x.size(1)}, x.options().dtype(at::kFloat));
+    ProductOverRows<T> work{.a = input<T>(a), .m = a.size(1), .b = panels<T>(b, false, memory), .isTurned = isTurned,
+                            .to = output(result)};
+    typename ProductOverRows<T>::Space space;
+    runWithProducts<T>(work, space.layOut(nullptr), work.units(), elements(x.size(0), result));
+    return result;
+}
+
+}  // namespace
+
+bool panelProducts::know(const Tensor &x, const Tensor &weight) {
+    // Processors multiply numbers of 16 bits in pairs.
+    const bool isPaired = x.scalar_type() == at::kFloat || (weight.size(0) % 2 == 0 && weight.size(1) % 2 == 0);
+    return x.size(0) >= 64 && x.numel() > 0 && weight.numel() > 0 && isPaired && hasBlockProducts(x);
+}
+
+bool panelProducts::knowGradient(const Tensor &x, const Tensor &weight) {
+    return know(x, weight) && (x.scalar_type() == at::kFloat || x.size(0) % 2 == 0);
+}
+
+Tensor panelProducts::forward(const Tensor &x, const Tensor &weight, const std::optional<Tensor> &bias) {
+    return x.scalar_type() == at::kFloat ? ofRows<float>(x, weight, true, bias) : ofRows<HardwareHalf>(x, weight, true, bias);
+}
+
+Tensor panelProducts::gradientX(const Tensor &gradient, const Tensor &weight) {
+    return gradient.scalar_type() == at::kFloat ? ofRows<float>(gradient, weight, false, std::nullopt)
+                                                : ofRows<HardwareHalf>(gradient, weight, false, std::nullopt);
+}
+
+Tensor panelProducts::gradientWeight(const Tensor &gradient, const Tensor &x) {
+    return x.scalar_type() == at::kFloat ? overRows<float>(gradient, x) : overRows<HardwareHalf>(gradient, x);
+}
