@@ -19,11 +19,12 @@ namespace {
 /// B [k, n] from its rows, or from its columns [n, k], packed into `memory` unless it can stay as it is.
 template <class T> Panels<const T> panels(const Tensor &from, bool isOfColumns, Tensor &memory) {
     const int64_t k = from.size(isOfColumns ? 1 : 0), n = from.size(isOfColumns ? 0 : 1);
-    if (pairing<T> == 1 && !isOfColumns) return {input<T>(from), k, n, n};
+    if (pairing<T> == 1 && !isOfColumns && n % 1024 != 0) return {input<T>(from), k, n, n};
     memory = at::empty({k * n}, from.options());
-    const PackPanels<T> pack{input<T>(from), from.size(1), isOfColumns, {output<T>(memory), k, n}};
-    run<T>(pack, pack.units(), from.numel());
-    return {input<T>(memory), k, n};
+    auto pack = [&](auto loop) { run<T>(loop, loop.units(), from.numel()); };
+    const Panels<T> to{output<T>(memory), k, n};
+    isOfColumns ? pack(PackColumns<T>{input<T>(from), k, to}) : pack(PackRows<T>{input<T>(from), n, to});
+    return {to.data, k, n};
 }
 
 /// What a product is to `run`: a pass over so many elements takes about as long.
@@ -41,15 +42,17 @@ Tensor ofRows(const Tensor &a, const Tensor &weight, bool isOfColumns, const std
 }
 
 /// The narrower operand is packed; the other one is transposed, which takes longer for each number but nothing but the cache.
-template <class T> Tensor overRows(const Tensor &gradient, const Tensor &x) {
+template <class T> panelProducts::Gradients overRows(const Tensor &gradient, const Tensor &x) {
     const bool isTurned = gradient.size(1) < x.size(1);
     const Tensor &a = isTurned ? x : gradient, &b = isTurned ? gradient : x;
-    Tensor memory, result = at::empty({gradient.size(1), x.size(1)}, x.options().dtype(at::kFloat));
+    const at::TensorOptions options = x.options().dtype(at::kFloat);
+    Tensor memory, bias, weight = at::empty({gradient.size(1), x.size(1)}, options);
+    if (!isTurned) bias = at::empty({gradient.size(1)}, options);
     ProductOverRows<T> work{.a = input<T>(a), .m = a.size(1), .b = panels<T>(b, false, memory), .isTurned = isTurned,
-                            .to = output(result)};
+                            .to = output(weight), .columnSums = output(bias)};
     typename ProductOverRows<T>::Space space;
-    runWithProducts<T>(work, space.layOut(nullptr), work.units(), elements(x.size(0), result));
-    return result;
+    runWithProducts<T>(work, space.layOut(nullptr), work.units(), elements(x.size(0), weight));
+    return {weight, bias};
 }
 
 }  // namespace
@@ -57,7 +60,7 @@ template <class T> Tensor overRows(const Tensor &gradient, const Tensor &x) {
 bool panelProducts::know(const Tensor &x, const Tensor &weight) {
     // Processors multiply numbers of 16 bits in pairs.
     const bool isPaired = x.scalar_type() == at::kFloat || (weight.size(0) % 2 == 0 && weight.size(1) % 2 == 0);
-    return x.size(0) >= 64 && x.numel() > 0 && weight.numel() > 0 && isPaired && hasBlockProducts(x);
+    return x.size(0) >= 16 && x.numel() > 0 && weight.numel() > 0 && isPaired && hasBlockProducts(x);
 }
 
 bool panelProducts::knowGradient(const Tensor &x, const Tensor &weight) {
@@ -73,6 +76,6 @@ Tensor panelProducts::gradientX(const Tensor &gradient, const Tensor &weight) {
                                                 : ofRows<HardwareHalf>(gradient, weight, false, std::nullopt);
 }
 
-Tensor panelProducts::gradientWeight(const Tensor &gradient, const Tensor &x) {
+panelProducts::Gradients panelProducts::gradients(const Tensor &gradient, const Tensor &x) {
     return x.scalar_type() == at::kFloat ? overRows<float>(gradient, x) : overRows<HardwareHalf>(gradient, x);
 }

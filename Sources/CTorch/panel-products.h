@@ -9,7 +9,7 @@ namespace panelProducts {
 /// something.
 bool know(const at::Tensor &x, const at::Tensor &weight);
 
-/// The same for `gradientWeight`.
+/// The same for `gradients`.
 bool knowGradient(const at::Tensor &x, const at::Tensor &weight);
 
 /// x W^T + b: [rows, O], of the type of x.
@@ -18,7 +18,12 @@ at::Tensor forward(const at::Tensor &x, const at::Tensor &weight, const std::opt
 /// G W [rows, I] of G [rows, O]: the gradient of x, of the type of G.
 at::Tensor gradientX(const at::Tensor &gradient, const at::Tensor &weight);
 
-/// G^T x [O, I]: the gradient of W, in float32.
-at::Tensor gradientWeight(const at::Tensor &gradient, const at::Tensor &x);
+/// What comes back of a layer's W and b, in float32.
+struct Gradients {
+    at::Tensor weight;  // G^T x [O, I]
+    at::Tensor bias;    // the sum over the rows of G; undefined where it would be a pass of its own
+};
+
+Gradients gradients(const at::Tensor &gradient, const at::Tensor &x);
 
 }  // namespace panelProducts

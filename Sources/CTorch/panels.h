@@ -20,25 +20,33 @@ template <class T> struct Panels {
     }
 };
 
-/// Packs B from its rows, or from its columns, `stride` apart. A unit is `unitRows` rows of B.
-template <class T> struct PackPanels {
+/// Packs B from its rows, `stride` apart. A unit is `unitRows` of them.
+template <class T> struct PackRows {
     static constexpr int64_t unitRows = 64;
     const T *from;
     int64_t stride;
-    bool isOfColumns;
     Panels<T> to;
 
     int64_t units() const { return (to.k + unitRows - 1) / unitRows; }
 
     INLINE void operator()(int64_t first, int64_t end) const {
-        for (int64_t row = first * unitRows; row < std::min(to.k, end * unitRows); row += unitRows) {
-            const int64_t rows = std::min(unitRows, to.k - row);
-            for (int64_t panel = 0, column = 0; column < to.n; panel++, column += to.panelWidth) {
-                T *packed = to.rows(panel, row);
-                if (isOfColumns) packColumns(from + column * stride + row, stride, rows, to.width(panel), packed);
-                else packRows(from + row * stride + column, stride, rows, to.width(panel), packed);
-            }
-        }
+        for (int64_t row = first * unitRows; row < std::min(to.k, end * unitRows); row += pairing<T>)
+            for (int64_t panel = 0; panel < to.count(); panel++)
+                packRows(from + row * stride + panel * to.panelWidth, stride, pairing<T>, to.width(panel), to.rows(panel, row));
+    }
+};
+
+/// Packs B from its columns, `stride` apart. A unit is a panel of them.
+template <class T> struct PackColumns {
+    const T *from;
+    int64_t stride;
+    Panels<T> to;
+
+    int64_t units() const { return to.count(); }
+
+    INLINE void operator()(int64_t first, int64_t end) const {
+        for (int64_t panel = first; panel < end; panel++)
+            packColumns(from + panel * to.panelWidth * stride, stride, to.k, to.width(panel), to.rows(panel, 0));
     }
 };
 
@@ -58,7 +66,7 @@ INLINE void storeRows(const float *sums, int64_t stride, int64_t rows, int64_t c
 /// A B + bias for A [rows, k]. A unit is a panel of columns of some rows; those of the same rows follow on one another, while
 /// these are in the cache.
 template <class T> struct ProductOfRows {
-    static constexpr int64_t unitRows = 256;
+    static constexpr int64_t unitRows = 256, chunk = 4096 / (int64_t)sizeof(T);
     BlockProduct<T> product;
     ThreadSpace space;
     const T *a;
@@ -78,15 +86,17 @@ template <class T> struct ProductOfRows {
             float *sums = reinterpret_cast<float *>(space.own());
             int64_t stride = n;
             if constexpr (pairing<T> == 1) sums = out, stride = b.n;
-            product({m, n, b.k, b.k, b.strideOf(panel), stride}, false, a + row * b.k, b.rows(panel, 0), sums);
+            for (int64_t start = 0; start < b.k; start += chunk)
+                product({m, n, std::min(chunk, b.k - start), b.k, b.strideOf(panel), stride}, start > 0, a + row * b.k + start,
+                        b.rows(panel, start), sums);
             if (bias || pairing<T> > 1) storeRows(sums, stride, m, n, bias ? bias + column : nullptr, out, b.n);
         }
         product.release();
     }
 };
 
-/// A^T B in float32, a sum over the rows of A [k, m] and B [k, n], or its transpose [n, m]. A unit is some columns of A and of
-/// B, all rows of which it adds up.
+/// A^T B in float32, a sum over the rows of A [k, m] and B [k, n], or its transpose [n, m]; and the sums of the columns of A. A unit
+/// is some columns of A and of B, all rows of which it adds up.
 template <class T> struct ProductOverRows {
     static constexpr int64_t unitWidth = 64, unitPanels = 6, chunkRows = 512;
     static constexpr int64_t blockStride = chunkRows + 32;
@@ -97,7 +107,7 @@ template <class T> struct ProductOverRows {
     int64_t m;
     Panels<const T> b;
     bool isTurned;
-    float *to;
+    float *to, *columnSums;  // null where these are not wanted
 
     int64_t groups() const { return (b.count() + unitPanels - 1) / unitPanels; }
     int64_t units() const { return (m + unitWidth - 1) / unitWidth * groups(); }
@@ -124,6 +134,7 @@ template <class T> struct ProductOverRows {
             for (int64_t row = 0; row < b.k; row += chunkRows) {
                 const int64_t rows = std::min(chunkRows, b.k - row);
                 transpose(a + row * m + column, m, rows, width, own.words, own.block, blockStride);
+                if (columnSums && firstPanel == 0) addColumns(own.block, rows, width, row > 0, columnSums + column);
                 for (int64_t panel = firstPanel; panel < endPanel; panel++)
                     product({width, b.width(panel), rows, blockStride, b.strideOf(panel), sumsWidth}, row > 0, own.block,
                             b.rows(panel, row), own.sums + (panel - firstPanel) * b.panelWidth);
@@ -136,6 +147,16 @@ template <class T> struct ProductOverRows {
                     std::memcpy(to + (column + i) * b.n + start, own.sums + i * sumsWidth, (size_t)count * sizeof(float));
         }
         product.release();
+    }
+
+    /// Sums of A^T's rows, or what these add to sums.
+    INLINE static void addColumns(const T *block, int64_t rows, int64_t width, bool isSum, float *sums) {
+        for (int64_t i = 0; i < width; i++) {
+#pragma clang fp reassociate(on)
+            float sum = 0;
+            for (int64_t j = 0; j < rows; j++) sum += widen(block[i * blockStride + j]);
+            sums[i] = isSum ? sums[i] + sum : sum;
+        }
     }
 };
 

@@ -29,7 +29,8 @@ Tensor rows(const Tensor &x) { return x.reshape({-1, x.size(-1)}).contiguous(); 
 
 // ---- The three products of a layer, for x [rows, I], W [O, I] and G [rows, O] of one type --------------------------
 
-bool isOfCPUFloats(const Tensor &t) { return t.is_cpu() && t.scalar_type() == at::kFloat; }
+/// Of few rows the reading of the weights is what takes time, and libtorch does not copy them.
+bool isForOneDNN(const Tensor &x) { return x.is_cpu() && x.scalar_type() == at::kFloat && x.size(0) >= 64; }
 
 /// x W^T + b by oneDNN; W may be a transposed view.
 Tensor productByOneDNN(const Tensor &x, const Tensor &weight, const std::optional<Tensor> &bias) {
@@ -46,7 +47,7 @@ Tensor productByOneDNN(const Tensor &x, const Tensor &weight, const std::optiona
 /// x W^T + b.
 Tensor product(const Tensor &x, const Tensor &weight, const std::optional<Tensor> &bias) {
     if (panelProducts::know(x, weight)) return panelProducts::forward(x, weight, bias);
-    return isOfCPUFloats(x) ? productByOneDNN(x, weight, bias) : at::linear(x, weight, bias);
+    return isForOneDNN(x) ? productByOneDNN(x, weight, bias) : at::linear(x, weight, bias);
 }
 
 /// cuBLAS is up to a quarter slower where W is wider than high; as the transposed of something high it is not.
@@ -55,13 +56,12 @@ bool isTurned(const Tensor &x, const Tensor &weight) { return x.is_cuda() && wei
 /// G W, the gradient of x.
 Tensor productWithWeight(const Tensor &gradient, const Tensor &weight) {
     if (panelProducts::know(gradient, weight)) return panelProducts::gradientX(gradient, weight);
-    if (isOfCPUFloats(gradient)) return productByOneDNN(gradient, weight.t(), std::nullopt);
+    if (isForOneDNN(gradient)) return productByOneDNN(gradient, weight.t(), std::nullopt);
     return isTurned(gradient, weight) ? at::linear(gradient, weight.t().contiguous()) : at::mm(gradient, weight);
 }
 
 /// G^T x in float32, the gradient of W.
 Tensor productOverRows(const Tensor &gradient, const Tensor &x, const Tensor &weight) {
-    if (panelProducts::knowGradient(x, weight)) return panelProducts::gradientWeight(gradient, x);
     if (x.is_cpu() || x.scalar_type() == at::kFloat) return at::mm(gradient.t(), x).to(at::kFloat);
     return isTurned(x, weight) ? at::mm(x.t(), gradient, at::kFloat).t().contiguous() : at::mm(gradient.t(), x, at::kFloat);
 }
@@ -87,6 +87,11 @@ Tensor biasGradient(const Tensor &gradient) {
     return t.scalar_type() == at::kBFloat16 ? columnSums<Half>(t) : columnSums<float>(t);
 }
 
+panelProducts::Gradients gradients(const Tensor &gradient, const Tensor &x, const Tensor &weight) {
+    if (panelProducts::knowGradient(x, weight)) return panelProducts::gradients(gradient, x);
+    return {productOverRows(gradient, x, weight), Tensor()};
+}
+
 // ---- The layer -----------------------------------------------------------------------------------------------------
 
 /// x W^T + b with `operand` for W: [..., O].
@@ -108,11 +113,13 @@ struct Linear : torch::autograd::Function<Linear> {
         refuseSecondDerivative("linear layer");
         variable_list saved = context->get_saved_variables();
         const Tensor &x = saved[0], &operand = saved[1];
-        Tensor whole = outputs[0].contiguous(), gradient = rows(whole), gradientX, gradientWeight, gradientBias;
+        const bool hasBias = context->saved_data["hasBias"].toBool() && context->needs_input_grad(3);
+        Tensor whole = outputs[0].contiguous(), gradient = rows(whole), gradientX;
+        panelProducts::Gradients own;
         if (context->needs_input_grad(0)) gradientX = productWithWeight(gradient, operand).view(x.sizes());
-        if (context->needs_input_grad(1)) gradientWeight = productOverRows(gradient, rows(x), operand);
-        if (context->saved_data["hasBias"].toBool() && context->needs_input_grad(3)) gradientBias = biasGradient(whole);
-        return {gradientX, gradientWeight, Tensor(), gradientBias};
+        if (context->needs_input_grad(1)) own = gradients(gradient, rows(x), operand);
+        if (hasBias && !own.bias.defined()) own.bias = biasGradient(whole);
+        return {gradientX, own.weight, Tensor(), hasBias ? own.bias : Tensor()};
     }
 };
 

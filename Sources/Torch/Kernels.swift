@@ -122,13 +122,13 @@ extension Tensor {
             && count > 0
     }
 
-    /// Whether the shapes fit and there are rows enough; for few of them the reading of the weights is what takes time.
+    /// Whether the shapes fit and there are rows enough to gain something.
     private func isLargeProduct(with weight: Tensor, _ bias: Tensor?) -> Bool {
         guard isForKernels, weight.isForKernels, bias?.isForKernels ?? true, rank >= 2, weight.rank == 2 else {
             return false
         }
         let (outputs, inputs) = (weight.size(0), weight.size(1))
-        return size(-1) == inputs && count >= 64 * inputs && bias?.shape ?? [outputs] == [outputs]
+        return size(-1) == inputs && count >= 16 * inputs && bias?.shape ?? [outputs] == [outputs]
     }
 
     private func isForAttention(_ keys: Tensor, _ values: Tensor) -> Bool {
