@@ -16,10 +16,12 @@ using namespace parallel;
 
 namespace {
 
-/// B [k, n] from its rows, or from its columns [n, k], packed into `memory` unless it can stay as it is.
+/// B [k, n] from its rows, or from its columns [n, k], packed into `memory` unless it can stay as it is: not where its rows lie
+/// whole pages apart, since they fall into few places of the cache.
 template <class T> Panels<const T> panels(const Tensor &from, bool isOfColumns, Tensor &memory) {
     const int64_t k = from.size(isOfColumns ? 1 : 0), n = from.size(isOfColumns ? 0 : 1);
-    if (pairing<T> == 1 && !isOfColumns && n % 1024 != 0) return {input<T>(from), k, n, n};
+    const bool canStay = pairing<T> == 1 && !isOfColumns && n % 1024 != 0;
+    if (canStay) return {input<T>(from), k, n, n};
     memory = at::empty({k * n}, from.options());
     auto pack = [&](auto loop) { run<T>(loop, loop.units(), from.numel()); };
     const Panels<T> to{output<T>(memory), k, n};

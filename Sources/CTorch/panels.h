@@ -66,6 +66,7 @@ INLINE void storeRows(const float *sums, int64_t stride, int64_t rows, int64_t c
 /// A B + bias for A [rows, k]. A unit is a panel of columns of some rows; those of the same rows follow on one another, while
 /// these are in the cache.
 template <class T> struct ProductOfRows {
+    // Of each operand as much as stays in the second cache.
     static constexpr int64_t unitRows = 256, chunk = 4096 / (int64_t)sizeof(T);
     BlockProduct<T> product;
     ThreadSpace space;
@@ -99,7 +100,7 @@ template <class T> struct ProductOfRows {
 /// is some columns of A and of B, all rows of which it adds up.
 template <class T> struct ProductOverRows {
     static constexpr int64_t unitWidth = 64, unitPanels = 6, chunkRows = 512;
-    static constexpr int64_t blockStride = chunkRows + 32;
+    static constexpr int64_t blockStride = chunkRows + 32;  // rows a power of two apart would fall into few places of the cache
     static constexpr int64_t sumsWidth = unitPanels * Panels<T>::panelWidth;
     BlockProduct<T> product;
     ThreadSpace space;

@@ -43,24 +43,12 @@ INLINE void transposeWords(const void *from, int64_t stride, int64_t rows, int64
                 continue;
             }
             Words tile[16];
-            for (int i = 0; i < 16; i++) __builtin_prefetch(source(row + 16 + i, column));  // too short pieces for processors to guess
+            // The pieces of rows are too short for the processor to fetch what follows by itself.
+            for (int i = 0; i < 16; i++) __builtin_prefetch(source(row + 16 + i, column));
             for (int i = 0; i < 16; i++) std::memcpy(&tile[i], source(row + i, column), 64);
             exchange<8>(tile), exchange<4>(tile), exchange<2>(tile), exchange<1>(tile);
             for (int i = 0; i < 16; i++) std::memcpy(target(column + i, row), &tile[i], 64);
         }
 }
-
-/// The transpose [columns, rows] of a dense [rows, columns] in float32. A unit is `rowsOfUnit` rows.
-struct Transpose {
-    static constexpr int64_t rowsOfUnit = 64;
-    const float *from;
-    int64_t rows, columns;
-    float *to;
-
-    INLINE void operator()(int64_t first, int64_t end) const {
-        for (int64_t row = first * rowsOfUnit; row < std::min(rows, end * rowsOfUnit); row += rowsOfUnit)
-            transposeWords(from + row * columns, 4 * columns, std::min(rowsOfUnit, rows - row), columns, to + row, rows);
-    }
-};
 
 }  // namespace loops

@@ -139,7 +139,7 @@ public final class FileWriter {
     /// Makes the file durable and gives it its name; nothing can be written afterwards.
     func commit() throws {
         try synchronize()
-        let closed = close(descriptor)
+        let closed = closeLocked(descriptor)
         descriptor = -1
         guard closed == 0, rename(temporaryPath, path) == 0 else {
             let code = errno
@@ -152,7 +152,7 @@ public final class FileWriter {
     /// Closes the temporary file, and removes it unless it is one to be continued; does nothing after `commit()`.
     func abandon() {
         guard descriptor >= 0 else { return }
-        close(descriptor)
+        closeLocked(descriptor)
         if !isKept { unlink(temporaryPath) }
         descriptor = -1
     }

@@ -181,6 +181,25 @@ extension TrainingTests {
             }
         }
 
+        /// As a child process has what its parent had opened, before it becomes another program.
+        @Test func aRunIsFreeAgainWhoeverHasItsLockOpenStill() throws {
+            try withTemporaryFolder { folder in
+                var copies: [Int32] = []
+                defer { for copy in copies { close(copy) } }
+                do {
+                    let run = try RunDirectory(folder)
+                    var (lock, opened) = (stat(), stat())
+                    #expect(stat(folder + "/lock", &lock) == 0)
+                    copies = (0..<1024).filter { fstat($0, &opened) == 0 && opened.st_ino == lock.st_ino }.map {
+                        dup($0)
+                    }
+                    #expect(!copies.isEmpty)
+                    withExtendedLifetime(run) {}
+                }
+                #expect(throws: Never.self) { try RunDirectory(folder) }
+            }
+        }
+
         @Test func afolderThatIsNoRunIsLeftAlone() throws {
             try withTemporaryFolder { folder in
                 try Data("mine".utf8).write(to: URL(fileURLWithPath: folder + "/thesis.txt"))

@@ -53,7 +53,7 @@ public final class StoreWriter {
             unlink(path + "/" + StoreManifest.fileName)
             removeEmptyFolders(newFolders)
         }
-        if folder >= 0 { close(folder) }
+        if folder >= 0 { closeLocked(folder) }
     }
 
     /// The shards that are not there yet, or not in their full length.

@@ -71,7 +71,7 @@ public final class RunDirectory: Sendable {
             unlink(path + "/lock")
             removeEmptyFolders(newFolders)
         }
-        if lock >= 0 { close(lock) }
+        if lock >= 0 { closeLocked(lock) }
     }
 
     private static func takeLock(of path: String) throws -> Int32 {

@@ -1,0 +1,9 @@
+import Foundation
+
+/// Closes a file or folder that is locked, and gives the lock back. Closing alone would not always: a child process that has just
+/// begun holds what this one has opened, until it becomes another program. Returns what `close` does.
+@discardableResult
+public func closeLocked(_ descriptor: Int32) -> Int32 {
+    flock(descriptor, LOCK_UN)
+    return close(descriptor)
+}
