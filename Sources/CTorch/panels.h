@@ -20,6 +20,12 @@ template <class T> struct Panels {
     }
 };
 
+/// How large parts of `count` are that are about equal, at most `most` each and multiples of 16 but for the last.
+INLINE int64_t equalParts(int64_t count, int64_t most) {
+    const int64_t parts = (count + most - 1) / most;
+    return ((count + parts - 1) / parts + 15) / 16 * 16;
+}
+
 /// Packs B from its rows, `stride` apart. A unit is `unitRows` of them.
 template <class T> struct PackRows {
     static constexpr int64_t unitRows = 64;
@@ -67,7 +73,7 @@ INLINE void storeRows(const float *sums, int64_t stride, int64_t rows, int64_t c
 /// these are in the cache.
 template <class T> struct ProductOfRows {
     // Of each operand as much as stays in the second cache.
-    static constexpr int64_t unitRows = 256, chunk = 4096 / (int64_t)sizeof(T);
+    static constexpr int64_t mostRows = 256, chunk = 4096 / (int64_t)sizeof(T);
     BlockProduct<T> product;
     ThreadSpace space;
     const T *a;
@@ -76,13 +82,14 @@ template <class T> struct ProductOfRows {
     const T *bias;  // null where there is none
     T *to;
 
-    static constexpr int64_t spaceBytes = unitRows * Panels<T>::panelWidth * (int64_t)sizeof(float);
-    int64_t units() const { return (rows + unitRows - 1) / unitRows * b.count(); }
+    static constexpr int64_t spaceBytes = mostRows * Panels<T>::panelWidth * (int64_t)sizeof(float);
+    int64_t unitRows() const { return equalParts(rows, mostRows); }
+    int64_t units() const { return (rows + unitRows() - 1) / unitRows() * b.count(); }
 
     INLINE void operator()(int64_t first, int64_t end) const {
         for (int64_t unit = first; unit < end; unit++) {
-            const int64_t row = unit / b.count() * unitRows, panel = unit % b.count(), column = panel * b.panelWidth;
-            const int64_t m = std::min(unitRows, rows - row), n = b.width(panel);
+            const int64_t row = unit / b.count() * unitRows(), panel = unit % b.count(), column = panel * b.panelWidth;
+            const int64_t m = std::min(unitRows(), rows - row), n = b.width(panel);
             T *out = to + row * b.n + column;
             float *sums = reinterpret_cast<float *>(space.own());
             int64_t stride = n;
@@ -99,8 +106,8 @@ template <class T> struct ProductOfRows {
 /// A^T B in float32, a sum over the rows of A [k, m] and B [k, n], or its transpose [n, m]; and the sums of the columns of A. A unit
 /// is some columns of A and of B, all rows of which it adds up.
 template <class T> struct ProductOverRows {
-    static constexpr int64_t unitWidth = 64, unitPanels = 6, chunkRows = 512;
-    static constexpr int64_t blockStride = chunkRows + 32;  // rows a power of two apart would fall into few places of the cache
+    static constexpr int64_t unitWidth = 64, unitPanels = 6, mostRows = 512;
+    static constexpr int64_t blockStride = mostRows + 32;  // rows a power of two apart would fall into few places of the cache
     static constexpr int64_t sumsWidth = unitPanels * Panels<T>::panelWidth;
     BlockProduct<T> product;
     ThreadSpace space;
@@ -129,6 +136,7 @@ template <class T> struct ProductOverRows {
     INLINE void operator()(int64_t first, int64_t end) const {
         Space own;
         own.layOut(space.own());
+        const int64_t chunkRows = equalParts(b.k, mostRows);
         for (int64_t unit = first; unit < end; unit++) {
             const int64_t column = unit / groups() * unitWidth, width = std::min(unitWidth, m - column);
             const int64_t firstPanel = unit % groups() * unitPanels, endPanel = std::min(firstPanel + unitPanels, b.count());
