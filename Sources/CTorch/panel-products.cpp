@@ -34,11 +34,9 @@ int64_t elements(int64_t rows, const Tensor &weight) { return rows * weight.nume
 
 template <class T>
 Tensor ofRows(const Tensor &a, const Tensor &weight, bool isOfColumns, const std::optional<Tensor> &bias) {
-    Tensor memory;
+    Tensor memory, result = at::empty({a.size(0), weight.size(isOfColumns ? 0 : 1)}, a.options());
     ProductOfRows<T> work{.a = input<T>(a), .rows = a.size(0), .b = panels<T>(weight, isOfColumns, memory),
-                          .bias = bias ? input<T>(*bias) : nullptr};
-    Tensor result = at::empty({work.rows, work.b.n}, a.options());
-    work.to = output<T>(result);
+                          .bias = bias ? input<T>(*bias) : nullptr, .to = output<T>(result)};
     runWithProducts<T>(work, work.spaceBytes, work.units(), elements(work.rows, weight));
     return result;
 }

@@ -116,7 +116,7 @@ typedef char *(*ct_segment)(void *context, ct_tensor *const *inputs, ct_tensor *
 int32_t ct_recomputed(ct_segment function, void *context, void (*release)(void *context), ct_tensor *const *inputs,
                       int32_t input_count, ct_tensor *const *computed, int32_t output_count, ct_tensor **outputs);
 
-// ---- Kernels of our own (products.cpp, residual.cpp, gelu.cpp, attention.cpp, packed-attention.cpp) ---------------------------------------
+// ---- Kernels of our own (products.cpp, panel-products.cpp, residual.cpp, gelu.cpp, attention.cpp, packed-attention.cpp) ----
 
 // For tensors that are not empty; the caller has checked that and the shapes. Differentiable once. On the CPU; the residual stream,
 // GELU and packed attention also on CUDA, once ct_load_cuda_kernels has succeeded for the device.
