@@ -2,10 +2,12 @@ import TestSupport
 import Testing
 import Torch
 
-/// Rows, inputs, outputs: around the 16 rows from which the fused layer is taken, odd sizes, more than one block and panel of
-/// each with the wider side on either end, sums that are too long for one block, and rows that lie whole pages apart.
+/// Rows, inputs, outputs: around the 16 rows from which the fused layer is taken, odd sizes, more than one block and
+/// panel of each with the wider side on either end, sums that are too long for one block, and rows that lie whole pages
+/// apart.
 private let shapes = [
-    [16, 16, 32], [15, 16, 32], [65, 7, 3], [256, 33, 65], [128, 1, 1], [600, 70, 470], [1034, 410, 34], [32, 2100, 40],
+    [16, 16, 32], [15, 16, 32], [65, 7, 3], [256, 33, 65], [128, 1, 1], [600, 70, 470], [1034, 410, 34],
+    [32, 2100, 40],
     [48, 1024, 24],
 ]
 

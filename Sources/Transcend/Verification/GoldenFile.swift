@@ -91,8 +91,8 @@ public struct VerificationRow: Sendable {
 
 /// ||a - b|| / max(||b||, floor * sqrt(elements)), in float64; not a number counts as infinite.
 ///
-/// The floor is 1e-6, but for gradients 1e-3 of the root mean square of all expected gradients of a file: some are zero
-/// in exact arithmetic, and rounding noise is no error.
+/// The floor is 1e-6, but for gradients 1e-3, in bfloat16 1e-2, of the root mean square of all expected gradients of a file:
+/// some are zero in exact arithmetic, and rounding noise is no error.
 func relativeError(_ computed: Tensor, _ expected: Tensor, floor: Double) -> Double {
     guard computed.shape == expected.shape else { return .infinity }
     let a: [Double] = computed.values()
@@ -116,7 +116,8 @@ extension GoldenFile {
         var worst: [String: (error: Double, name: String)] = [:]
         for name in names {
             let prefix = tolerances.map(\.prefix).filter(name.hasPrefix).max { $0.count < $1.count } ?? ""
-            let floor = prefix == "grad." ? 1e-3 * meanSquare.squareRoot() : 1e-6
+            let gradientFloor = Precision.current == .bf16 ? Verification.bf16GradientFloor : 1e-3
+            let floor = prefix == "grad." ? gradientFloor * meanSquare.squareRoot() : 1e-6
             let error = try computed[name].map {
                 relativeError($0.detached(), try file.tensor("expect." + name), floor: floor)
             }

@@ -7,6 +7,10 @@ public enum Verification {
     /// How many times as large an error may be in bf16 as in f32.
     public static let bf16Allowance = 3000.0
 
+    /// Below which share of the gradients' root mean square one counts as that large: what is zero in exact arithmetic is a
+    /// sum of numbers that are rounded by 2^-9 of themselves.
+    static let bf16GradientFloor = 1e-2
+
     /// The rows of every golden file in a directory and below it, in order of their names. Throws if the directory cannot
     /// be read or holds no golden file. `models` is a folder with published weights; cases that need it are skipped without.
     public static func run(
