@@ -40,7 +40,8 @@ Tensor withDenseRows(const Tensor &t) { return t.stride(-1) == 1 ? t : t.contigu
 
 /// Runs a pass with a working space for each thread.
 template <class T, class Pass> void run(const Pass &pass, bool isBackward) {
-    runWithProducts<T>(pass, AttentionSpace<T>().layOut(pass.sizes, isBackward, nullptr), pass.sizes.units(), pass.sizes.elements());
+    const int64_t spaceBytes = AttentionSpace<T>().layOut(pass.sizes, isBackward, nullptr);
+    runWithProducts<T>(pass, spaceBytes, pass.sizes.units(), pass.sizes.elements());
 }
 
 /// Queries, keys and values, or their gradients, as [B, N, H, d].

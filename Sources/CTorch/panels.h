@@ -107,7 +107,8 @@ template <class T> struct ProductOfRows {
 /// is some columns of A and of B, all rows of which it adds up.
 template <class T> struct ProductOverRows {
     static constexpr int64_t unitWidth = 64, unitPanels = 6, mostRows = 512;
-    static constexpr int64_t blockStride = mostRows + 32;  // rows a power of two apart would fall into few places of the cache
+    // Rows that are a power of two apart would fall into few places of the cache.
+    static constexpr int64_t blockStride = mostRows + 32;
     static constexpr int64_t sumsWidth = unitPanels * Panels<T>::panelWidth;
     BlockProduct<T> product;
     ThreadSpace space;
