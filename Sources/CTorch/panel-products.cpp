@@ -25,7 +25,7 @@ template <class T> Panels<const T> panels(const Tensor &from, bool isOfColumns, 
     memory = at::empty({k * n}, from.options());
     auto pack = [&](auto loop) { run<T>(loop, loop.units(), from.numel()); };
     const Panels<T> to{output<T>(memory), k, n};
-    isOfColumns ? pack(PackColumns<T>{input<T>(from), k, to}) : pack(PackRows<T>{input<T>(from), n, to});
+    isOfColumns ? pack(PackColumns<T>{input<T>(from), to}) : pack(PackRows<T>{input<T>(from), to});
     return {to.data, k, n};
 }
 

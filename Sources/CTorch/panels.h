@@ -26,11 +26,10 @@ INLINE int64_t equalParts(int64_t count, int64_t most) {
     return ((count + parts - 1) / parts + 15) / 16 * 16;
 }
 
-/// Packs B from its rows, `stride` apart. A unit is `unitRows` of them.
+/// Packs B from its rows. A unit is `unitRows` of them.
 template <class T> struct PackRows {
     static constexpr int64_t unitRows = 64;
     const T *from;
-    int64_t stride;
     Panels<T> to;
 
     int64_t units() const { return (to.k + unitRows - 1) / unitRows; }
@@ -38,21 +37,20 @@ template <class T> struct PackRows {
     INLINE void operator()(int64_t first, int64_t end) const {
         for (int64_t row = first * unitRows; row < std::min(to.k, end * unitRows); row += pairing<T>)
             for (int64_t panel = 0; panel < to.count(); panel++)
-                packRows(from + row * stride + panel * to.panelWidth, stride, pairing<T>, to.width(panel), to.rows(panel, row));
+                packRows(from + row * to.n + panel * to.panelWidth, to.n, pairing<T>, to.width(panel), to.rows(panel, row));
     }
 };
 
-/// Packs B from its columns, `stride` apart. A unit is a panel of them.
+/// Packs B from its columns. A unit is a panel of them.
 template <class T> struct PackColumns {
     const T *from;
-    int64_t stride;
     Panels<T> to;
 
     int64_t units() const { return to.count(); }
 
     INLINE void operator()(int64_t first, int64_t end) const {
         for (int64_t panel = first; panel < end; panel++)
-            packColumns(from + panel * to.panelWidth * stride, stride, to.k, to.width(panel), to.rows(panel, 0));
+            packColumns(from + panel * to.panelWidth * to.k, to.k, to.k, to.width(panel), to.rows(panel, 0));
     }
 };
 

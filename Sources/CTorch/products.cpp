@@ -98,7 +98,8 @@ panelProducts::Gradients gradients(const Tensor &gradient, const Tensor &x, cons
 Tensor layer(const Tensor &x, const Tensor &operand, const std::optional<Tensor> &bias) {
     std::vector<int64_t> shape = x.sizes().vec();
     shape.back() = operand.size(0);
-    return product(rows(x), operand, bias ? std::optional(bias->to(x.scalar_type())) : std::nullopt).view(shape);
+    const auto rounded = bias ? std::optional(bias->to(x.scalar_type()).contiguous()) : std::nullopt;
+    return product(rows(x), operand, rounded).view(shape);
 }
 
 /// `operand` is the weight, or the weight as it was rounded.
@@ -123,7 +124,9 @@ struct Linear : torch::autograd::Function<Linear> {
     }
 };
 
-Tensor linear(const Tensor &x, const Tensor &weight, const Tensor &operand, const ct_tensor *bias) {
+/// `given` is what `operand` of a `Linear` is, in any layout.
+Tensor linear(const Tensor &x, const Tensor &weight, const Tensor &given, const ct_tensor *bias) {
+    const Tensor operand = given.detach().contiguous();
     const std::optional<Tensor> biases = bias ? std::optional(view(bias)) : std::nullopt;
     const bool hasGradient = isRecorded({&x, &weight}) || (biases && isRecorded({&*biases}));
     return hasGradient ? Linear::apply(x, weight, operand, biases) : layer(x, operand, biases);
@@ -134,7 +137,7 @@ Tensor linear(const Tensor &x, const Tensor &weight, const Tensor &operand, cons
 int32_t ct_linear(const ct_tensor *x, const ct_tensor *weight, const ct_tensor *bias, ct_tensor **out) {
     return guarded([&] {
         RECORD_USER_SCOPE("transcend::linear layer");
-        *out = own(linear(view(x), view(weight), view(weight).detach().contiguous(), bias));
+        *out = own(linear(view(x), view(weight), view(weight), bias));
     });
 }
 

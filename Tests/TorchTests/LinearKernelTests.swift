@@ -40,12 +40,15 @@ extension EngineTests {
             }
         }
 
-        /// Tokens of samples, views of another tensor, and a weight that is a view.
+        /// Tokens of samples, views of another tensor, and a weight and a bias that are views.
         @Test func anyLayoutGivesTheSame() {
             let x = single(pattern(2 * 40 * 6), [2, 6, 40]).transposed(1, 2)
             let weight = single(pattern(6 * 4, 1), [6, 4]).transposed(0, 1)
-            let y = x.linear(weight, nil)
-            let plain = Kernels.$areFused.withValue(false) { x.contiguous().linear(weight.contiguous(), nil) }
+            let bias = single(pattern(4 * 2, 2), [4, 2]).chunked(2, axis: 1)[1].reshaped([4])
+            let y = x.linear(weight, bias)
+            let plain = Kernels.$areFused.withValue(false) {
+                x.contiguous().linear(weight.contiguous(), bias.contiguous())
+            }
             #expect(y.shape == [2, 40, 4])
             expectClose(y.doubles, plain.doubles, 1e-6)
         }
