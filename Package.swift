@@ -33,7 +33,7 @@ let package = Package(
         .package(url: "https://github.com/jpsim/Yams", exact: "6.2.2"),
     ],
     targets: [
-        // Each target imports only those above it (ARCHITECTURE.md).
+        // Each target imports only those listed before it, the lower layers of ARCHITECTURE.md.
         .target(name: "CStart"),
         .target(name: "CZlib", linkerSettings: [.linkedLibrary("z")]),
         .target(name: "CImage", linkerSettings: [.linkedLibrary("turbojpeg"), .linkedLibrary("png16")]),

@@ -4,7 +4,7 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
-modules=(Transcend Diffusion Models Data Torch Formats)
+modules=(Transcend Evaluation Diffusion Models Data Torch Formats)
 release=.build/release
 docs=.build/docs
 work=$docs.partial

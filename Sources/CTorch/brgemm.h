@@ -32,8 +32,8 @@ void multiply(void *failure, const loops::BlockSizes &s, bool isSum, const T *a,
     }
 }
 
-/// What lies between the spaces of two threads: processors fetch ahead of what a thread reads, and took the other thread's numbers
-/// away from it.
+/// Distance between the work areas of two threads: closer together, what the processor prefetches for one thread takes cache lines
+/// that the other is writing.
 constexpr int64_t gapBytes = 1 << 20;
 
 /// `run` for work with a `product` and a `space` of so many bytes for each thread. What a product throws is thrown again when

@@ -17,7 +17,7 @@ std::chrono::milliseconds milliseconds(double seconds) { return std::chrono::mil
 
 thread_local std::string value;
 
-/// What c10d warns of with stack traces when connections break, those who watch the ranks say in a line.
+/// Silences c10d's stack traces about broken connections; `RankWatch` reports them in one line.
 void switchWarningsOff() {
     if (!getenv("TORCH_CPP_LOG_LEVEL")) FLAGS_caffe2_log_level = c10::GLOG_ERROR;
 }

@@ -3,7 +3,7 @@
 // - Results do not depend on the number of threads: the borders of units follow from shapes alone, and threads share out
 //   whole units.
 // - Threads come from GOMP_parallel, which is the pool that libtorch's own operators use: two pools would spin against
-//   each other. at::parallel_for cannot do it, since compiled by a clang without OpenMP it is serial without a word.
+//   each other. at::parallel_for cannot do it, since compiled by a clang without OpenMP it is silently serial.
 // - A loop is compiled for three instruction sets and one is chosen when the program runs, the one that libtorch has
 //   chosen for its own. Between processors the last bits of a result differ, as those of libtorch do. Loops over `HardwareHalf`
 //   are compiled for the processors that have it, and started on no others.

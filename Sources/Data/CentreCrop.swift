@@ -3,8 +3,8 @@ extension RGBImage {
     /// the byte.
     ///
     /// While the shorter side is at least twice the resolution, both sides are halved (box filter, odd sides cut); then
-    /// the shorter side becomes the resolution (bicubic, also when it is smaller), and the middle is cut out
-    /// (reference/images.py). Only what the cut shows is calculated, so that a narrow strip takes no memory.
+    /// the shorter side becomes the resolution (bicubic, also when it is smaller), and the middle is cut out. Only
+    /// what the cut shows is calculated, so that a narrow strip takes no memory.
     public func centreCropped(to resolution: Int) -> RGBImage {
         precondition(resolution > 0)
         var image = self

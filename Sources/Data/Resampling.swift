@@ -1,5 +1,5 @@
 /// How Pillow resizes 8-bit pictures, to the byte: a separable filter in fixed point, rows first, then columns, with a
-/// picture of bytes between (reference/resample.py states the definition).
+/// picture of bytes between.
 struct ResamplingKernel {
     /// Keys' cubic has a = -0.5.
     enum Filter {

@@ -4,11 +4,11 @@ import Models
 public struct AlignmentSettings: Codable, Sendable, Equatable {
     /// The block that is aligned, counted from 1.
     public var studentDepth: Int
-    /// Of the term beside the denoising loss (lambda), until it changes.
+    /// Weight of the term beside the denoising loss (lambda), until it changes.
     public var weight = 0.5
     /// What the weight becomes; nil: it stays.
     @Nullable public var finalWeight: Double?
-    /// The step at which the weight begins to change, and the one at which it is the final one; linear between them.
+    /// The step at which the weight begins to change, and the one at which `finalWeight` is reached; linear in between.
     public var weightChangeStart = 0, weightChangeEnd = 0
     /// The times at which the term counts.
     public var window = TimeWindow(0.4, 0.7)
@@ -28,12 +28,12 @@ public struct AlignmentSettings: Codable, Sendable, Equatable {
             "studentDepth", .whole(1...Int.max), unit: "blocks", "Block that is aligned, counted from 1."),
         SettingDescription("weight", .number(NumberRange(0...)), "Weight of the term beside the denoising loss."),
         SettingDescription(
-            "finalWeight", .optional(.number(NumberRange(0...))), "What the weight becomes; null: it stays."),
+            "finalWeight", .optional(.number(NumberRange(0...))), "Weight at the end of its change; null: it stays."),
         SettingDescription(
             "weightChangeStart", .whole(0...Int.max), unit: "steps", "Step at which the weight begins to change."),
         SettingDescription(
             "weightChangeEnd", .whole(0...Int.max), unit: "steps",
-            "Step from which it is the final one; linear between them."),
+            "Step at which finalWeight is reached; linear in between."),
         SettingDescription("window", .interval, unit: "t", "Times at which alignment counts."),
         SettingDescription(
             "semantics", .name(of: TimeWindow.Semantics.self),
@@ -42,7 +42,7 @@ public struct AlignmentSettings: Codable, Sendable, Equatable {
             "stopStep", .optional(.whole(0...Int.max)), unit: "steps",
             "Step from which the term is left out; null: never."),
         SettingDescription(
-            "headWidth", .whole(1...1 << 20), "Width of the head: 2048, below SiT-S 4 D by default."),
+            "headWidth", .whole(1...1 << 20), "Hidden width of the head. Default: 2048, or 4 D for networks narrower than SiT-S."),
     ]
 
     /// 2048 wide heads as published for sizes S and above, 4 D for smaller networks.
@@ -90,7 +90,7 @@ public struct AlignmentSettings: Codable, Sendable, Equatable {
     }
 }
 
-/// So many sevenths of the blocks of a network, rounded: depths are published for 28.
+/// `sevenths` / 7 of the depth of a network, rounded; the published depths are for 28 blocks.
 func share(_ sevenths: Int, of network: SiTConfiguration) -> Int { (sevenths * network.depth + 3) / 7 }
 
 /// The sentence about a block that a network does not have.

@@ -38,7 +38,8 @@ public struct Losses: Sendable {
     public let denoising: Tensor
     /// Over the samples that were computed; nil if there were none.
     public let alignment: Alignment?
-    /// The mean over the window that entered the total, before its weight; nil if nothing was aligned.
+    /// The alignment term of the total before its weight: the sum over the window divided by B, or with `batchMean` the mean times
+    /// the share inside; nil if nothing was aligned.
     public let alignmentMean: Tensor?
 }
 

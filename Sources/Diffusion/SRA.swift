@@ -13,7 +13,7 @@ public struct SRA: Method {
             SettingDescription(
                 "teacherDepth", .whole(1...Int.max), unit: "blocks", "Block of the teacher, counted from 1."),
             SettingDescription(
-                "largestShift", .number(NumberRange(0...1)), unit: "t", "The teacher sees up to so much less noise."),
+                "largestShift", .number(NumberRange(0...1)), unit: "t", "Largest amount by which the teacher's t lies below the student's."),
             SettingDescription(
                 "measure", .name(of: Measure.self),
                 "Distance of features: smooth L1 (the paper; weight 0.2), their cosine, or that over tokens (the code; 0.5)."
@@ -34,7 +34,7 @@ public struct SRA: Method {
     public var alignment: AlignmentSettings
     /// The block of the averaged network, counted from 1.
     public var teacherDepth: Int
-    /// t_max.
+    /// Largest amount by which the teacher's t lies below the student's (t_max).
     public var largestShift = 0.2
     /// smooth-l1 in the reading of the paper, cosine-tokens in that of the code.
     public var measure: Measure

@@ -25,12 +25,12 @@ public struct TargetSettings: Codable, Sendable, Equatable {
     static let settings: [SettingDescription] = [
         SettingDescription(
             "encoders", .list(of: .path(or: [])),
-            "Files that repa follows; none: those of the store."),
+            "Encoder files to follow; empty: all encoders of the store."),
         SettingDescription(
             "widths", .list(of: .whole(1...1 << 20)), "Size of each encoder's features; found where none is given."),
         SettingDescription(
             "fit", .name(of: Fit.self),
-            "Where an encoder has another number of tokens than the network: no run, or features of another size."),
+            "If an encoder's number of tokens is not the network's: refuse, or resample its features."),
     ]
 
     /// What is impossible about features of so many tokens with a network, in one sentence; nil if nothing is.

@@ -73,7 +73,7 @@ public struct DINOv2Encoder: PatchEncoder {
     }
 }
 
-/// The encoder in a file: weights of DINOv2, which sees pictures as `grid` x `grid` patches, or else a program of TorchScript.
+/// The encoder in a file: weights of DINOv2, which sees pictures as `grid` x `grid` patches, or else a TorchScript module.
 /// Throws a `FileError`.
 public func openEncoder(
     path: String, grid: Int, normalisation: PictureNormalisation? = nil, on device: Device = .cpu

@@ -17,8 +17,7 @@ public struct EvaluationResult: Sendable {
     public let featureSize: Int
     /// By name: "frechet_distance" and what else can be had.
     public let values: [(name: String, value: Double)]
-    /// What the small number of samples adds to the Fréchet distance, about; nil for 10,000 samples or more, or where it cannot be
-    /// told. The distance is that of infinitely many samples and c / N (Chong and Forsyth 2020), so that half of the samples
+    /// Estimated upward bias of the Fréchet distance due to few samples; nil for 10,000 or more, or if it cannot be estimated. The distance is that of infinitely many samples and c / N (Chong and Forsyth 2020), so that half of the samples
     /// have this much more than all.
     public let bias: Double?
     /// How many classes the extractor recognises, and of how many; nil where it is no classifier of them.

@@ -69,7 +69,7 @@ public struct ExtractorFit {
         self.network = network
     }
 
-    /// The file: a program of TorchScript with the methods `forward` and `patches`.
+    /// The file: a TorchScript module with the methods `forward` and `patches`.
     public func bytes() throws -> [UInt8] {
         let script = network.script(side: side)
         return try withErrors { TorchScript.bytes(source: script.source, tensors: script.tensors) }

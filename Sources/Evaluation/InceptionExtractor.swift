@@ -44,7 +44,7 @@ public struct InceptionExtractor: FeatureExtractor {
     }
 }
 
-/// The extractor in a file: weights of the Inception network, or else a program of TorchScript. Throws a `FileError`.
+/// The extractor in a file: weights of the Inception network, or else a TorchScript module. Throws a `FileError`.
 public func openExtractor(path: String, on device: Device = .cpu) throws -> any FeatureExtractor {
     if path.hasSuffix("/" + InceptionExtractor.fileName) || holdsInception(path) {
         return try InceptionExtractor(path: path, on: device)
@@ -52,7 +52,7 @@ public func openExtractor(path: String, on device: Device = .cpu) throws -> any 
     return try TorchScriptExtractor(path: path)
 }
 
-/// Whether a file is a program of TorchScript, which is an archive of torch.save too, but with code.
+/// Whether a file is a TorchScript module, which is an archive of torch.save too, but with code.
 func isProgram(_ path: String) -> Bool {
     (try? ZipArchive(path: path))?.entries.contains { $0.name.contains("/code/") } ?? false
 }

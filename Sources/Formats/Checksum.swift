@@ -1,7 +1,7 @@
 import CZlib
 
 /// A running CRC-32, as in zip and gzip files: it finds every change of up to 32 bits in a row, and is fast enough to go
-/// along with writing (about 1 GB a second). It guards against damage, not against forgery.
+/// along with writing (about 1 GB a second). It finds damage; it does not protect against tampering.
 public struct Checksum: Equatable, Sendable {
     /// Of the bytes so far; 0 for none.
     public private(set) var value: UInt32 = 0

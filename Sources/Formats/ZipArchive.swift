@@ -16,9 +16,9 @@ public final class ZipArchive: Sendable {
     public struct Entry: Equatable, Sendable {
         /// The path in the archive, with "/" between its parts and at the end of a folder.
         public var name: String
-        /// The length in the archive and the length after inflating, in bytes.
+        /// The length in the archive, in bytes.
         public var compressedCount: Int
-        /// After inflating, in bytes, as the archive claims; reading checks it.
+        /// The length after inflating, in bytes, as the archive claims; reading checks it.
         public var count: Int
         /// The CRC-32 of the content.
         public var crc: UInt32

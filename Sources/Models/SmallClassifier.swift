@@ -39,7 +39,7 @@ public struct SmallClassifier: Module {
         return head(x.mean([2, 3]))
     }
 
-    /// The network as a program of TorchScript, with batch norm folded into the convolutions. It takes images of any size, bytes
+    /// The network as a TorchScript module, with batch norm folded into the convolutions. It takes images of any size, bytes
     /// or numbers from 0 to 1; `forward` returns (features [B, D], logits [B, K]), `patches` [B, N, D].
     public func script(side: Int) -> (source: String, tensors: [(name: String, tensor: Tensor)]) {
         let layers = [stem, halvings[0]] + residuals[0].layers + [halvings[1], halvings[2]] + residuals[1].layers

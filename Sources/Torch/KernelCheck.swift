@@ -1,8 +1,8 @@
 import CTorch
 import Foundation
 
-/// Kernels of our own against their twins, on small random tensors: what a device computes is looked at before it is relied on,
-/// since compilers, drivers and devices are more than anybody has tried.
+/// Kernels of our own against their twins, on small random tensors, run on each device before its kernels are used: nobody can
+/// test every compiler, driver and GPU.
 extension Kernels {
     /// What the kernels of a device compute otherwise than libtorch's operators, as a sentence without its end; nil where they
     /// agree. Throws what they fail with.

@@ -2,7 +2,8 @@ import CTorch
 import Formats
 
 /// Owns one reference to a libtorch tensor; ARC gives it back. `@unchecked` because a raw pointer is never `Sendable`
-/// by itself: the reference count behind it is atomic, and values change only through `mutating` methods.
+/// by itself: the reference count behind it is atomic. Copies share their storage, and in-place operations on it are not synchronised: nobody
+/// may change a tensor that another thread uses.
 final class Handle: @unchecked Sendable {
     let raw: OpaquePointer
 

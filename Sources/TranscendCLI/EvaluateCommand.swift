@@ -17,7 +17,7 @@ struct EvaluateCommand: ParsableCommand {
             Samples and reference are a .npz file (arr_0: uint8 [N, H, W, 3]), a store of pixels, or a folder, ZIP or tar of
             images; the reference may also be a .npz file with mu and sigma, as --make-reference and ADM write them. Of a
             checkpoint or a run, samples are drawn first, and the result stays in the run's folder evaluations. With the
-            Inception network of 2015 the distances are FID and sFID. A program of TorchScript is executed: name only files
+            Inception network of 2015 the distances are FID and sFID. A TorchScript module is executed: name only files
             that you trust.
             """)
 

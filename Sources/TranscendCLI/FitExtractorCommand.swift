@@ -12,7 +12,7 @@ struct FitExtractorCommand: ParsableCommand {
         abstract: "Train a small classifier of labelled images, by whose features samples can be measured.",
         usage: "transcend fit-extractor --data <path> --out <file> [<options>]",
         discussion: """
-            The file is a program of TorchScript that any PyTorch reads: forward(images) returns features and logits, patches(images)
+            The file is a TorchScript module that any PyTorch reads: forward(images) returns features and logits, patches(images)
             the features of places. A tenth of the images is held out, and the share of them that it recognises is printed.
             """)
 
@@ -23,7 +23,7 @@ struct FitExtractorCommand: ParsableCommand {
     var out: String
     @Option(
         help: ArgumentHelp(
-            "Side to which images are cropped, a multiple of 8; that of a store is its own. (default: 32)",
+            "Side of the images, a multiple of 8; others are refused. (default: 32, pictures: 24, a store: its own)",
             valueName: "n"))
     var resolution: Int?
     @Option(help: ArgumentHelp("Steps of 128 images.", valueName: "n"))

@@ -18,7 +18,7 @@ struct InspectCommand: ParsableCommand {
     var path: String?
     @Flag(help: "Explain every setting, as it is in <path> (YAML or JSON) or by default.")
     var config = false
-    @Option(help: "One stage only: plain, align or selfguided.")
+    @Option(help: "One stage only: \(Methods.names).")
     var stage: String?
     @Flag(help: "As the page docs/settings.md.")
     var markdown = false

@@ -68,7 +68,7 @@ struct PrepareCommand: ParsableCommand {
     @OptionGroup var ranks: RankOptions
 
     func validate() throws {
-        if verify, data != nil { throw ValidationError("--verify: reads the store --out; leave --data away") }
+        if verify, data != nil { throw ValidationError("--verify: reads the store --out; omit --data") }
         if !verify, data == nil { throw ValidationError("--data: give the images to prepare") }
         if let resolution, !(8...4096).contains(resolution) {
             throw ValidationError("--resolution \(resolution): give 8 to 4096")
@@ -97,7 +97,7 @@ struct PrepareCommand: ParsableCommand {
             try encode(openSource(path: data), autoencoder: absolute(autoencoder), to: out)
         } else {
             let flags = forLatents.filter { features.isEmpty || !["--mirrored", "--device"].contains($0.flag) }
-            try reject(flags, "pixels are stored as they are; leave it away")
+            try reject(flags, "pixels are stored as they are; omit it")
             try prepare(openSource(path: data), PixelEncoder(resolution: side), to: out, on: chosenDevice())
         }
     }

@@ -28,7 +28,7 @@ import Testing
         ),
         WrongUse(2, "parameters takes", "train --stage align --out run ALIGN --set network.hidden=1048576"),
         WrongUse(
-            2, "nothing: the network draws pixels; leave it away",
+            2, "nothing: the network draws pixels; omit it",
             "train --stage align --autoencoder nothing --out a/b ALIGN"),
         WrongUse(2, "--set batch: give key=value", "train --stage plain --set batch --out run"),
         WrongUse(2, "did you mean network.depth?", "train --stage plain --set network.dept=5 --out run"),

@@ -101,7 +101,7 @@ import Torch
 }
 
 extension String {
-    /// Writes a program of TorchScript into this folder.
+    /// Writes a TorchScript module into this folder.
     fileprivate func program(_ source: String) throws -> String {
         let path = self + "/encoder.pt"
         let bytes = TorchScript.bytes(source: source, tensors: [(name: "unused", tensor: Tensor([0] as [Float]))])

@@ -102,7 +102,7 @@ extension TrainingTests {
                     + "give their autoencoder: --autoencoder PATH")
             #expect(try problem(16, nil, nil)?.hasPrefix("the network draws latents of 16 channels; give") == true)
             #expect(try problem(4, latents, other)?.hasSuffix("have 16 channels, those of the network 4") == true)
-            #expect(try problem(3, nil, small)?.hasSuffix("the network draws pixels; leave it away") == true)
+            #expect(try problem(3, nil, small)?.hasSuffix("the network draws pixels; omit it") == true)
             let warning = try PictureDecoder(channels: 4, latents: latents, autoencoder: small, on: .cpu).warning
             #expect(warning?.hasPrefix("the network draws latents of \(latents.identity), and \(small) is") == true)
             var unknown = latents

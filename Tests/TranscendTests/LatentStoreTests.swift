@@ -63,6 +63,17 @@ extension TrainingTests {
             }
         }
 
+        @Test func latentsAreNotTakenForImages() throws {
+            try withTemporaryFolder { folder in
+                try writePictures(2, to: folder + "/images")
+                try prepare(folder + "/images", to: folder + "/store")
+                let error = try #require(throws: ConfigurationError.self) {
+                    try TrainingData.pixels(of: folder + "/store")
+                }
+                #expect(error.description.contains("it holds latents; give images or a store of pixels"))
+            }
+        }
+
         /// Of drawn latents: the variance of the means and the mean of the variances together.
         @Test func theManifestTellsAutoencoderNormalisationAndStatistics() throws {
             try withTemporaryFolder { folder in

@@ -133,7 +133,7 @@ int32_t ct_rounded_linear(const ct_tensor *x, const ct_tensor *weight, const ct_
 /// [B, 1, D] in float32, with any strides. On CUDA D is a multiple of 4 and at most 2048.
 int32_t ct_residual(const ct_tensor *x, const ct_tensor *branch, const ct_tensor *gate, const ct_tensor *scale,
                     const ct_tensor *shift, double epsilon, bool isHalf, ct_tensor **sum, ct_tensor **normed);
-/// Compiles the kernels of the residual stream for a CUDA device, if that has not been done yet.
+/// Makes the CUDA kernels usable on a device: compiles those that have not been compiled yet.
 int32_t ct_load_cuda_kernels(int32_t device);
 
 /// GELU in its tanh form, of any shape, in float32 or bfloat16.

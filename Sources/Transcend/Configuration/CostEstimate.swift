@@ -4,15 +4,15 @@ import Torch
 
 /// What a configuration will cost, before anything is allocated.
 public struct CostEstimate: Sendable {
-    /// Elements of the network's parameters, of the head's, and of the teacher's.
+    /// Elements of the network's parameters.
     public let networkParameters: Int
-    /// Of the method's head; 0 if it has none.
+    /// Elements of the head's parameters; 0 if the method has none.
     public let headParameters: Int
-    /// Of the frozen network; 0 if the method follows none.
+    /// Elements of the frozen teacher's parameters; 0 if the method follows none.
     public let teacherParameters: Int
-    /// FLOPs of matrix products: one forward pass of one image; one training step of one image.
+    /// FLOPs of matrix products in one forward pass of one image.
     public let forwardFLOPs: Double
-    /// Three forward passes' worth, and what the method adds.
+    /// FLOPs of matrix products in one training step of one image: three forward passes' worth, and what the method adds.
     public let stepFLOPs: Double
     /// Bytes of weights, gradients, moments and averages, and of the teacher's weights.
     public let stateBytes: Int

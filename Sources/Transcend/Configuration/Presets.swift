@@ -84,7 +84,7 @@ extension Preset {
                 ])
         }
         + [
-            // Size, depth, hidden, heads; settings of both stages as METHOD's table of the published scripts.
+            // Size, depth, hidden, heads; settings of both stages as the table of published settings in docs/method.md.
             ("s", 12, 384, 6), ("b", 12, 768, 12), ("l", 24, 1024, 16), ("xl", 28, 1152, 16),
         ].map { size, depth, hidden, heads in
             Preset(

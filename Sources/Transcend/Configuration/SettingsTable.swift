@@ -36,10 +36,10 @@ public enum SettingsTable {
         SettingDescription("steps", steps, unit: "steps", "Optimiser steps in all."),
         SettingDescription("seed", .whole(0...Int.max), "Seed of every random number."),
         SettingDescription(
-            "precision", .name(of: Precision.self), "Number type of the products of matrices."),
+            "precision", .name(of: Precision.self), "Number type of matrix products."),
         SettingDescription(
             "recompute", .truth,
-            "Whether the backward pass computes what is inside blocks anew: less memory, more time, on the CPU the same bits."
+            "Activation checkpointing: the backward pass recomputes each block. Less memory, more time, the same bits on the CPU."
         ),
         SettingDescription("device", .text("auto (CUDA where there is one), cpu, cuda or cuda:N"), "Where to compute."),
         SettingDescription("teacher", .optional(.path(or: [])), "Checkpoint or run that selfguided follows."),
@@ -130,10 +130,10 @@ public enum SettingsTable {
     private static let distributed = [
         SettingDescription(
             "distributed.timeoutSeconds", .number(NumberRange(1...86400)), unit: "s",
-            "A rank that does not come, answer or get on for so long ends the run."),
+            "The run ends when a rank gives no sign of life for so long, at the start or later."),
         SettingDescription(
             "distributed.spreadState", .truth,
-            "Spreads averages and moments over the ranks, which divides their memory."),
+            "Shards averages and moments over the ranks, which divides their memory."),
         SettingDescription(
             "distributed.bucketMegabytes", .whole(1...4096), unit: "MiB", "Gradients go out in parts of this size."),
     ]

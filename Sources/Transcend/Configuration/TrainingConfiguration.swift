@@ -111,9 +111,9 @@ public struct DataConfiguration: Codable, Sendable, Equatable {
 
 /// The path from data to noise and what is drawn along it.
 public struct DiffusionConfiguration: Codable, Sendable, Equatable {
-    /// linear or cosine.
+    /// The path from data to noise.
     public var path = ProbabilityPath.linear
-    /// uniform or lognormal.
+    /// How the times of a batch are drawn.
     public var timeSampling = TimeSampling.uniform
     /// Probability that the network sees the null class instead of the label.
     public var labelDrop = 0.1

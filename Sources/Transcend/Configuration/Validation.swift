@@ -23,7 +23,7 @@ extension TrainingConfiguration {
         }
         if distributed.spreadState, method.method.follows == .average {
             return
-                "distributed.spreadState: \(method.name) follows the averages, which every process needs; leave it away"
+                "distributed.spreadState: \(method.name) follows the averages, which every process needs; omit it"
         }
         if let problem = preview.sampler.problem { return "the preview: " + problem }
         return deviceProblem(device)

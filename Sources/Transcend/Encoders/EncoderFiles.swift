@@ -4,7 +4,7 @@ import Formats
 import Foundation
 import Torch
 
-/// Where the field keeps encoders: weights of DINOv2, or a program of TorchScript with what it expects of pictures beside it.
+/// Where the field keeps encoders: weights of DINOv2, or a TorchScript module with what it expects of pictures beside it.
 public enum EncoderFiles {
     /// The encoder in a file; DINOv2 sees pictures as `grid` x `grid` patches.
     ///

@@ -5,7 +5,7 @@ import Foundation
 public struct MetricsRow: Sendable, Equatable {
     /// The training step.
     public var step: Int
-    /// The stage of the pipeline: `align`, `selfguided`.
+    /// The stage, by the name of its method: `align`, `selfguided`.
     public var stage: String
     /// The values by name; NaN and infinities are kept.
     public var values: [String: Double]

@@ -20,7 +20,7 @@ public struct PictureDecoder: Sendable {
     /// `AutoencoderFiles.open` throws.
     public init(channels: Int, latents: LatentEncoding?, autoencoder path: String?, on device: Device) throws {
         if latents == nil, [1, 3].contains(channels) {
-            if let path { throw ConfigurationError("the autoencoder \(path): the network draws pixels; leave it away") }
+            if let path { throw ConfigurationError("the autoencoder \(path): the network draws pixels; omit it") }
             (autoencoder, normalisation, warning, identity) = (nil, LatentNormalisation(), nil, "pixels")
             return
         }

@@ -4,17 +4,17 @@ import Torch
 
 /// What a user chooses about samples, besides their number and labels.
 public struct SamplingSettings: Sendable {
-    /// Averaged or raw.
+    /// Averaged (EMA) or raw weights.
     public var weights = NetworkWeights.ema
-    /// Solver, steps and guidance.
+    /// Solver, number of steps and guidance.
     public var sampler = Sampler(mode: .ode, steps: 50, guidance: Guidance(scale: 2))
-    /// Of the noise.
+    /// Seed of the initial noise and of the solver's.
     public var seed: UInt64 = 0
-    /// Of products.
+    /// Number type of matrix products.
     public var precision = Precision.f32
-    /// Of the autoencoder that decodes latents; nil: the one that the checkpoint names.
+    /// Path of the autoencoder that decodes latents; nil: the one that the checkpoint names.
     public var autoencoder: String?
-    /// auto, cpu, cuda or cuda:N.
+    /// Device to compute on: auto, cpu, cuda or cuda:N.
     public var device = "auto"
 
     /// Averaged weights, 50 steps of the ODE, guidance 2.

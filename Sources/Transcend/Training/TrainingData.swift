@@ -29,16 +29,16 @@ public enum TrainingData {
             source: openSource(path: source), side: c.network.inputSize, skippingBad: c.data.skipBadImages)
     }
 
-    /// The pictures of a source, without a network in mind: those of a store as they are, others cropped to `side` pixels (32
-    /// unless told otherwise). Throws a `ConfigurationError` where they are latents.
+    /// The images of a source, without a network in mind: those of a store as they are, the embedded pictures at `side` pixels (24
+    /// unless told otherwise), those of a folder or archive if they have `side` pixels (32). Throws a `ConfigurationError` for
+    /// latents, and a `FileError` for images of another size.
     public static func pixels(of source: String, side: Int? = nil) throws -> any Dataset {
         if source == DataConfiguration.embedded { return Pictures(side: side ?? 24) }
-        if StoreManifest.exists(in: source) {
-            return StoredDataset(try PackedStore(path: source), draws: Draws(seed: 0))
-        }
-        if try openLatents(path: source) != nil {
+        let store = StoreManifest.exists(in: source) ? try PackedStore(path: source) : nil
+        if try store.map({ $0.layout.content != .pixels }) ?? (openLatents(path: source) != nil) {
             throw ConfigurationError("\(source): it holds latents; give images or a store of pixels")
         }
+        if let store { return StoredDataset(store, draws: Draws(seed: 0)) }
         return try PixelDataset(source: openSource(path: source), side: side ?? 32, skippingBad: false)
     }
 

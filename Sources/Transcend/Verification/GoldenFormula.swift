@@ -1,7 +1,7 @@
 import Models
 import Torch
 
-/// Numbers from integer arithmetic alone, so that large weights need not be stored (reference/formula.py).
+/// Numbers from integer arithmetic alone, so that large weights need not be stored.
 enum GoldenFormula {
     /// Element i is offset + scale * u, in float64 and rounded once, with u from -1 to 1 by MurmurHash3's 32-bit finaliser
     /// of i xor FNV-1a(name).
@@ -36,8 +36,8 @@ enum GoldenFormula {
         return k ^ (k >> 16)
     }
 
-    /// Weights of a transformer (reference/make_golden.py, `generated`): 0 +- 0.5 sqrt(3 / n) with n elements for each first
-    /// index, vectors 0 +- 0.1, weights of LayerNorms 1 +- 0.1.
+    /// Weights of a transformer: 0 +- 0.5 sqrt(3 / n) with n elements for each index,
+    /// vectors 0 +- 0.1, weights of LayerNorms 1 +- 0.1.
     static func fill(_ network: SiT) {
         for entry in network.parameters() where entry.parameter.isTrained {
             let shape = entry.parameter.value.shape
