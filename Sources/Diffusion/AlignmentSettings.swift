@@ -42,7 +42,8 @@ public struct AlignmentSettings: Codable, Sendable, Equatable {
             "stopStep", .optional(.whole(0...Int.max)), unit: "steps",
             "Step from which the term is left out; null: never."),
         SettingDescription(
-            "headWidth", .whole(1...1 << 20), "Hidden width of the head. Default: 2048, or 4 D for networks narrower than SiT-S."),
+            "headWidth", .whole(1...1 << 20),
+            "Hidden width of the head. Default: 2048, or 4 D for networks narrower than SiT-S."),
     ]
 
     /// 2048 wide heads as published for sizes S and above, 4 D for smaller networks.

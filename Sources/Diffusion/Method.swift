@@ -22,6 +22,8 @@ public protocol Method: Codable, Sendable, Equatable {
     static var settings: [SettingDescription] { get }
     /// The network whose features the objective follows.
     var follows: FollowedNetwork { get }
+    /// Whether the followed network is also asked without a label, for which it has to have been trained.
+    var asksNullClass: Bool { get }
     /// The settings where nothing else is said.
     init(defaultsFor network: SiTConfiguration, reading: Reading)
     /// What is impossible about the settings together and with the network, in one sentence; nil if nothing is. Each by
@@ -36,6 +38,7 @@ public protocol Method: Codable, Sendable, Equatable {
 extension Method {
     /// Most follow no network.
     public var follows: FollowedNetwork { .none }
+    public var asksNullClass: Bool { false }
 
     /// The weights of the trained network that is followed; nil if none is.
     public var followedWeights: NetworkWeights? {

@@ -13,7 +13,8 @@ public struct SRA: Method {
             SettingDescription(
                 "teacherDepth", .whole(1...Int.max), unit: "blocks", "Block of the teacher, counted from 1."),
             SettingDescription(
-                "largestShift", .number(NumberRange(0...1)), unit: "t", "Largest amount by which the teacher's t lies below the student's."),
+                "largestShift", .number(NumberRange(0...1)), unit: "t",
+                "Largest amount by which the teacher's t lies below the student's."),
             SettingDescription(
                 "measure", .name(of: Measure.self),
                 "Distance of features: smooth L1 (the paper; weight 0.2), their cosine, or that over tokens (the code; 0.5)."

@@ -29,6 +29,7 @@ public struct SelfGuided: Method {
     public var teacherWeights = NetworkWeights.raw
 
     public var follows: FollowedNetwork { .trained(teacherWeights) }
+    public var asksNullClass: Bool { guidanceScale != 1 }
 
     /// Blocks 6 and 8 of 12, 8 and 16 of 24 and 28 as published; else about 1/2 and 2/3.
     public init(defaultsFor network: SiTConfiguration, reading: Reading) {

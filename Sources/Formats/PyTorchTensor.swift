@@ -93,8 +93,11 @@ enum PyTorchPickle {
         guard strides.allSatisfy({ $0 >= 0 }), shape.allSatisfy({ $0 >= 0 }),
             let end = end(offset, shape, strides), end <= storage.count
         else { throw Problem(text: "does not lie within its storage") }
+        // Of an empty tensor, offset and strides may be any numbers.
+        let isEmpty = shape.contains(0)
         return PyTorchTensor(
-            type: storage.type, shape: shape, strides: strides, offset: storage.offset + offset, storage: storage.key)
+            type: storage.type, shape: shape, strides: isEmpty ? shape.map { _ in 0 } : strides,
+            offset: isEmpty ? 0 : storage.offset + offset, storage: storage.key)
     }
 
     /// The place behind the last element; nil if it exceeds 2^63 - 1.

@@ -2,12 +2,14 @@ import Formats
 import TestSupport
 import Testing
 
-/// A file of the old format whose value is this pickle (without protocol and stop), with no storage.
-private func oldFile(_ body: [UInt8]) -> [UInt8] {
+/// A file of the old format whose value is this pickle (without protocol and stop), with no storage, or one of four floats.
+private func oldFile(_ body: [UInt8], hasStorage: Bool = false) -> [UInt8] {
     let mark: [UInt8] = [0x80, 2, 0x8A, 10, 0x6C, 0xFC, 0x9C, 0x46, 0xF9, 0x20, 0x6A, 0xA8, 0x50, 0x19]
     let version: [UInt8] = [0x80, 2, UInt8(ascii: "M"), 0xE9, 0x03]
-    let parts = [mark, version, [0x80, 2] + "}".utf8, [0x80, 2] + body, [0x80, 2] + "]".utf8]
+    let keys = Array("]".utf8) + (hasStorage ? text("0") + "a".utf8 : [])
+    let parts = [mark, version, [0x80, 2] + "}".utf8, [0x80, 2] + body, [0x80, 2] + keys]
     return parts.flatMap { $0 + ".".utf8 }
+        + (hasStorage ? [4, 0, 0, 0, 0, 0, 0, 0] + [UInt8](repeating: 0, count: 16) : [])
 }
 
 /// A text as a pickle spells it.
@@ -117,6 +119,23 @@ private func tensor(
         let path = try folder.file("odd.pt", oldFile(body))
         let error = #expect(throws: FileError.self) { try PyTorchTensors(PyTorchFile(path: path)) }
         #expect(error?.description.contains(problem) == true, "\(error?.description ?? "")")
+    }
+
+    /// What PyTorch writes of one is whatever its view had; these would overflow.
+    @Test(arguments: [
+        ("K\u{0}K\u{5}", "K\u{1}\u{8A}\u{8}\u{FF}\u{FF}\u{FF}\u{FF}\u{FF}\u{FF}\u{FF}\u{7F}", [0, 5]),
+        (
+            "K\u{0}\u{8A}\u{6}\u{0}\u{0}\u{0}\u{0}\u{0}\u{1}\u{8A}\u{6}\u{0}\u{0}\u{0}\u{0}\u{0}\u{1}",
+            "K\u{1}\u{8A}\u{6}\u{0}\u{0}\u{0}\u{0}\u{0}\u{1}K\u{1}", [0, 1 << 40, 1 << 40]
+        ),
+    ])
+    func anEmptyTensorMayHaveAnyStrides(sides: String, strides: String, shape: [Int]) throws {
+        let folder = try TemporaryFolder()
+        let body = Array("]".utf8) + tensor(sides, strides) + "a".utf8
+        let path = try folder.file("empty.pt", oldFile(body, hasStorage: true))
+        let tensors = try PyTorchTensors(PyTorchFile(path: path))
+        #expect(tensors.layout(of: "0")?.shape == shape)
+        #expect(try tensors.withBytes(of: "0") { $0.count } == 0)
     }
 
     /// Nine lists that each hold the one before ten times are a billion values.

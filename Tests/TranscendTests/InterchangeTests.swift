@@ -6,7 +6,7 @@ import Testing
 import Torch
 import Transcend
 
-/// What `reference/make_golden.py` saved as the published training does, with `args` that contradict the weights.
+/// Saved as the published training does, with `args` that contradict the weights.
 private let golden = repository.path + "/Tests/Golden/checkpoint.pt"
 
 /// Bytes and layouts of all tensors by name.
@@ -64,6 +64,61 @@ extension TrainingTests {
                 let back = try PublishedCheckpoint(path: folder + "/back.pt")
                 #expect(back.model.names.contains("guides.4.bias"))
                 #expect(try all(back.model) == all(other.model) && all(back.average) == all(other.average))
+            }
+        }
+
+        /// Writes a file of torch.save with the network's weights as `model`, and what else is given.
+        private func write(_ more: [(String, PyTorchValue)], to path: String) throws {
+            let source = try PublishedCheckpoint(path: golden).model
+            let tensors = PyTorchValue.named(source.names.enumerated().map { ($0.element, .tensor($0.offset)) })
+            try PyTorchFile.write(
+                .named([("model", tensors)] + more), tensors: source.names.map { source.layout(of: $0)! }, to: path
+            ) { try source.withBytes(of: source.names[$0], $1) }
+        }
+
+        /// As a training without averages saves it.
+        @Test func aFileWithoutAveragesHasItsWeights() throws {
+            try withTemporaryFolder { folder in
+                try write([("ema", .none)], to: folder + "/raw.pt")
+                let read = try PublishedCheckpoint(path: folder + "/raw.pt")
+                #expect(try all(read.model) == all(PublishedCheckpoint(path: golden).model))
+                #expect(try all(read.average) == all(read.model))
+            }
+        }
+
+        /// SiT's names: GVP is cosine; VP and other predictions than the velocity are not known here.
+        @Test(arguments: [("GVP", ProbabilityPath.cosine, 0), ("Linear", .linear, 0), ("VP", .linear, 1)])
+        func thePathIsThatOfTheArguments(name: String, path: ProbabilityPath, unknown: Int) throws {
+            try withTemporaryFolder { folder in
+                let args = PyTorchValue.named([("path_type", .string(name)), ("prediction", .string("noise"))])
+                try write([("args", args)], to: folder + "/sit.pt")
+                let imported = try CheckpointImport(PublishedCheckpoint(path: folder + "/sit.pt"), heads: 2)
+                #expect(imported.state.configuration.diffusion.path == path)
+                #expect(imported.warnings.count { $0.contains("path_type = \(name)") } == unknown)
+                #expect(imported.warnings.contains { $0.contains("prediction = noise, not the velocity") })
+            }
+        }
+
+        @Test func aTensorUnderTwoNamesIsRefused() throws {
+            try withTemporaryFolder { folder in
+                let tensors = ["pos_embed", "module.pos_embed"].map { (name: $0, tensor: Tensor.full([1], 0)) }
+                try SafetensorsFile.write(tensors, to: folder + "/twice.safetensors")
+                let error = #expect(throws: FileError.self) {
+                    try PublishedCheckpoint(path: folder + "/twice.safetensors")
+                }
+                #expect(error?.problem == "has two tensors that are both pos_embed without their prefixes")
+            }
+        }
+
+        /// AdamW has not counted them.
+        @Test func skippedStepsAreNoneOfTheOptimizers() throws {
+            try withTemporaryFolder { folder in
+                try train(tinyConfiguration("plain"), in: folder + "/run")
+                let checkpoint = folder + "/run/checkpoints/step-0000006"
+                try edit(checkpoint + "/state.json") { changing("skips.total", in: $0) { _ in 2 } }
+                try CheckpointExport(Checkpoint(checkpoint)).write(.ema, to: folder + "/all.pt")
+                let steps = try PyTorchTensors(PyTorchFile(path: folder + "/all.pt")).tensor("opt.state.1.step")
+                #expect(steps.doubles == [4])
             }
         }
 

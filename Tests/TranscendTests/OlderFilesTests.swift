@@ -57,29 +57,10 @@ extension TrainingTests {
             }
         }
 
-        /// Writes a changed file, with the checksum that the other version would have written.
-        private func edit(_ path: String, _ body: (JSONValue) -> JSONValue) throws {
-            let document = body(try JSONValue.read(path: path))
-            var members = (document.members ?? []).filter { $0.key != "checksum" }
-            if document["checksum"] != nil {
-                let checksum = Array(JSONValue.object(members).text().utf8).withUnsafeBytes { Checksum(of: $0).text }
-                members.append(JSONValue.Member("checksum", .string(checksum)))
-            }
-            try JSONValue.object(members).text(.pretty).write(toFile: path, atomically: true, encoding: .utf8)
-        }
-
         private func removing(_ key: String, from tree: JSONValue) -> JSONValue {
             let parts = key.split(separator: ".").map(String.init)
             let group = parts.dropLast().joined(separator: ".")
             return changing(group, in: tree) { .object(($0.members ?? []).filter { $0.key != parts[parts.count - 1] }) }
-        }
-
-        /// The tree with another value at a dotted key; "" is the whole.
-        private func changing(_ key: String, in tree: JSONValue, _ body: (JSONValue) -> JSONValue) -> JSONValue {
-            guard let head = key.split(separator: ".").first.map(String.init) else { return body(tree) }
-            let rest = String(key.dropFirst(head.count + 1))
-            return .object(
-                (tree.members ?? []).map { $0.key == head ? .init(head, changing(rest, in: $0.value, body)) : $0 })
         }
     }
 }

@@ -109,6 +109,57 @@ extension TrainingTests {
             }
         }
 
+        /// Shapes alone do not tell what a network means by t, by a class, or without a label.
+        @Test func theTeacherHasToMeanTheSame() throws {
+            try withTemporaryFolder { folder in
+                func problem(_ settings: [Setting], classNames: [String]? = nil) throws -> String? {
+                    let teacher = folder + "/\(UUID())"
+                    try train(tinyConfiguration("align", [Setting("steps", 1)] + settings), in: teacher)
+                    try edit(teacher + "/checkpoints/step-0000001/state.json") {
+                        changing("classNames", in: $0) { names in
+                            classNames.map { .array($0.map(JSONValue.string)) } ?? names
+                        }
+                    }
+                    let guided = try tinyConfiguration("selfguided", [Setting("teacher", .string(teacher))])
+                    do { try train(guided, in: folder + "/\(UUID())") } catch { return "\(error)" }
+                    return nil
+                }
+                let path = try problem([Setting("diffusion.path", "cosine")])
+                #expect(path?.contains("it was trained with diffusion.path=cosine; set the same") == true)
+                let drop = try problem([Setting("diffusion.labelDrop", 0)])
+                #expect(drop?.contains("has no features without a label") == true)
+                let others = try problem([], classNames: (0..<10).map { "zebra \($0)" })
+                #expect(others?.contains("its class 0 is \"zebra 0\", that of the data \"disc\"") == true)
+                let numbered = try problem([], classNames: (0..<10).map(String.init))
+                #expect(numbered == nil)
+            }
+        }
+
+        @Test func aStateIsNotResumedAlongAnotherPath() throws {
+            try withTemporaryFolder { folder in
+                try train(tinyConfiguration("plain", [Setting("diffusion.path", "cosine")]), in: folder + "/a")
+                let error = #expect(throws: ConfigurationError.self) {
+                    try train(
+                        tinyConfiguration("plain", [Setting("initialState", .string(folder + "/a"))]), in: folder + "/b"
+                    )
+                }
+                #expect(error?.description.contains("it was trained with diffusion.path=cosine; set the same") == true)
+            }
+        }
+
+        /// The run that follows it could not be continued without.
+        @Test func aCheckpointThatIsFollowedStays() throws {
+            try withTemporaryFolder { folder in
+                let few = [Setting("output.checkpointEvery", 1), Setting("output.keepCheckpoints", 1)]
+                try train(tinyConfiguration("align", few + [Setting("steps", 2)]), in: folder + "/teacher")
+                let teacher = [Setting("teacher", .string(folder + "/teacher/checkpoints/step-0000002"))]
+                try train(tinyConfiguration("selfguided", teacher + [Setting("steps", 3)]), in: folder + "/student")
+                try train(tinyConfiguration("align", few), in: folder + "/teacher")
+                #expect(RunDirectory.checkpointSteps(in: folder + "/teacher") == [2, 6])
+                try train(tinyConfiguration("selfguided", teacher), in: folder + "/student")
+            }
+        }
+
         @Test func aPipelineDoesNotTrainOnWhatItsTeacherCameFrom() throws {
             try withTemporaryFolder { folder in
                 func pipeline(alignSteps: Int64, _ more: [Setting] = []) throws -> Pipeline {

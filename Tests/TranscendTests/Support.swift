@@ -61,3 +61,22 @@ func leaves(of configuration: TrainingConfiguration) throws -> [String: JSONValu
     visit(try JSONValue(parsing: String(decoding: JSONEncoder().encode(configuration), as: UTF8.self)), "")
     return all
 }
+
+/// Writes a changed file, with the checksum that whoever would have written it so would have given it.
+func edit(_ path: String, _ body: (JSONValue) -> JSONValue) throws {
+    let document = body(try JSONValue.read(path: path))
+    var members = (document.members ?? []).filter { $0.key != "checksum" }
+    if document["checksum"] != nil {
+        let checksum = Array(JSONValue.object(members).text().utf8).withUnsafeBytes { Checksum(of: $0).text }
+        members.append(JSONValue.Member("checksum", .string(checksum)))
+    }
+    try JSONValue.object(members).text(.pretty).write(toFile: path, atomically: true, encoding: .utf8)
+}
+
+/// The tree with another value at a dotted key; "" is the whole.
+func changing(_ key: String, in tree: JSONValue, _ body: (JSONValue) -> JSONValue) -> JSONValue {
+    guard let head = key.split(separator: ".").first.map(String.init) else { return body(tree) }
+    let rest = String(key.dropFirst(head.count + 1))
+    return .object(
+        (tree.members ?? []).map { $0.key == head ? .init(head, changing(rest, in: $0.value, body)) : $0 })
+}

@@ -124,7 +124,7 @@ public struct CheckpointExport {
                 return (slot, tensors.add(try file.tensor("\(slot).\(name)")))
             }
             if slots.isEmpty { continue }
-            let step = tensors.add(.full([], Double(checkpoint.state.step)))
+            let step = tensors.add(.full([], Double(checkpoint.state.step - checkpoint.state.skips.total)))
             state.append((.int(index), .named([("step", step)] + slots)))
         }
         let c = checkpoint.state.configuration

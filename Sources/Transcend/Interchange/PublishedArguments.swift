@@ -29,12 +29,30 @@ struct PublishedArguments {
             found.append(("qk_norm", said ? "True" : "False", network.qkNorm ? "True" : "False"))
         }
         return found.map { "args say \($0.key) = \($0.said), the weights have \($0.weights); the weights win" }
+            + foreignTraining
+    }
+
+    /// Where the network was trained for something else than the velocity along a path that is known here.
+    private var foreignTraining: [String] {
+        var warnings: [String] = []
+        if let name = arguments?["path_type"]?.string, path == nil {
+            warnings.append("args say path_type = \(name), which is not known here: training and samples assume linear")
+        }
+        if let name = arguments?["prediction"]?.string, !["v", "velocity"].contains(name) {
+            warnings.append("args say prediction = \(name), not the velocity: samples will be wrong")
+        }
+        return warnings
+    }
+
+    /// The path from data to noise; SiT calls cosine GVP. Nil if it is not said, or not known.
+    private var path: ProbabilityPath? {
+        arguments?["path_type"]?.string.flatMap { $0 == "GVP" ? .cosine : ProbabilityPath(rawValue: $0.lowercased()) }
     }
 
     /// Takes over the settings of training that a checkpoint's weights do not show. Values that cannot be are left out.
     func apply(to configuration: inout TrainingConfiguration, optimizer: PickleValue?) {
         var c = configuration
-        if let path = arguments?["path_type"]?.string.flatMap(ProbabilityPath.init) { c.diffusion.path = path }
+        if let path { c.diffusion.path = path }
         if let drop = arguments?["cfg_prob"]?.double, (0...1).contains(drop) { c.diffusion.labelDrop = drop }
         if let batch = arguments?["batch_size"]?.int, (1...1 << 20).contains(batch) { c.batch = batch }
         if let rate = optimizer?["lr"]?.double, rate > 0, rate < 1 { c.schedule.learningRate = rate }

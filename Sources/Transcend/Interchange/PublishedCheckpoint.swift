@@ -39,16 +39,19 @@ public struct PublishedCheckpoint: Sendable {
         }
         guard try PyTorchFile.isOne(path: file) else {
             let weights = try SafetensorsFile(path: file)
-            model = Self.section(weights)
+            model = try Self.section(weights)
             (average, moments, step, optimizerSettings, arguments, warnings) = (model, nil, 0, nil, nil, [])
             return
         }
         let document = try PyTorchFile(path: file)
         let root = document.root
-        let saved = ["model", "ema", "state_dict"].compactMap { root[$0] }.filter { $0.members != nil }
-        let sections = try (saved.isEmpty ? [root] : saved).map { try PyTorchTensors(document, below: $0) }
-        model = Self.section(sections[0])
-        average = Self.section(root["model"] != nil && root["ema"] != nil ? sections[1] : sections[0])
+        func weights(_ name: String) throws -> TensorSection? {
+            guard let value = root[name], value.members != nil else { return nil }
+            return try Self.section(PyTorchTensors(document, below: value))
+        }
+        let (saved, saidAverage) = (try weights("model"), try weights("ema"))
+        model = try saved ?? saidAverage ?? weights("state_dict") ?? Self.section(PyTorchTensors(document, below: root))
+        average = saidAverage ?? model
         arguments = root["args"]
         let found = try Moments(document, names: model.names)
         (moments, optimizerSettings) = (found.section, found.settings)
@@ -58,7 +61,7 @@ public struct PublishedCheckpoint: Sendable {
 
     /// The tensors under the names of a network that is trained on one device and not compiled. REPA's first version
     /// called the later blocks `decoder_blocks`.
-    private static func section(_ tensors: some NamedTensors) -> TensorSection {
+    private static func section(_ tensors: some NamedTensors) throws -> TensorSection {
         let plain = tensors.names.map { name in
             ["module.", "_orig_mod."].reduce(name) { $0.hasPrefix($1) ? String($0.dropFirst($1.count)) : $0 }
         }
@@ -67,6 +70,12 @@ public struct PublishedCheckpoint: Sendable {
             let parts = name.split(separator: ".", omittingEmptySubsequences: false)
             guard parts.count > 2, parts[0] == "decoder_blocks", let index = Int(parts[1]) else { return name }
             return (["blocks", "\(index + encoderDepth)"] + parts[2...].map(String.init)).joined(separator: ".")
+        }
+        var seen = Set<String>()
+        if let twice = names.first(where: { !seen.insert($0).inserted }) {
+            throw FileError(
+                tensors.path, "has two tensors that are both \(twice) without their prefixes",
+                remedy: "keep one of the two state dicts")
         }
         return TensorSection(tensors, Array(zip(names, tensors.names)).map { (name: $0.0, source: $0.1) })
     }

@@ -7,6 +7,8 @@ enum CheckpointName {
     static let partial = ".partial-"
     /// Before the name of one that is being removed.
     static let removed = ".removed-"
+    /// An empty file in one that another run has as its teacher.
+    static let followed = "followed"
 
     /// "step-0001000".
     static func of(step: Int) -> String {
@@ -33,6 +35,15 @@ enum CheckpointName {
         }
         try synchronizeFolder(folder)
         try? FileManager.default.removeItem(atPath: doomed)
+    }
+}
+
+extension Checkpoint {
+    /// Keeps the run that wrote it from removing it as an old one: another run follows it from now on, and could not be continued
+    /// without it. Where nothing can be written here, nothing is promised.
+    func markFollowed() {
+        guard RunDirectory.run(ofCheckpoint: path) != nil else { return }
+        try? AtomicFile.write(to: path + "/" + CheckpointName.followed) { try $0.write([]) }
     }
 }
 
@@ -74,25 +85,12 @@ extension RunDirectory {
     /// Removes all checkpoints but the newest ones, those at set intervals, and those that another run follows.
     func removeOldCheckpoints(_ output: OutputConfiguration) throws {
         guard output.keepCheckpoints > 0 else { return }
-        let followed = followedSteps
         for step in Self.checkpointSteps(in: path).dropLast(output.keepCheckpoints) {
-            let isKept = output.keepEvery > 0 && step.isMultiple(of: output.keepEvery)
-            if !isKept, !followed.contains(step) { try CheckpointName.remove(checkpointPath(step: step)) }
+            let checkpoint = checkpointPath(step: step)
+            let isFollowed = FileManager.default.fileExists(atPath: checkpoint + "/" + CheckpointName.followed)
+            let isKept = isFollowed || output.keepEvery > 0 && step.isMultiple(of: output.keepEvery)
+            if !isKept { try CheckpointName.remove(checkpoint) }
         }
-    }
-
-    /// The checkpoints that runs beside this one have as their teacher: the later stage of a pipeline.
-    private var followedSteps: Set<Int> {
-        let url = URL(fileURLWithPath: path)
-        let beginning = "../\(url.lastPathComponent)/checkpoints/"
-        let teachers = Pipeline.stages.compactMap { stage -> String? in
-            let stored = url.deletingLastPathComponent().path + "/\(stage)/config.json"
-            return (try? JSONValue.read(path: stored))?["teacher"]?.string
-        }
-        return Set(
-            teachers.filter { $0.hasPrefix(beginning) }.compactMap {
-                CheckpointName.step($0.dropFirst(beginning.count))
-            })
     }
 
     /// Removes what a process left that ended while it wrote a file, or wrote or removed a checkpoint.

@@ -40,7 +40,7 @@ public final class Trainer {
         try Self.agree(configuration, dataset, encoders: encoders, run: run, in: world)
         try Self.checkMemory(configuration, targets, in: world)
         state = try withErrors {
-            try Self.makeState(configuration, latents: dataset.latents, run: run, in: world, on: device)
+            try Self.makeState(configuration, dataset: dataset, run: run, in: world, on: device)
         }
         let preview = try world.isFirst ? Preview(configuration, of: dataset, on: device) : nil
         if let newest = try RunDirectory.newestCheckpoint(in: run.path).map(Checkpoint.init) {
@@ -50,7 +50,9 @@ public final class Trainer {
         } else if let path = configuration.initialWeights {
             try Self.load(Checkpoint(path), into: state, on: device)
         } else if let path = configuration.initialState {
-            try Checkpoint(path).restore(state)
+            let other = try Checkpoint(path)
+            try other.checkResuming(configuration, dataset)
+            try other.restore(state)
             guard state.step <= configuration.steps else {
                 throw ConfigurationError(
                     "--steps \(configuration.steps): --resume begins at step \(state.step) already")

@@ -8,13 +8,16 @@ import Torch
 /// What a run begins with, and what a step gets.
 extension Trainer {
     static func makeState(
-        _ c: TrainingConfiguration, latents: LatentEncoding?, run: RunDirectory, in world: World, on device: Device
+        _ c: TrainingConfiguration, dataset: any Dataset, run: RunDirectory, in world: World, on device: Device
     ) throws -> TrainingState {
         let method = c.method.method
         let network = SiT(c.network, on: device)
         network.initialise(stage: c.method.name, seed: c.seed)
         let averaged = method.follows == .average ? SiT(c.network, on: device) : nil
-        let teacher = try averaged ?? loadTeacher(c, latents: latents, run: run, on: device)
+        let followed = try openTeacher(c, run: run)
+        try followed?.checkTeaching(c, dataset)
+        if world.isFirst { followed?.markFollowed() }
+        let teacher = try averaged ?? method.followedWeights.flatMap { try followed?.network($0, on: device) }
         let objective = method.objective(for: c.network, teacher: teacher, on: device)
         objective.initialise(stage: c.method.name, seed: c.seed)
         return try TrainingState(
@@ -23,22 +26,10 @@ extension Trainer {
             distribution: c.distributed)
     }
 
-    /// The network that the method follows; a relative path is relative to the run's folder.
-    private static func loadTeacher(
-        _ c: TrainingConfiguration, latents: LatentEncoding?, run: RunDirectory, on device: Device
-    ) throws -> SiT? {
-        guard let path = c.teacher, let weights = c.method.method.followedWeights else { return nil }
-        let checkpoint = try Checkpoint(self.path(ofTeacher: path, run))
-        if let misfit = c.network.misfit(of: checkpoint.state.configuration.network) {
-            throw ConfigurationError("the teacher \(checkpoint.path): \(misfit)")
-        }
-        if let seen = checkpoint.state.latents, let latents, (seen.shift, seen.scale) != (latents.shift, latents.scale)
-        {
-            throw ConfigurationError(
-                "the teacher \(checkpoint.path): it knows latents of \(seen.identity) in another normalisation than the data"
-            )
-        }
-        return try checkpoint.network(weights, on: device)
+    /// The checkpoint of the trained network that the method follows, if it follows one.
+    private static func openTeacher(_ c: TrainingConfiguration, run: RunDirectory) throws -> Checkpoint? {
+        guard let path = c.teacher, c.method.method.followedWeights != nil else { return nil }
+        return try Checkpoint(self.path(ofTeacher: path, run))
     }
 
     /// Makes a checkpoint's weights the start of the network and of its average.
@@ -102,6 +93,7 @@ extension Trainer {
         ]
     }
 
+    /// A relative path is relative to the run's folder.
     private static func path(ofTeacher path: String, _ run: RunDirectory) -> String {
         path.hasPrefix("/") ? path : run.path + "/" + path
     }

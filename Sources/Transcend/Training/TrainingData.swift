@@ -22,7 +22,7 @@ public enum TrainingData {
 
     private static func dataset(_ c: TrainingConfiguration) throws -> any Dataset {
         let (source, draws) = (c.data.source, Draws(seed: c.seed))
-        if source == DataConfiguration.embedded { return try pictures(c) }
+        if source == DataConfiguration.embedded { return try pictures(side: c.network.inputSize, seed: c.seed) }
         if StoreManifest.exists(in: source) { return StoredDataset(try PackedStore(path: source), draws: draws) }
         if let latents = try openLatents(path: source) { return try LatentDataset(latents, draws: draws) }
         return try PixelDataset(
@@ -33,7 +33,7 @@ public enum TrainingData {
     /// unless told otherwise), those of a folder or archive if they have `side` pixels (32). Throws a `ConfigurationError` for
     /// latents, and a `FileError` for images of another size.
     public static func pixels(of source: String, side: Int? = nil) throws -> any Dataset {
-        if source == DataConfiguration.embedded { return Pictures(side: side ?? 24) }
+        if source == DataConfiguration.embedded { return try pictures(side: side ?? 24, seed: 0) }
         let store = StoreManifest.exists(in: source) ? try PackedStore(path: source) : nil
         if try store.map({ $0.layout.content != .pixels }) ?? (openLatents(path: source) != nil) {
             throw ConfigurationError("\(source): it holds latents; give images or a store of pixels")
@@ -48,13 +48,13 @@ public enum TrainingData {
             && a.network.inputSize == b.network.inputSize && a.seed == b.seed
     }
 
-    private static func pictures(_ c: TrainingConfiguration) throws -> Pictures {
-        guard Pictures.sides.contains(c.network.inputSize) else {
+    private static func pictures(side: Int, seed: UInt64) throws -> Pictures {
+        guard Pictures.sides.contains(side) else {
             throw ConfigurationError(
                 "the embedded pictures have sides from \(Pictures.sides.lowerBound) to "
-                    + "\(Pictures.sides.upperBound), not \(c.network.inputSize)")
+                    + "\(Pictures.sides.upperBound), not \(side)")
         }
-        return Pictures(side: c.network.inputSize, seed: c.seed)
+        return Pictures(side: side, seed: seed)
     }
 
     /// What a network has to be for the data of a source, without reading its images: the classes, and for a store or

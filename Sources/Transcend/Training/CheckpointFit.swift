@@ -1,0 +1,55 @@
+import Data
+import Diffusion
+import Models
+
+/// Whether a checkpoint means the same by its inputs as a training that begins with it: shapes alone do not tell.
+extension Checkpoint {
+    /// Throws where the network cannot teach a training: another shape, path, normalisation of latents, or other classes.
+    func checkTeaching(_ c: TrainingConfiguration, _ dataset: any Dataset) throws {
+        let teacher = "the teacher \(path)"
+        if let misfit = c.network.misfit(of: state.configuration.network) {
+            throw ConfigurationError("\(teacher): \(misfit)")
+        }
+        try checkPath(c, teacher)
+        if let seen = state.latents, let latents = dataset.latents,
+            (seen.shift, seen.scale) != (latents.shift, latents.scale)
+        {
+            throw ConfigurationError(
+                "\(teacher): it knows latents of \(seen.identity) in another normalisation than the data")
+        }
+        if let place = Self.firstOther(state.classNames, dataset.classNames) {
+            throw ConfigurationError(
+                "\(teacher): its class \(place) is \"\(state.classNames[place])\", that of the data "
+                    + "\"\(dataset.classNames[place])\"; give a teacher of these classes")
+        }
+        if state.configuration.diffusion.labelDrop == 0, c.method.method.asksNullClass {
+            throw ConfigurationError(
+                "\(teacher): it was trained with diffusion.labelDrop=0 and has no features without a label; give one that "
+                    + "was trained with labels dropped")
+        }
+    }
+
+    /// Throws where its whole state is that of another training: another path or other latents.
+    func checkResuming(_ c: TrainingConfiguration, _ dataset: any Dataset) throws {
+        let start = "--resume \(path)"
+        try checkPath(c, start)
+        if let seen = state.latents, let latents = dataset.latents, seen != latents {
+            throw ConfigurationError(
+                "\(start): it knows latents of \(seen.identity), the data hold those of \(latents.identity) or others "
+                    + "in their normalisation; take its weights alone with --init")
+        }
+    }
+
+    private func checkPath(_ c: TrainingConfiguration, _ subject: String) throws {
+        let path = state.configuration.diffusion.path
+        if path != c.diffusion.path {
+            throw ConfigurationError("\(subject): it was trained with diffusion.path=\(path); set the same")
+        }
+    }
+
+    /// The first class that two lists of equal length name differently; nil where they agree, or one of them only counts.
+    private static func firstOther(_ a: [String], _ b: [String]) -> Int? {
+        let numbers = a.indices.map(String.init)
+        return a == numbers || b == numbers ? nil : zip(a, b).enumerated().first { $1.0 != $1.1 }?.offset
+    }
+}
