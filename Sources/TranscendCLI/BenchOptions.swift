@@ -93,6 +93,15 @@ struct BenchOptions: ParsableArguments {
         return table
     }
 
+    /// The kernels that ran: those that were asked for, unless a device cannot run them.
+    private func kernels(on device: Device) -> String {
+        guard kernelOptions.kernels == "fused", device.kind == .cuda, let problem = Kernels.cudaProblem(of: device)
+        else {
+            return kernelOptions.kernels
+        }
+        return "plain: \(problem)"
+    }
+
     /// The keys of the PyTorch peer's benchmark, so that rows can be laid side by side.
     private func row(
         _ result: StepBenchmark.Result, stage: String, _ c: TrainingConfiguration
@@ -105,7 +114,7 @@ struct BenchOptions: ParsableArguments {
         return [
             ("system", .string("transcend \(Version.current), libtorch \(Library.version)")), ("model", .string(model)),
             ("batch", .int(Int64(batch))), ("stage", .string(stage)), ("precision", .string(precision)),
-            ("kernels", .string(kernelOptions.kernels)), ("device", .string(c.chosenDevice.description)),
+            ("kernels", .string(kernels(on: c.chosenDevice))), ("device", .string(c.chosenDevice.description)),
             ("threads", .int(Int64(Library.threads))), ("processes", .int(Int64(result.processes))),
             ("step_seconds", rounded(seconds, 5)), ("step_seconds_min", rounded(result.stepSeconds.min() ?? 0, 5)),
             ("images_per_second", rounded(Double(batch) / seconds, 3)),
