@@ -4,7 +4,7 @@ import Torch
 
 /// A pretrained network whose features of patches others follow.
 public protocol PatchEncoder: Sendable {
-    /// The name of its file and a checksum.
+    /// The name of its file and a checksum, and one of how it sees pictures where that is not in the file.
     var identity: String { get }
     /// Features [N, M, Z] of bytes [N, 3, R, R], on the device of the bytes. Throws what keeps it from computing.
     func callAsFunction(_ images: Tensor) throws -> Tensor
@@ -30,6 +30,12 @@ public struct PictureNormalisation: Sendable, Equatable {
         (self.side, self.mean, self.deviation) = (side, mean, deviation)
     }
 
+    /// A checksum.
+    var identity: String {
+        let numbers = ([side.map(Double.init) ?? 0] + mean + deviation).map { "\($0)" }
+        return Checksum(of: numbers.joined(separator: " ")).text
+    }
+
     /// That of ImageNet's pictures.
     public static func imageNet(side: Int) -> PictureNormalisation {
         PictureNormalisation(side: side, mean: [0.485, 0.456, 0.406], deviation: [0.229, 0.224, 0.225])
@@ -53,7 +59,8 @@ public struct TorchScriptEncoder: PatchEncoder {
 
     /// Loads the file, which is executed. It gets bytes as they are, or what `normalisation` makes of them. Throws a `FileError`.
     public init(path: String, normalisation: PictureNormalisation? = nil) throws {
-        identity = try fileIdentity(path)
+        let seen = normalisation.map { "-\($0.identity)" } ?? ""
+        identity = try fileIdentity(path) + seen
         script = try TorchScript(path: path)
         self.normalisation = normalisation
         method = script.hasMethod("patches") ? "patches" : "forward"

@@ -65,8 +65,9 @@ public final class FileWriter {
         (self.path, isKept) = (path, true)
         descriptor = open(temporaryPath, O_RDWR | O_CREAT | O_CLOEXEC, 0o666)
         guard descriptor >= 0 else { throw FileError.system(path, "cannot be written", code: errno) }
-        guard flock(descriptor, LOCK_EX | LOCK_NB) == 0 else {
-            close(descriptor)
+        // Between opening and locking it, another process may have finished the file and given it its name.
+        guard flock(descriptor, LOCK_EX | LOCK_NB) == 0, isFile(descriptor, at: temporaryPath) else {
+            closeLocked(descriptor)
             descriptor = -1
             throw FileError(path, "is being written by another process", remedy: "wait for it, or choose another name")
         }
@@ -139,10 +140,10 @@ public final class FileWriter {
     /// Makes the file durable and gives it its name; nothing can be written afterwards.
     func commit() throws {
         try synchronize()
-        let closed = closeLocked(descriptor)
+        let code = rename(temporaryPath, path) == 0 ? 0 : errno
+        closeLocked(descriptor)
         descriptor = -1
-        guard closed == 0, rename(temporaryPath, path) == 0 else {
-            let code = errno
+        guard code == 0 else {
             if !isKept { unlink(temporaryPath) }
             throw FileError.system(path, "cannot be written", code: code)
         }

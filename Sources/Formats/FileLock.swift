@@ -7,3 +7,10 @@ public func closeLocked(_ descriptor: Int32) -> Int32 {
     flock(descriptor, LOCK_UN)
     return close(descriptor)
 }
+
+/// Whether a path leads to the file that is open.
+func isFile(_ descriptor: Int32, at path: String) -> Bool {
+    var (opened, named) = (stat(), stat())
+    return fstat(descriptor, &opened) == 0 && stat(path, &named) == 0
+        && (opened.st_dev, opened.st_ino) == (named.st_dev, named.st_ino)
+}

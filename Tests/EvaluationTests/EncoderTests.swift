@@ -87,6 +87,11 @@ import Torch
             let normalisation = PictureNormalisation(mean: [0.5, 0, 0], deviation: [0.25, 1, 1])
             let normalising = try openEncoder(path: path, grid: 0, normalisation: normalisation)
             expectClose(try normalising(images).doubles, quarters.doubles.map { ($0 / 255 - 0.5) / 0.25 }, 1e-5)
+            // Features of either are not to be taken for those of the other, though the file is one.
+            let other = PictureNormalisation(mean: [0.5, 0, 0], deviation: [0.5, 1, 1])
+            let identities = try [plain, normalising, openEncoder(path: path, grid: 0, normalisation: other)].map(
+                \.identity)
+            #expect(Set(identities).count == 3 && identities.allSatisfy { $0.hasPrefix("encoder.pt ") })
         }
     }
 
