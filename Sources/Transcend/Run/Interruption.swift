@@ -1,7 +1,8 @@
 import Foundation
 
-/// SIGINT and SIGTERM: while steps are being trained the first one asks for a checkpoint and an end; at any other time, and
-/// the second time, the program leaves at once. Its exit status is 128 and the signal's number, 130 or 143.
+/// SIGINT, SIGTERM, and SIGHUP of a terminal that is closed: while steps are being trained the first one asks for a checkpoint and
+/// an end; at any other time, and the second time, the program leaves at once. Its exit status is 128 and the signal's number: 130,
+/// 143, 129.
 public enum Interruption {
     private nonisolated(unsafe) static var received: sig_atomic_t = 0
     private nonisolated(unsafe) static var isDeferred: sig_atomic_t = 0
@@ -12,9 +13,12 @@ public enum Interruption {
     /// The exit status that tells of the signal; that of SIGTERM where another process got one.
     public static var status: Int32 { 128 + (received == 0 ? SIGTERM : Int32(received)) }
 
-    /// From now on these signals are ours.
+    /// From now on these signals are ours, but for a SIGHUP that is to be ignored, as by nohup.
     public static func watch() {
-        for number in [SIGINT, SIGTERM] {
+        let isHangupIgnored =
+            unsafeBitCast(signal(SIGHUP, SIG_IGN), to: Int.self) == unsafeBitCast(SIG_IGN, to: Int.self)
+        let numbers = [SIGINT, SIGTERM] + (isHangupIgnored ? [] : [SIGHUP])
+        for number in numbers {
             signal(number) { number in
                 // Only what is safe in a handler of signals.
                 if Interruption.isDeferred == 0 || Interruption.received != 0 { _exit(128 + number) }
@@ -24,10 +28,10 @@ public enum Interruption {
             }
         }
         // A parent may have started the program with these signals blocked.
-        var both = sigset_t()
-        sigemptyset(&both)
-        for number in [SIGINT, SIGTERM] { sigaddset(&both, number) }
-        pthread_sigmask(SIG_UNBLOCK, &both, nil)
+        var all = sigset_t()
+        sigemptyset(&all)
+        for number in numbers { sigaddset(&all, number) }
+        pthread_sigmask(SIG_UNBLOCK, &all, nil)
     }
 
     /// Runs `body`, which looks at `isRequested` often and then ends as it sees fit.
