@@ -27,8 +27,15 @@ extension EngineTests {
             }
             #expect(y.type == .BF16)
             expectClose(y.doubles, expected, half)
-            // What float32 would give is farther away than the rounding of operands can hide: the product took place in bf16.
-            #expect(y.doubles.allSatisfy { $0 == rounded($0) })
+        }
+
+        /// 256 (1 + 1/512) - 256: bfloat16, whose numbers are 1/128 apart there, has lost the 1/512 before it multiplies.
+        @Test(arguments: [(Precision.bf16, 0.0), (.f32, 0.5)])
+        func operandsAreRoundedBeforeTheyAreMultiplied(precision: Precision, expected: Double) {
+            let y = Precision.$current.withValue(precision) {
+                Tensor([1 + 1.0 / 512, -1], shape: [1, 2]).to(.F32).linear(.full([1, 2], 256), nil)
+            }
+            #expect(y.doubles == [expected])
         }
 
         @Test func f32LeavesEverythingAsItIs() {
