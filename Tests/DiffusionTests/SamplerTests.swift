@@ -38,7 +38,7 @@ extension MethodTests {
             sampler(network, noise, labels, path: path) { .normal([2, 2, 4, 4], item: $0) }
         }
 
-        /// The sum over all elements: noise - sum(dt * velocity) for a velocity that depends on label and channel only.
+        /// Each element of noise − Σ dt · velocity, for a velocity that depends on label and channel only.
         private func integrated(_ velocity: (_ label: Int, _ channel: Int) -> Double) -> [Double] {
             noise.doubles.enumerated().map { $1 - velocity($0 / 32, $0 / 16 % 2) }
         }
