@@ -1,6 +1,4 @@
 import Data
-import Formats
-import TestSupport
 import Testing
 
 /// The bytes themselves are compared with golden files of Pillow (`transcend verify`, kind crop).
@@ -34,13 +32,5 @@ import Testing
         let image = RGBImage(width: 2, height: 2, pixels: [1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12])
         #expect(image.mirrored.pixels == [4, 5, 6, 1, 2, 3, 10, 11, 12, 7, 8, 9])
         #expect(image.planes == [1, 4, 7, 10, 2, 5, 8, 11, 3, 6, 9, 12])
-    }
-
-    @Test func aTarIsReadLikeAFolder() throws {
-        let source = try openSource(path: repository.path + "/Tests/FormatsTests/Fixtures/ustar.tar")
-        #expect(source.entries.map(\.name) == ["n00/n00_7.JPEG", "n01/n01_7.JPEG"])
-        #expect(source.entries.map(\.label) == [0, 1])
-        #expect(source.classNames == ["n00", "n01"])
-        #expect(try source.read(1) == Array("1".utf8))
     }
 }

@@ -74,6 +74,14 @@ import Testing
         #expect(try source.read(index).count == 136)
     }
 
+    @Test func aTarIsReadLikeAFolder() throws {
+        let source = try openSource(path: repository.path + "/Tests/FormatsTests/Fixtures/ustar.tar")
+        #expect(source.entries.map(\.name) == ["n00/n00_7.JPEG", "n01/n01_7.JPEG"])
+        #expect(source.entries.map(\.label) == [0, 1])
+        #expect(source.classNames == ["n00", "n01"])
+        #expect(try source.read(1) == Array("1".utf8))
+    }
+
     @Test(
         arguments: [
             ([:], "holds no images; JPEG and PNG files are read (.jpg, .jpeg, .png)"),
