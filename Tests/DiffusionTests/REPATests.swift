@@ -7,14 +7,6 @@ import Torch
 extension MethodTests {
     /// The values themselves are held by golden files.
     @Suite struct REPATests {
-        private func repa(_ change: (inout REPA) -> Void = { _ in }) -> REPA {
-            var method = REPA(defaultsFor: small, reading: .paper)
-            method.alignment.headWidth = 16
-            method.targets.widths = [6, 3]
-            change(&method)
-            return method
-        }
-
         @Test func headsHaveTheirPublishedNames() {
             let names = repa().objective(for: small, teacher: nil, on: .cpu).parameters().map(\.name)
             let layers = (0..<2).flatMap { head in [0, 2, 4].map { "projectors.\(head).\($0)" } }
@@ -32,9 +24,7 @@ extension MethodTests {
             let features = [repa().alignment.studentDepth: tokens]
             func loss(_ targets: [Tensor]) -> [Double] {
                 var batch = batch(at: [0.1, 0.2, 0.3, 0.4])
-                batch = Batch(
-                    clean: batch.clean, noise: batch.noise, times: batch.times, labels: batch.labels,
-                    seenLabels: batch.seenLabels, targets: targets)
+                batch.targets = targets
                 return objective.alignment(features, batch.noised(along: .linear)).perSample.doubles
             }
             let others = Tensor.full([4, small.tokens, 6], 1)
@@ -72,41 +62,6 @@ extension MethodTests {
             settings.fit = .resample
             #expect(settings.problem(tokens: 100, encoder: "e.pt", for: small) == nil)
             #expect(settings.problem(tokens: 101, encoder: "e.pt", for: small)?.contains("no square") == true)
-        }
-
-        @Test func theWeightChangesOverItsSteps() {
-            var settings = repa().alignment
-            settings.weight = 0.5
-            #expect([0, 7, 1_000_000].map(settings.weight(at:)) == [0.5, 0.5, 0.5])
-            (settings.finalWeight, settings.weightChangeStart, settings.weightChangeEnd) = (0.1, 10, 20)
-            let weights = [0, 10, 15, 20, 21].map(settings.weight(at:))
-            #expect(zip(weights, [0.5, 0.5, 0.3, 0.1, 0.1]).allSatisfy { abs($0 - $1) < 1e-12 })
-            settings.weightChangeEnd = 10
-            #expect([9, 10].map(settings.weight(at:)) == [0.5, 0.1])
-            var method = repa()
-            method.alignment.weightChangeStart = 3
-            #expect(method.problem(for: small)?.contains("from step 3 to step 0") == true)
-            method.alignment.weightChangeEnd = 4
-            #expect(method.problem(for: small)?.contains("has a finalWeight and a weightChangeEnd") == true)
-            method.alignment.finalWeight = 0
-            #expect(method.problem(for: small) == nil)
-        }
-
-        @Test func theTotalHasTheWeightOfItsStep() {
-            let network = randomNetwork("student")
-            let method = align {
-                ($0.alignment.weight, $0.alignment.finalWeight) = (1, 0)
-                ($0.alignment.weightChangeEnd, $0.alignment.window) = (4, .everywhere)
-            }
-            let objective = method.objective(for: small, teacher: nil, on: .cpu)
-            objective.scatter("head")
-            for (step, weight) in [(0, 1.0), (3, 0.25), (4, 0.0)] {
-                let losses = losses(
-                    of: network, objective, batch(at: [0.1, 0.2, 0.3, 0.4]), path: .linear, step: step)
-                let expected =
-                    losses.denoising.mean().item() + weight * losses.alignment!.perSample.mean().item()
-                #expect(abs(losses.total.item() - expected) < 1e-6 * expected)
-            }
         }
     }
 }

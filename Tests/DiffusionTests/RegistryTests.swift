@@ -74,11 +74,6 @@ extension MethodTests {
             #expect(try text(Guidance()) == #"{"channels":null,"high":1,"low":0,"scale":1}"#)
         }
 
-        @Test(arguments: ["[0.4]", "[0.4, 0.7, 1]", "[]", "0.4", "{}"])
-        func aWindowIsTwoNumbers(json: String) {
-            #expect(throws: DecodingError.self) { try JSONDecoder().decode(TimeWindow.self, from: Data(json.utf8)) }
-        }
-
         @Test(arguments: Problem.all)
         private func impossibleSettingsAreNamed(problem: Problem) {
             #expect(problem.method.problem(for: small) == problem.testDescription)

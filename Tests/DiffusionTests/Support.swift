@@ -14,6 +14,9 @@ let small: SiTConfiguration = {
     return c
 }()
 
+/// Sizes of the features of two encoders.
+let encoderWidths = [6, 3]
+
 /// A network whose parameters are all random, so that no gate is closed. Different names give different ones.
 func randomNetwork(_ name: String, _ configuration: SiTConfiguration = small) -> SiT {
     let network = SiT(configuration)
@@ -55,14 +58,17 @@ extension Tensor {
     }
 }
 
-/// Random samples of the small network's shape at these times. Labels go round; every third one is dropped.
+/// Random samples of the small network's shape at these times, with features of two encoders. Labels go round; every third
+/// one is dropped.
 func batch(at times: [Float]) -> Batch {
     let count = times.count
     let shape = [count, small.channels, small.inputSize, small.inputSize]
     let labels = (0..<count).map { $0 % small.classes }
     return Batch(
         clean: .normal(shape, item: 0), noise: .normal(shape, item: 1), times: times, labels: Tensor(labels),
-        seenLabels: Tensor(labels.enumerated().map { $0 % 3 == 2 ? small.classes : $1 }))
+        seenLabels: Tensor(labels.enumerated().map { $0 % 3 == 2 ? small.classes : $1 }),
+        uniforms: (0..<count).map { (Float($0) + 0.5) / Float(count) },
+        targets: encoderWidths.map { .normal([count, small.tokens, $0], item: 2 + $0) })
 }
 
 extension Batch {
@@ -70,7 +76,8 @@ extension Batch {
     func part(_ range: Range<Int>) -> Batch {
         Batch(
             clean: clean[range], noise: noise[range], times: Array(times[range]), globalTimes: times,
-            labels: labels[range], seenLabels: seenLabels[range])
+            labels: labels[range], seenLabels: seenLabels[range], uniforms: Array(uniforms[range]),
+            targets: targets.map { $0[range] })
     }
 }
 
