@@ -3,6 +3,7 @@ import Formats
 import Foundation
 import TestSupport
 import Testing
+import Torch
 
 @Suite(.serialized) struct SignalTests {
     @Test(arguments: [(SIGINT, 130), (SIGTERM, 143)] as [(Int32, Int32)])
@@ -19,7 +20,7 @@ import Testing
         }
     }
 
-    @Test func aSignalEndsAPreviewAndASecondOneTheProgram() throws {
+    @Test func aSignalEndsAPreviewAndWritesACheckpoint() throws {
         try withTemporaryFolder { folder in
             // A preview of hours after the first step.
             let preview = ["output.sampleEvery=1", "preview.perClass=1024", "preview.sampler.steps=100000"]
@@ -30,6 +31,38 @@ import Testing
             process.waitUntilExit()
             #expect(process.terminationStatus == 143)
             #expect(FileManager.default.fileExists(atPath: folder + "/run/checkpoints/step-0000001/state.json"))
+        }
+    }
+
+    /// The features of the third batch are never there, so that the program cannot end by itself.
+    @Test(arguments: [SIGINT, SIGTERM]) func aSecondSignalLeavesAtOnce(signal: Int32) throws {
+        try withTemporaryFolder { folder in
+            let source = """
+                def patches(self, x):
+                    if x.size(0) == 8:
+                        self.calls.add_(1)
+                    while int(self.calls) > 2:
+                        pass
+                    return torch.transpose(torch.flatten(torch.avg_pool2d(x.float(), [6, 6]), 2), 1, 2)
+
+                """
+            let encoder = TorchScript.bytes(source: source, tensors: [(name: "calls", tensor: Tensor([0]))])
+            try Data(encoder).write(to: URL(fileURLWithPath: folder + "/hanging.pt"))
+            let process = try program(
+                ["train", "--stage", "repa", "--encoders", "hanging.pt", "--out", "run", "--steps", "9"] + alignTiny,
+                in: folder)
+            try process.run()
+            waitForLines(1, in: folder + "/run/metrics.jsonl", while: process)
+            kill(process.processIdentifier, SIGTERM)
+            waitForText("once more leaves at once", in: folder + "/.stderr", while: process)
+            kill(process.processIdentifier, signal)
+            // At once; what does not leave is ended much later, so that the test ends too.
+            let limit = Date() + 100
+            while process.isRunning, Date() < limit { usleep(2000) }
+            if process.isRunning { kill(process.processIdentifier, SIGKILL) }
+            process.waitUntilExit()
+            #expect(process.terminationReason == .exit && process.terminationStatus == 128 + signal)
+            #expect(try FileManager.default.contentsOfDirectory(atPath: folder + "/run/checkpoints").isEmpty)
         }
     }
 

@@ -90,9 +90,17 @@ private func without(_ flags: [String]) -> [String] {
 
 /// Waits until a file has that many lines, or the process has ended.
 func waitForLines(_ count: Int, in path: String, while process: Process) {
+    wait(for: path, while: process) { $0.split(separator: "\n").count >= count }
+}
+
+/// Waits until a file holds a text, or the process has ended.
+func waitForText(_ text: String, in path: String, while process: Process) {
+    wait(for: path, while: process) { $0.contains(text) }
+}
+
+private func wait(for path: String, while process: Process, until isDone: (_ text: String) -> Bool) {
     while process.isRunning {
-        let text = (try? String(contentsOfFile: path, encoding: .utf8)) ?? ""
-        if text.split(separator: "\n").count >= count { return }
+        if isDone((try? String(contentsOfFile: path, encoding: .utf8)) ?? "") { return }
         usleep(2000)
     }
 }
