@@ -1,4 +1,3 @@
-import Data
 import Foundation
 import TestSupport
 import Testing
@@ -58,43 +57,32 @@ import Testing
 
     // MARK: - Training
 
-    /// Two classes of three pictures each.
-    private func makeImages(in folder: String) throws {
-        let pictures = Pictures(side: 24)
-        for (index, name) in ["a/0", "b/0", "a/1", "b/1", "a/2", "b/2"].enumerated() {
-            let path = "\(folder)/images/\(name).png"
-            let parent = URL(fileURLWithPath: path).deletingLastPathComponent()
-            try FileManager.default.createDirectory(at: parent, withIntermediateDirectories: true)
-            try ImageFile.writePNG(pictures.image(index), to: path)
-        }
-    }
-
     private func damage(_ name: String, in folder: String) throws {
         try Data("no picture".utf8).write(to: URL(fileURLWithPath: "\(folder)/images/\(name).png"))
     }
 
     @Test func badImagesAreLeftOutOnRequestAndListed() throws {
         try withTemporaryFolder { folder in
-            try makeImages(in: folder)
-            try damage("a/1", in: folder)
+            try writeImages(6, side: 24, in: folder)
+            try damage("0/1002", in: folder)
             let flags = ["train", "--stage", "align", "--data", "images"] + alignTiny
             let stopped = try transcend(flags + ["--out", "none", "--steps", "4"], in: folder)
             #expect(stopped.status == 1 && stopped.errorLines.count == 1)
             #expect(
                 stopped.errors.contains(
-                    "images/a/1.png: is neither a JPEG nor a PNG file; repair or remove it, or leave out such images "
+                    "images/0/1002.png: is neither a JPEG nor a PNG file; repair or remove it, or leave out such images "
                         + "(--skip-bad-images)"))
 
             let skipping = flags + ["--skip-bad-images", "--out", "run"]
             let ended = try transcend(skipping + ["--steps", "4"], in: folder)
-            let note = "skipped 1 of 6 images: a/1.png (is neither a JPEG nor a PNG file); all are in "
+            let note = "skipped 1 of 6 images: 0/1002.png (is neither a JPEG nor a PNG file); all are in "
             #expect(ended.status == 0 && ended.errors.contains(note), "\(ended.errors)")
             let list = try String(contentsOfFile: folder + "/run/skipped-images.txt", encoding: .utf8)
-            #expect(list == "a/1.png\tis neither a JPEG nor a PNG file\n")
+            #expect(list == "0/1002.png\tis neither a JPEG nor a PNG file\n")
 
             // A run goes on with the images that it began with, even if as many are bad as before.
-            try makeImages(in: folder)
-            try damage("b/1", in: folder)
+            try writeImages(6, side: 24, in: folder)
+            try damage("1/1003", in: folder)
             let other = try transcend(skipping + ["--steps", "6"], in: folder)
             #expect(other.status == 2 && other.errorLines.count == 1, "\(other.errors)")
             #expect(other.errors.contains("give the same data or another --out"))

@@ -44,14 +44,10 @@ func transcend(
     return Ended(status: process.terminationStatus, output: try text("out"), errors: try text("err"))
 }
 
-/// Writes embedded pictures of 28 pixels as files of two classes, into `images` below a folder.
-func writeImages(_ count: Int, in folder: String) throws {
-    let pictures = Pictures(side: 28)
-    for index in 0..<count {
-        let path = "\(folder)/images/\(index % 2)"
-        try FileManager.default.createDirectory(atPath: path, withIntermediateDirectories: true)
-        try ImageFile.writePNG(pictures.image(index), to: "\(path)/\(1000 + index).png")
-    }
+/// Writes embedded pictures as files of two classes, into `images` below a folder.
+func writeImages(_ count: Int, side: Int = 28, in folder: String) throws {
+    let pictures = Pictures(side: side)
+    try writeClassFolders(count, to: folder + "/images") { try ImageFile.encodePNG(pictures.image($0)) }
 }
 
 /// The bytes of the files in a folder, by name.
@@ -63,9 +59,6 @@ func files(_ folder: String) throws -> [String: Data] {
     return try Dictionary(
         uniqueKeysWithValues: names.map { ($0, try Data(contentsOf: URL(fileURLWithPath: folder + "/" + $0))) })
 }
-
-/// A small AutoencoderKL: 4 channels, half the side.
-let smallAutoencoder = repository.path + "/Tests/Golden/autoencoder-kl"
 
 /// Flags of a run that takes seconds.
 let tiny = [

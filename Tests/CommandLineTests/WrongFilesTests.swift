@@ -31,7 +31,7 @@ import Testing
             try copyStart(of: "Tests/FormatsTests/Fixtures/gnu.tar", bytes: 516, to: folder + "/cut.tar")
         },
         WrongUse(
-            1, "images/0/0.png: has 24x24 pixels where 18x18",
+            1, "images/0/1000.png: has 24x24 pixels where 18x18",
             "train --stage align --data images --resolution 18 --out x ALIGN", with: "images"),
         WrongUse(
             2, "give --resolution 24", "train --stage align --data store --resolution 18 --out x ALIGN", with: "store"),
@@ -46,7 +46,7 @@ import Testing
             1, "was begun with other images (6, now 5)", "prepare --data images --resolution 24 --out store",
             with: "images", "store"
         ) {
-            unlink($0 + "/images/0/0.png")
+            unlink($0 + "/images/0/1000.png")
         },
         WrongUse(
             1, "is being prepared by another process", "prepare --data images --resolution 24 --out store",
@@ -107,10 +107,11 @@ import Testing
             mkdir($0 + "/locked", 0o555)
         },
         WrongUse(
-            1, "images/0/0.png: cannot be opened: permission denied", "train --stage align --data images --out x ALIGN",
+            1, "images/0/1000.png: cannot be opened: permission denied",
+            "train --stage align --data images --out x ALIGN",
             with: "images", through: bound
         ) {
-            chmod($0 + "/images/0/0.png", 0)
+            chmod($0 + "/images/0/1000.png", 0)
         },
         WrongUse(
             1, "checkpoints: cannot be read: permission denied", "pipeline --steps 2 --out run TINY", with: "run",

@@ -1,4 +1,3 @@
-import Data
 import Foundation
 import TestSupport
 import Testing
@@ -87,10 +86,7 @@ enum SharedPlaces {
     /// `run`: a pipeline of two steps in each stage. `images`: two classes of three pictures. `store`: those as a store.
     static let folder: Result<String, any Error> = Result {
         let folder = try TemporaryFolder()
-        let pictures = Pictures(side: 24)
-        for index in 0..<6 {
-            try folder.file("images/\(index % 2)/\(index).png", ImageFile.encodePNG(pictures.image(index)))
-        }
+        try writeImages(6, side: 24, in: folder.path)
         for arguments in [
             ["prepare", "--data", "images", "--resolution", "24", "--out", "store"],
             ["pipeline", "--steps", "2", "--out", "run"] + tiny,

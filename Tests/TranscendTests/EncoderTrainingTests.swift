@@ -44,13 +44,7 @@ extension TrainingTests {
         private func prepare(
             in folder: String, encoders: [String], mirrored: Bool = true, count: Int = 20
         ) throws -> PackedStore {
-            let pictures = Pictures(side: 24)
-            for index in 0..<count {
-                let path = "\(folder)/images/\(index % 2)/\(100 + index).png"
-                try FileManager.default.createDirectory(
-                    atPath: "\(folder)/images/\(index % 2)", withIntermediateDirectories: true)
-                try Data(ImageFile.encodePNG(pictures.image(index))).write(to: URL(fileURLWithPath: path))
-            }
+            try writePictures(count, to: folder + "/images")
             let stored = try encoders.map {
                 try StoredEncoder(EncoderFiles.open("\(folder)/\($0)", grid: 1), resolution: 24, hasMirrored: mirrored)
             }

@@ -8,10 +8,6 @@ import Testing
 import Torch
 import Transcend
 
-/// Small autoencoders of the golden files: 4 and 16 channels, half the side.
-private let small = repository.path + "/Tests/Golden/autoencoder-kl"
-private let other = repository.path + "/Tests/Golden/autoencoder-kl-old"
-
 extension TrainingTests {
     @Suite struct LatentSamplingTests {
         private let folder: TemporaryFolder
@@ -58,14 +54,14 @@ extension TrainingTests {
             let generator = SampleGenerator(
                 network: try checkpoint.network(.ema, on: .cpu), path: .linear,
                 sampler: Sampler(mode: .ode, steps: 2, guidance: Guidance(scale: 1)), seed: 3)
-            let decoder = try PictureDecoder(channels: 4, latents: latents, autoencoder: small, on: .cpu)
+            let decoder = try PictureDecoder(channels: 4, latents: latents, autoencoder: smallAutoencoder, on: .cpu)
             #expect(decoder.warning == nil)
             var pictures: [Canvas] = []
             try generator.pictures(labels: [0, 1], decoder: decoder) { pictures += $0 }
 
             let shift = Tensor([0.1, 0, 0, -0.2], shape: [1, 4, 1, 1])
             let z = generator(labels: [0, 1], firstItem: 0) / 0.5 + shift
-            let images = try AutoencoderFiles.open(small).decode(z.to(.F32))
+            let images = try AutoencoderFiles.open(smallAutoencoder).decode(z.to(.F32))
             #expect(pictures.count == 2)
             for (index, picture) in pictures.enumerated() {
                 let values = images[index].doubles
@@ -83,7 +79,8 @@ extension TrainingTests {
             let drawn = [Setting("output.sampleEvery", 1)]
             try train(configuration("plain", drawn), in: run + "-without")
             #expect(try FileManager.default.contentsOfDirectory(atPath: run + "-without/samples").isEmpty)
-            try train(configuration("plain", drawn + [Setting("preview.autoencoder", .string(small))]), in: run)
+            try train(
+                configuration("plain", drawn + [Setting("preview.autoencoder", .string(smallAutoencoder))]), in: run)
             let names = try FileManager.default.contentsOfDirectory(atPath: run + "/samples")
             #expect(names.sorted() == ["step-0000001.png", "step-0000002.png"])
         }
@@ -91,6 +88,7 @@ extension TrainingTests {
         @Test func anAutoencoderHasToFit() throws {
             let latents = LatentEncoding(
                 autoencoder: "AutoencoderKL", weights: "crc32:00000000", shift: [0, 0, 0, 0], scale: [1, 1, 1, 1])
+            let wide = repository.path + "/Tests/Golden/autoencoder-kl-old"
             func problem(_ channels: Int, _ latents: LatentEncoding?, _ path: String?) throws -> String? {
                 #expect(throws: ConfigurationError.self) {
                     try PictureDecoder(channels: channels, latents: latents, autoencoder: path, on: .cpu)
@@ -101,13 +99,18 @@ extension TrainingTests {
                     == "the network draws latents of 4 channels (AutoencoderKL (weights crc32:00000000)); "
                     + "give their autoencoder: --autoencoder PATH")
             #expect(try problem(16, nil, nil)?.hasPrefix("the network draws latents of 16 channels; give") == true)
-            #expect(try problem(4, latents, other)?.hasSuffix("have 16 channels, those of the network 4") == true)
-            #expect(try problem(3, nil, small)?.hasSuffix("the network draws pixels; omit it") == true)
-            let warning = try PictureDecoder(channels: 4, latents: latents, autoencoder: small, on: .cpu).warning
-            #expect(warning?.hasPrefix("the network draws latents of \(latents.identity), and \(small) is") == true)
+            #expect(try problem(4, latents, wide)?.hasSuffix("have 16 channels, those of the network 4") == true)
+            #expect(try problem(3, nil, smallAutoencoder)?.hasSuffix("the network draws pixels; omit it") == true)
+            let warning = try PictureDecoder(channels: 4, latents: latents, autoencoder: smallAutoencoder, on: .cpu)
+                .warning
+            #expect(
+                warning?.hasPrefix("the network draws latents of \(latents.identity), and \(smallAutoencoder) is")
+                    == true)
             var unknown = latents
             unknown.weights = nil
-            #expect(try PictureDecoder(channels: 4, latents: unknown, autoencoder: small, on: .cpu).warning == nil)
+            #expect(
+                try PictureDecoder(channels: 4, latents: unknown, autoencoder: smallAutoencoder, on: .cpu).warning
+                    == nil)
         }
 
         @Test func aRunAndItsTeacherKeepTheirNormalisation() throws {

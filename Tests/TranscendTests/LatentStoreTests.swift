@@ -7,24 +7,11 @@ import Testing
 import Torch
 import Transcend
 
-/// Small autoencoders of the golden files: 4 and 16 channels, half the side.
-private let small = repository.path + "/Tests/Golden/autoencoder-kl"
-private let other = repository.path + "/Tests/Golden/autoencoder-kl-old"
-
-/// Embedded pictures of two classes as PNG files.
-private func writePictures(_ count: Int, to folder: String) throws {
-    let pictures = Pictures(side: 24)
-    for index in 0..<count {
-        let path = folder + "/\(index % 2)"
-        try FileManager.default.createDirectory(atPath: path, withIntermediateDirectories: true)
-        try ImageFile.writePNG(pictures.image(index), to: path + "/\(index).png")
-    }
-}
-
 /// Makes or continues a store of their latents.
 @discardableResult
 private func prepare(
-    _ folder: String, to out: String, _ path: String = small, type: ElementType = .F32, precision: Precision = .f32
+    _ folder: String, to out: String, _ path: String = smallAutoencoder, type: ElementType = .F32,
+    precision: Precision = .f32
 ) throws -> PackedStore {
     let encoder = try LatentEncoder(
         AutoencoderFiles.open(path), resolution: 24, type: type, hasMirrored: true, precision: precision)
@@ -46,7 +33,7 @@ extension TrainingTests {
                 try writePictures(6, to: folder + "/images")
                 let store = try prepare(folder + "/images", to: folder + "/store")
                 #expect(store.layout.shape == [8, 12, 12] && store.manifest.resolution == 24)
-                let autoencoder = try AutoencoderFiles.open(small)
+                let autoencoder = try AutoencoderFiles.open(smallAutoencoder)
                 let source = try openSource(path: folder + "/images")
                 for index in 0..<6 {
                     let image = try ImageFile.decode(source.read(index), name: "image")
@@ -119,7 +106,7 @@ extension TrainingTests {
 
                 // The same network with one number changed.
                 let changed = folder + "/changed"
-                try FileManager.default.copyItem(atPath: small, toPath: changed)
+                try FileManager.default.copyItem(atPath: smallAutoencoder, toPath: changed)
                 let weights = changed + "/diffusion_pytorch_model.safetensors"
                 var bytes = try Data(contentsOf: URL(fileURLWithPath: weights))
                 let entry = try #require(SafetensorsFile(path: weights).entries["encoder.conv_out.bias"])
@@ -133,7 +120,7 @@ extension TrainingTests {
                     return error?.description ?? ""
                 }
                 #expect(try refusal(changed, .f32).contains("is a store with latents of AutoencoderKL (weights crc32:"))
-                #expect(try refusal(small, .bf16).contains("is a store with a precision of f32, not bf16"))
+                #expect(try refusal(smallAutoencoder, .bf16).contains("is a store with a precision of f32, not bf16"))
                 #expect(try contents(of: store) == before)
                 try prepare(images, to: store)
                 #expect(try contents(of: store).count == before.count + 1)
@@ -145,7 +132,9 @@ extension TrainingTests {
             try withTemporaryFolder { folder in
                 try writePictures(6, to: folder + "/images")
                 let store = try prepare(folder + "/images", to: folder + "/store")
-                let (source, autoencoder) = (try openSource(path: folder + "/images"), try AutoencoderFiles.open(small))
+                let (source, autoencoder) = (
+                    try openSource(path: folder + "/images"), try AutoencoderFiles.open(smallAutoencoder)
+                )
                 let result = try Reconstruction(of: store, source: source, autoencoder: autoencoder, count: 3)
                 let expected = try [0, 2, 4].map { index in
                     let image = try ImageFile.decode(source.read(index), name: "image")

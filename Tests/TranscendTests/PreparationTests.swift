@@ -33,10 +33,7 @@ private final class HalvingEncoder: PictureEncoder {
     /// Embedded pictures of two classes as PNG files, a little larger than what is cut out.
     private func images(_ count: Int) throws -> TemporaryFolder {
         let folder = try TemporaryFolder()
-        let pictures = Pictures(side: 28)
-        for index in 0..<count {
-            try folder.file("\(index % 2)/\(100 + index).png", ImageFile.encodePNG(pictures.image(index)))
-        }
+        try writePictures(count, side: 28, to: folder.path)
         return folder
     }
 
@@ -82,22 +79,22 @@ private final class HalvingEncoder: PictureEncoder {
 
     @Test func badImagesStopOrAreLeftOutByName() throws {
         let (folder, out) = (try images(12), try TemporaryFolder())
-        try folder.file("0/104.png", [1, 2, 3])
-        try folder.file("1/111.png", [])
+        try folder.file("0/1004.png", [1, 2, 3])
+        try folder.file("1/1011.png", [])
         let source = try openSource(path: folder.path)
         let encoder = PixelEncoder(resolution: 24)
         let error = #expect(throws: FileError.self) {
             try Preparation(source, encoder, settings()).run(to: out.path)
         }
         #expect(
-            error?.description == "\(folder.path)/0/104.png: is neither a JPEG nor a PNG file; "
+            error?.description == "\(folder.path)/0/1004.png: is neither a JPEG nor a PNG file; "
                 + "remove it, or pass over bad images with --skip-bad-images")
         var skipped: [String] = []
         let store = try Preparation(source, encoder, settings { $0.skipsBadImages = true }).run(
             to: out.path, skipped: { skipped.append($0.path) })
         #expect(store.count == 10)
-        #expect(store.manifest.skipped == ["0/104.png", "1/111.png"])
-        #expect(skipped == ["\(folder.path)/0/104.png", "\(folder.path)/1/111.png"])
+        #expect(store.manifest.skipped == ["0/1004.png", "1/1011.png"])
+        #expect(skipped == ["\(folder.path)/0/1004.png", "\(folder.path)/1/1011.png"])
     }
 
     @Test func latentsOfOthersAreImported() throws {
@@ -117,12 +114,7 @@ extension TrainingTests {
         @Test func aRunOnLatentsIsContinuedToTheSameBytes() throws {
             try withTemporaryFolder { folder in
                 let images = folder + "/images"
-                let pictures = Pictures(side: 24, count: 12)
-                for index in 0..<12 {
-                    let path = images + "/\(index % 2)"
-                    try FileManager.default.createDirectory(atPath: path, withIntermediateDirectories: true)
-                    try ImageFile.writePNG(pictures.image(index), to: path + "/\(index).png")
-                }
+                try writePictures(12, to: images)
                 var settings = Preparation.Settings(resolution: 24)
                 settings.imagesPerShard = 5
                 let work = Preparation(try openSource(path: images), HalvingEncoder(), settings)

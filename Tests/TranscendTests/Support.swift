@@ -1,6 +1,7 @@
 import Data
 import Formats
 import Foundation
+import TestSupport
 import Testing
 import Transcend
 
@@ -30,6 +31,12 @@ func tinyConfiguration(_ stage: String, _ more: [Setting] = []) throws -> Traini
         ][stage] ?? []
     let settings = tinySettings(more).filter { setting in !known.contains { setting.key == "method." + $0 } }
     return try ConfigurationBuilder(preset: .named("demo"), settings: settings).configuration(stage: stage)
+}
+
+/// Writes embedded pictures as files of two classes below a folder.
+func writePictures(_ count: Int, side: Int = 24, to folder: String) throws {
+    let pictures = Pictures(side: side)
+    try writeClassFolders(count, to: folder) { try ImageFile.encodePNG(pictures.image($0)) }
 }
 
 /// Trains a stage in a folder to its end.
