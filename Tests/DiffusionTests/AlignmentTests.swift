@@ -120,7 +120,7 @@ extension MethodTests {
             #expect(before.total.item() == after.total.item())
         }
 
-        #if compiler(>=6.2)  // which brought exit tests
+        #if compiler(>=6.2)  // which brought exit tests; before it there are none of these
             /// Handles are counted in the whole process, so the count is taken in a process of its own.
             @Test func withoutAlignmentTheTeacherIsReleased() async {
                 await #expect(processExitsWith: .success) {

@@ -138,7 +138,7 @@ extension EngineTests {
             }
         }
 
-        #if compiler(>=6.2)  // which brought exit tests
+        #if compiler(>=6.2)  // which brought exit tests; before it there are none of these
             @Test func elsewhereAFailureEndsTheProcessWithOneLine() async throws {
                 let result = try await #require(processExitsWith: .exitCode(1), observing: [\.standardErrorContent]) {
                     within("final_layer") { _ = Tensor.zeros([2, 3]).reshaped([4, 2]) }

@@ -4,7 +4,7 @@ import Torch
 extension EngineTests {
     /// Handles are counted in the whole process, so each count is taken in a process of its own.
     @Suite struct LifetimeTests {
-        #if compiler(>=6.2)  // which brought exit tests
+        #if compiler(>=6.2)  // which brought exit tests; before it there are none of these
             @Test func operationsReleaseWhatTheyMake() async {
                 await #expect(processExitsWith: .success) { expectNothingLeft(after: operations) }
             }
