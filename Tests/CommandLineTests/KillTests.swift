@@ -1,6 +1,7 @@
 import Foundation
 import TestSupport
 import Testing
+import Torch
 
 /// A run that ends at any moment, in any way, continues to what it would have been. The suite kills a few;
 /// `Tests/Long/kills.sh` kills 200, 20 on latents, and 10 preparations of latents.
@@ -20,26 +21,48 @@ import Testing
         case writing
     }
 
-    private let count = ProcessInfo.processInfo.environment["TRANSCEND_KILLS"].flatMap(Int.init) ?? 10
-
-    @Test func aRunThatWasKilledEndsLikeOneThatWasNot() throws { try killRuns(count) }
-
-    @Test func aRunOnLatentsThatWasKilledEndsLikeOneThatWasNot() throws {
-        try killRuns(max(3, count / 10), ["--data", "store", "--autoencoder", smallAutoencoder]) { folder in
-            try writeImages(12, in: folder)
-            #expect(try transcend(prepare("store"), in: folder, environment: oneThread).status == 0)
-        }
+    /// What a run trains on.
+    enum Source: String, CaseIterable {
+        case pictures, latents
     }
+
+    private static let environment = ProcessInfo.processInfo.environment
+    private let count = Self.environment["TRANSCEND_KILLS"].flatMap(Int.init) ?? 10
+
+    /// Of the random moments. It is printed; the same moments come again where the environment gives it.
+    private static let seed: UInt64 = {
+        let seed = environment["TRANSCEND_KILL_SEED"].flatMap(UInt64.init) ?? .random(in: 0..<1 << 32)
+        print("TRANSCEND_KILL_SEED=\(seed)")
+        return seed
+    }()
+
+    /// Two numbers from 0 to 1 for a kill.
+    private func random(_ number: Int, of item: Int) -> [Double] {
+        Draws(seed: Self.seed).uniforms(.time, step: number, item: item, count: 2).map(Double.init)
+    }
+
+    @Test(arguments: Source.allCases) func aRunThatWasKilledEndsLikeOneThatWasNot(on source: Source) throws {
+        let count = kills(on: source)
+        try endRuns(SmallDisk.isPossible ? count - count / 3 : count, by: [.kill, .terminate], on: source)
+    }
+
+    @Test(.onSmallDisk, arguments: Source.allCases)
+    func aRunWhoseDiskWasFullEndsLikeOneWhoseWasNot(on source: Source) throws {
+        try endRuns(kills(on: source) / 3, by: [.fullDisk], on: source)
+    }
+
+    /// How many runs are ended, a third of them by a full disk where there can be one.
+    private func kills(on source: Source) -> Int { source == .pictures ? count : max(3, count / 10) }
 
     @Test func aPreparationOfLatentsThatWasKilledMakesTheSameStore() throws {
         try withTemporaryFolder { folder in
             try writeImages(64, in: folder)
             let microseconds = try measure(prepare("whole"), in: folder)
             let whole = try files(folder + "/whole")
-            for _ in 0..<max(3, count / 20) {
+            for number in 0..<max(3, count / 20) {
                 let process = try program(prepare("parts"), in: folder, environment: oneThread)
                 try process.run()
-                usleep(UInt32.random(in: 0...UInt32(microseconds)))
+                usleep(UInt32(Double(microseconds) * random(number, of: 0)[0]))
                 Foundation.kill(process.processIdentifier, SIGKILL)
                 process.waitUntilExit()
                 let shards = try? files(folder + "/parts").filter { $0.key.hasPrefix("shard-") }
@@ -65,25 +88,28 @@ import Testing
         return Int(DispatchTime.now().uptimeNanoseconds - begin) / 1000
     }
 
-    /// Kills pipelines, which train on the embedded pictures unless flags say otherwise.
-    private func killRuns(
-        _ count: Int, _ data: [String] = [], prepare: (_ folder: String) throws -> Void = { _ in }
-    ) throws {
-        let flags = flags + data
+    /// Ends so many pipelines, in these ways by turns.
+    private func endRuns(_ count: Int, by kills: [Kill], on source: Source) throws {
         try withTemporaryFolder { folder in
-            try prepare(folder)
+            var flags = flags
+            if source == .latents {
+                try writeImages(12, in: folder)
+                #expect(try transcend(prepare("store"), in: folder, environment: oneThread).status == 0)
+                flags += ["--data", "store", "--autoencoder", smallAutoencoder]
+            }
             let microseconds = try measure(["pipeline", "--out", "whole"] + flags, in: folder)
             let twin = try results(of: folder + "/whole")
             #expect(twin.count == 4 + 4 + 2 + 4)
 
-            let disk = SmallDisk(at: folder + "/disk", megabytes: 8)
-            let kills = disk == nil ? [Kill.kill, .terminate] : Kill.allCases
+            let disk = kills.contains(.fullDisk) ? try SmallDisk(at: folder + "/disk", megabytes: 8) : nil
+            defer { withExtendedLifetime(disk) {} }
             var endedEarly = 0
             for number in 0..<count {
                 let (round, place) = number.quotientAndRemainder(dividingBy: kills.count)
                 let (kill, moment) = (kills[place], Moment.allCases[(round + place) % 3])
                 let run = kill == .fullDisk ? "disk/run" : "run"
-                let status = try end(kill, at: moment, run: run, flags, in: folder, of: microseconds)
+                let random = random(number, of: 1 + Kill.allCases.firstIndex(of: kill)!)
+                let status = try end(kill, at: moment, random, run: run, flags, in: folder, of: microseconds)
                 if status != 0 { endedEarly += 1 }
                 let continued = try transcend(
                     ["pipeline", "--out", run] + flags, in: folder, environment: oneThread)
@@ -114,16 +140,17 @@ import Testing
 
     /// Starts the run and ends it; `microseconds` is how long it takes otherwise.
     private func end(
-        _ kill: Kill, at moment: Moment, run: String, _ flags: [String], in folder: String, of microseconds: Int
+        _ kill: Kill, at moment: Moment, _ random: [Double], run: String, _ flags: [String], in folder: String,
+        of microseconds: Int
     ) throws -> Int32 {
         let process = try program(["pipeline", "--out", run] + flags, in: folder, environment: oneThread)
         try process.run()
         switch moment {
-        case .start: usleep(UInt32.random(in: 0...300_000))
-        case .anytime: usleep(UInt32.random(in: 0...UInt32(microseconds)))
+        case .start: usleep(UInt32(300_000 * random[0]))
+        case .anytime: usleep(UInt32(Double(microseconds) * random[0]))
         case .writing:
-            let stage = ["align", "selfguided"].randomElement()!
-            waitForWriting(in: "\(folder)/\(run)/\(stage)", while: process)
+            let stage = random[0] < 0.5 ? "align" : "selfguided"
+            waitForWriting(in: "\(folder)/\(run)/\(stage)", sightings: 1 + Int(12 * random[1]), while: process)
         }
         switch kill {
         case .kill: Foundation.kill(process.processIdentifier, SIGKILL)
@@ -146,8 +173,8 @@ import Testing
     }
 
     /// Waits until a checkpoint is being written below a run, maybe not the first one, or the process has ended.
-    private func waitForWriting(in run: String, while process: Process) {
-        var sightings = Int.random(in: 1...12)
+    private func waitForWriting(in run: String, sightings: Int, while process: Process) {
+        var sightings = sightings
         while process.isRunning, sightings > 0 {
             let names = (try? FileManager.default.contentsOfDirectory(atPath: run + "/checkpoints")) ?? []
             if names.contains(where: { $0.hasPrefix(".partial-") || $0.hasPrefix(".removed-") }) { sightings -= 1 }

@@ -95,9 +95,9 @@ extension RanksTests {
             }
         }
 
-        @Test func aFullDiskOfTheWritingRankEndsAllAndLeavesTheCheckpointBefore() throws {
+        @Test(.onSmallDisk) func aFullDiskOfTheWritingRankEndsAllAndLeavesTheCheckpointBefore() throws {
             try withTemporaryFolder { folder in
-                guard let disk = SmallDisk(at: folder + "/disk", megabytes: 8) else { return }
+                let disk = try SmallDisk(at: folder + "/disk", megabytes: 8)
                 defer { withExtendedLifetime(disk) {} }
                 let flags = train("plain", steps: 100_000) + ["--checkpoint-every", "5", "--out", folder + "/disk/run"]
                 let ranks = try Ranks(2, flags, in: folder)
