@@ -84,7 +84,7 @@ public enum ImageFile {
     /// Writes the picture as a PNG file, whole or not at all; throws a `FileError`.
     public static func writePNG(_ image: RGBImage, to path: String) throws {
         let bytes = try encodePNG(image)
-        try AtomicFile.write(to: path) { try $0.write(bytes) }
+        try AtomicFile.write(bytes, to: path)
     }
 
     /// Turns the message of a failed C function into a `FileError`.

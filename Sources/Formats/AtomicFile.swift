@@ -17,6 +17,12 @@ public enum AtomicFile {
         }
     }
 
+    /// The same, of bytes that are there already.
+    public static func write(_ bytes: [UInt8], to path: String) throws { try write(to: path) { try $0.write(bytes) } }
+
+    /// The same, of a text in UTF-8.
+    public static func write(_ text: String, to path: String) throws { try write(Array(text.utf8), to: path) }
+
     /// Throws a `FileError` if no file can be written at `path`, before the work for it is done. Leaves nothing there.
     public static func check(_ path: String) throws {
         var status = stat()

@@ -146,7 +146,7 @@ struct ProbeCommand: ParsableCommand {
         let title = "\(checkpoint.state.configuration.method.name), step \(checkpoint.state.step)"
         try ImageFile.writePNG(RGBImage(report.plot(title: title).render()), to: target)
         let text = report.json.text() + "\n"
-        try AtomicFile.write(to: target.dropLast(4) + ".json") { try $0.write(Array(text.utf8)) }
+        try AtomicFile.write(text, to: target.dropLast(4) + ".json")
         if json { print(report.json.text()) } else { print("\(report.table)\n\(target)") }
     }
 }

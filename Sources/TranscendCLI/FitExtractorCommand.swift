@@ -49,7 +49,7 @@ struct FitExtractorCommand: ParsableCommand {
         }
         progress.finish()
         let bytes = try fit.bytes()
-        try AtomicFile.write(to: target) { try $0.write(bytes) }
+        try AtomicFile.write(bytes, to: target)
         let percent = String(format: "%.1f", 100 * fit.accuracy)
         print("recognises \(percent) % of \(fit.pictures.heldOut) images that were held out of \(dataset.count)")
         print(target)

@@ -22,7 +22,7 @@ struct ReportCommand: ParsableCommand {
         let folder = try absolute(path)
         let target = try out.map(absolute) ?? folder + "/report.html"
         let page = try RunReport(path: folder).page()
-        try AtomicFile.write(to: target) { try $0.write(Array(page.utf8)) }
+        try AtomicFile.write(page, to: target)
         print(target)
     }
 }

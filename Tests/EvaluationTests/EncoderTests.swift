@@ -110,7 +110,7 @@ extension String {
     fileprivate func program(_ source: String) throws -> String {
         let path = self + "/encoder.pt"
         let bytes = TorchScript.bytes(source: source, tensors: [(name: "unused", tensor: Tensor([0] as [Float]))])
-        try AtomicFile.write(to: path) { try $0.write(bytes) }
+        try AtomicFile.write(bytes, to: path)
         return path
     }
 }

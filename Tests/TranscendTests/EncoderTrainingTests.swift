@@ -17,7 +17,7 @@ private func writeEncoder(side: Int = 6, halved: Bool = false, to path: String) 
 
         """
     let bytes = TorchScript.bytes(source: source, tensors: [(name: "unused", tensor: Tensor([0] as [Float]))])
-    try AtomicFile.write(to: path) { try $0.write(bytes) }
+    try AtomicFile.write(bytes, to: path)
 }
 
 extension TrainingTests {

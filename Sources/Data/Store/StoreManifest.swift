@@ -112,7 +112,7 @@ public struct StoreManifest: Codable, Equatable, Sendable {
     /// Writes the manifest into a folder, whole or not at all.
     func write(to folder: String) throws {
         let bytes = try bytes
-        try AtomicFile.write(to: folder + "/" + Self.fileName) { try $0.write(bytes) }
+        try AtomicFile.write(bytes, to: folder + "/" + Self.fileName)
     }
 
     /// A checksum of all that it says.

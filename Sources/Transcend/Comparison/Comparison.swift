@@ -81,7 +81,7 @@ public final class Comparison {
         for (file, text) in [
             ("compare.json", summary.json.text(.pretty) + "\n"), ("compare.html", ComparisonPage(summary).html),
         ] {
-            try AtomicFile.write(to: path + "/" + file) { try $0.write(Array(text.utf8)) }
+            try AtomicFile.write(text, to: path + "/" + file)
         }
         try ImageFile.writePNG(RGBImage(ComparisonCurves(summary).plot.render()), to: path + "/distances.png")
     }

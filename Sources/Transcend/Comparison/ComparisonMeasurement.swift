@@ -105,7 +105,7 @@ final class ComparisonMeasurement {
             checkpoint, weights: settings.weights, source: NoisedImages(checkpoint, data: nil, on: device), blocks: [],
             times: probes.times, count: probes.count, on: device
         ) { progress(CheckpointEvaluator.Progress(stage: "linear probes", done: $0, count: $1)) }
-        try AtomicFile.write(to: record) { try $0.write(Array((report.json.text() + "\n").utf8)) }
+        try AtomicFile.write(report.json.text() + "\n", to: record)
         return report
     }
 

@@ -56,7 +56,7 @@ public final class CheckpointEvaluator {
         if let folder, let record {
             try makeFolder(folder)
             let text = result.json.text(.pretty) + "\n"
-            try AtomicFile.write(to: record) { try $0.write(Array(text.utf8)) }
+            try AtomicFile.write(text, to: record)
         }
         return result
     }

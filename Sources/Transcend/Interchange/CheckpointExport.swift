@@ -34,7 +34,7 @@ public struct CheckpointExport {
                 defer { removeEmptyFolders(newFolders) }
                 try writeWeights(weights, to: path + "/" + PublishedCheckpoint.folderFile)
                 let text = description.text(.pretty) + "\n"
-                try AtomicFile.write(to: path + "/config.json") { try $0.write(Array(text.utf8)) }
+                try AtomicFile.write(text, to: path + "/config.json")
             }
         }
     }

@@ -48,7 +48,7 @@ struct CheckpointSnapshot: Sendable {
             }
             for member in checksums.flatMap({ $0.members ?? [] }) { state.checksums[member.key] = member.value.string }
             let text = try state.text()
-            try AtomicFile.write(to: partial + "/" + Checkpoint.State.file) { try $0.write(Array(text.utf8)) }
+            try AtomicFile.write(text, to: partial + "/" + Checkpoint.State.file)
             // What lies in its place is not whole (a whole one would not be written again), and would stop the renaming.
             try CheckpointName.remove(path)
             if rename(partial, path) != 0 { throw FileError.system(path, "cannot be written", code: errno) }

@@ -129,14 +129,14 @@ public final class RunDirectory: Sendable {
     /// Stores the configuration, which `check` has accepted.
     public func store(_ configuration: TrainingConfiguration) throws {
         let text = try ConfigurationTree.tree(of: configuration).text(.pretty) + "\n"
-        try AtomicFile.write(to: configurationPath) { try $0.write(Array(text.utf8)) }
+        try AtomicFile.write(text, to: configurationPath)
     }
 
     /// Stores what the program finds on this machine, for reports.
     func storeMachine(device: Device) throws {
         let facts = [("device", device.description)] + Diagnosis.machine.map { ($0.name, $0.value) }
         let text = JSONValue.object(facts.map { .init($0.0, .string($0.1)) }).text(.pretty) + "\n"
-        try AtomicFile.write(to: machinePath) { try $0.write(Array(text.utf8)) }
+        try AtomicFile.write(text, to: machinePath)
     }
 
     /// What may differ between two starts of one run: its length, what it writes and says, where and in which parts it computes

@@ -24,7 +24,7 @@ extension RunDirectory {
             unlink(skippedImagesPath)
         } else {
             let text = lines.map { "\($0[0])\t\($0[1])\n" }.joined()
-            try AtomicFile.write(to: skippedImagesPath) { try $0.write(Array(text.utf8)) }
+            try AtomicFile.write(text, to: skippedImagesPath)
         }
     }
 

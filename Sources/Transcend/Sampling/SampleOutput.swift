@@ -106,7 +106,7 @@ private struct SamplingRecord: Codable {
 
     func write(to path: String) throws {
         let text = try ConfigurationTree.tree(of: self).text() + "\n"
-        try AtomicFile.write(to: path) { try $0.write(Array(text.utf8)) }
+        try AtomicFile.write(text, to: path)
     }
 }
 

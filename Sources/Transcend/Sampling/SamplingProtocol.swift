@@ -68,8 +68,6 @@ public struct SamplingProtocol: Codable, Sendable, Equatable {
 
     /// Writes the stamp; throws a `FileError`.
     func write(besides samples: String) throws {
-        try AtomicFile.write(to: Self.path(ofSamples: samples)) {
-            try $0.write(Array((json.text(.pretty) + "\n").utf8))
-        }
+        try AtomicFile.write(json.text(.pretty) + "\n", to: Self.path(ofSamples: samples))
     }
 }
