@@ -7,22 +7,18 @@ import Foundation
 /// record is appended by one call. Not for use from two threads at a time.
 public final class EventFile {
     /// The file, `events.out.tfevents.SECONDS.HOST.PROCESS`, the name by which TensorBoard finds it.
-    public let path: String
-    private let descriptor: Int32
+    public var path: String { file.path }
+    private let file: AppendedFile
 
     /// Begins a file in a folder, for a run whose next step is `firstStep`: what earlier files of the folder tell of it and of
     /// later steps no longer counts. `seconds` since 1970 become a part of the name. Throws a `FileError`.
     public init(folder: String, firstStep: Int, seconds: Double = Date().timeIntervalSince1970) throws {
         let host = ProcessInfo.processInfo.hostName.replacingOccurrences(of: "/", with: "-")
-        path = "\(folder)/events.out.tfevents.\(Int(seconds)).\(host).\(getpid())"
-        descriptor = open(path, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC, 0o666)
-        guard descriptor >= 0 else { throw FileError.system(path, "cannot be written", code: errno) }
+        file = try AppendedFile(path: "\(folder)/events.out.tfevents.\(Int(seconds)).\(host).\(getpid())")
         // The version has to be the first event; the second says that a process has started (SessionLog.START = 1).
         try append(step: nil, seconds, field: 3, Array("brain.Event:2".utf8))
         try append(step: firstStep, seconds, field: 7, Message().number(1, 1).bytes)
     }
-
-    deinit { close(descriptor) }
 
     /// Appends the values of a step. Throws a `FileError`.
     public func append(
@@ -46,14 +42,7 @@ public final class EventFile {
     private func append(step: Int?, _ seconds: Double, field: Int, _ content: [UInt8]) throws {
         var event = Message().double(1, seconds)
         if let step { event = event.number(2, step) }
-        let record = Self.record(event.bytes(field, content).bytes)
-        var written = write(descriptor, record, record.count)
-        while written < 0, errno == EINTR { written = write(descriptor, record, record.count) }
-        guard written == record.count else {
-            let code = written < 0 ? errno : ENOSPC
-            if written > 0 { ftruncate(descriptor, lseek(descriptor, 0, SEEK_END) - off_t(written)) }
-            throw FileError.system(path, "cannot be written", code: code)
-        }
+        try file.append(Self.record(event.bytes(field, content).bytes))
     }
 
     private static func record(_ content: [UInt8]) -> [UInt8] {

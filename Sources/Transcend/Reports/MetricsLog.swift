@@ -5,25 +5,18 @@ import Foundation
 ///
 ///     {"step":1200,"stage":"align","denoisingLoss":0.412,"imagesPerSecond":210.5}
 ///
-/// Each line is written by one call to the end of the file, so that lines of several threads or processes are never
-/// mixed. Numbers are the shortest that read back as the same bits; NaN and infinities, which JSON lacks, are the
-/// strings `"nan"`, `"inf"` and `"-inf"`.
+/// Lines of several threads or processes are never mixed. Numbers are the shortest that read back as the same bits; NaN and
+/// infinities, which JSON lacks, are the strings `"nan"`, `"inf"` and `"-inf"`.
 public final class MetricsLog: Sendable {
     /// The file.
-    public let path: String
-    private let descriptor: Int32
+    public var path: String { file.path }
+    private let file: AppendedFile
 
     /// Opens the file for appending and creates it if there is none; an incomplete line at its end, as a crash leaves
     /// it, is dropped first. Throws a `FileError`.
     public init(path: String) throws {
         try Self.dropTornLine(path: path)
-        self.path = path
-        descriptor = open(path, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC, 0o666)
-        guard descriptor >= 0 else { throw FileError.system(path, "cannot be written", code: errno) }
-    }
-
-    deinit {
-        close(descriptor)
+        file = try AppendedFile(path: path)
     }
 
     /// Appends a line: `step`, `stage`, then the values in their order.
@@ -38,20 +31,9 @@ public final class MetricsLog: Sendable {
             members.append(
                 JSONValue.Member(name, value.isFinite ? .number(value) : .string(value.isNaN ? "nan" : "\(value)")))
         }
-        let bytes = Array((JSONValue.object(members).text() + "\n").utf8)
-
-        var written = write(descriptor, bytes, bytes.count)
-        while written < 0, errno == EINTR { written = write(descriptor, bytes, bytes.count) }
-        guard written == bytes.count else {
-            // A line that was cut off comes without an error code, and only for want of space.
-            let code = written < 0 ? errno : ENOSPC
-            if written > 0 { ftruncate(descriptor, lseek(descriptor, 0, SEEK_END) - written) }
-            throw FileError.system(path, "cannot be written", code: code)
-        }
+        try file.append(Array((JSONValue.object(members).text() + "\n").utf8))
     }
 
     /// Waits until all lines are on the disk, so that they are as durable as the checkpoint of their step.
-    public func synchronize() throws {
-        guard fsync(descriptor) == 0 else { throw FileError.system(path, "cannot be written", code: errno) }
-    }
+    public func synchronize() throws { try file.synchronize() }
 }
