@@ -99,8 +99,7 @@ public struct ComparisonConfiguration: Sendable {
                 let isSetting = SettingsTable.all.contains { $0.key == leaf.key } || leaf.key == "preset"
                 let nearest = isSetting ? "base.\(leaf.key)" : nearestName(to: String(name), among: groups)
                 throw ConfigurationError(
-                    "\(document.origin(leaf)): a comparison has no such key\(nearest.map { "; did you mean \($0)?" } ?? "")"
-                )
+                    "\(document.origin(leaf)): a comparison has no such key\(didYouMean(nearest))")
             }
             parts[String(name), default: []].append(leaf)
         }

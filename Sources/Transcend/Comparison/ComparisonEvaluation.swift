@@ -96,7 +96,7 @@ public struct ComparisonEvaluation: Sendable {
         if keys.contains(where: { $0.hasPrefix(key + ".") }) {
             throw ConfigurationError("\(origin): this holds settings; give one of them")
         }
-        let nearest = nearestKey(to: key, among: keys).map { "; did you mean evaluation.\($0)?" } ?? ""
+        let nearest = didYouMean(nearestKey(to: key, among: keys).map { "evaluation.\($0)" })
         throw ConfigurationError("\(origin): there is no such setting\(nearest)")
     }
 

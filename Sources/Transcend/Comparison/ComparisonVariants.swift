@@ -96,7 +96,7 @@ struct ComparisonVariants {
         }
         let word = leaf.value.string ?? leaf.value.text()
         if let method = Methods.named(word) { return method }
-        let nearest = nearestName(to: word, among: names).map { "; did you mean \($0)?" } ?? ""
+        let nearest = didYouMean(nearestName(to: word, among: names))
         throw ConfigurationError(
             "\(document.origin(leaf)): there is no stage \(word)\(nearest); choose from \(names.joined(separator: ", "))"
         )

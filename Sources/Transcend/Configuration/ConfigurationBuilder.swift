@@ -127,7 +127,7 @@ public struct ConfigurationBuilder: Sendable {
     private static func method(_ stage: String) throws -> any Method.Type {
         if let method = Methods.named(stage) { return method }
         let names = Methods.all.map { $0.name }
-        let nearest = nearestName(to: stage, among: names).map { "; did you mean \($0)?" } ?? ""
+        let nearest = didYouMean(nearestName(to: stage, among: names))
         throw ConfigurationError(
             "--stage \(stage): there is no such stage\(nearest); choose from \(names.joined(separator: ", "))")
     }

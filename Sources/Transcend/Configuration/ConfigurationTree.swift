@@ -73,7 +73,7 @@ enum ConfigurationTree {
             return ConfigurationError(
                 "\(setting.origin): there is no \(name) in \(stages), but in " + others.joined(separator: " and "))
         }
-        let nearest = nearestKey(to: setting.key, among: keys).map { "; did you mean \($0)?" } ?? ""
+        let nearest = didYouMean(nearestKey(to: setting.key, among: keys))
         return ConfigurationError("\(setting.origin): there is no \(name)\(nearest)")
     }
 

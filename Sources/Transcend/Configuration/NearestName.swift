@@ -16,6 +16,9 @@ func nearestKey(to key: String, among keys: [String]) -> String? {
     return nearestName(to: key, among: keys)
 }
 
+/// The end of a sentence about a name that is not there, with the one that was most likely meant, if any.
+func didYouMean(_ nearest: String?) -> String { nearest.map { "; did you mean \($0)?" } ?? "" }
+
 /// The least number of characters to insert, delete or replace (Levenshtein 1966).
 private func editDistance(_ a: String, _ b: String) -> Int {
     let b = Array(b)

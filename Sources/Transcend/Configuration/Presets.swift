@@ -14,7 +14,7 @@ public struct Preset: Sendable {
     public static func named(_ name: String, origin: String? = nil) throws -> Preset {
         if let preset = all.first(where: { $0.name == name }) { return preset }
         let names = all.map(\.name)
-        let nearest = nearestName(to: name, among: names).map { "; did you mean \($0)?" } ?? ""
+        let nearest = didYouMean(nearestName(to: name, among: names))
         throw ConfigurationError(
             "\(origin ?? "--preset \(name)"): there is no such preset\(nearest); choose from \(names.joined(separator: ", "))"
         )

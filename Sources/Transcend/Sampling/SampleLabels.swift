@@ -49,7 +49,7 @@ public struct SampleLabels: Sendable {
     private static func label(_ word: String, _ classNames: [String]) throws -> Int {
         if let named = classNames.firstIndex(of: word) { return named }
         if let number = Int(word), classNames.indices.contains(number) { return number }
-        let nearest = nearestName(to: word, among: classNames).map { "; did you mean \($0)?" } ?? ""
+        let nearest = didYouMean(nearestName(to: word, among: classNames))
         throw ConfigurationError(
             "--labels \(word.isEmpty ? "''" : word): the checkpoint has classes 0 to \(classNames.count - 1)\(nearest)")
     }
