@@ -35,6 +35,14 @@ public protocol Dataset: Sendable {
 }
 
 extension Dataset {
+    /// C R R, the numbers of one picture.
+    public var elementsPerSample: Int { channels * side * side }
+    /// Pictures as `copyImage` writes them, [N, C, R, R]. Throws what keeps one from being read.
+    public func images(_ indices: [Int], epoch: Int = 0) throws -> [Float] {
+        try gathered(indices.count, size: elementsPerSample) { place, image in
+            try copyImage(indices[place], epoch: epoch, into: image, mirrored: false)
+        }
+    }
     /// Nothing was left out.
     public var skipped: [BadImage] { [] }
     /// As for pictures, whose rows are read backwards.
@@ -53,6 +61,18 @@ extension Dataset {
     public var fingerprint: String {
         let labels = (0..<count).map { String(label($0)) }.joined(separator: " ")
         return Checksum(of: classNames.joined(separator: "\n") + "\n" + labels).text
+    }
+}
+
+/// Parts of equal size, one after another, each written by `body`.
+func gathered(
+    _ count: Int, size: Int, _ body: (_ place: Int, _ part: UnsafeMutableBufferPointer<Float>) throws -> Void
+) rethrows -> [Float] {
+    try [Float](unsafeUninitializedCapacity: count * size) { all, filled in
+        for place in 0..<count {
+            try body(place, UnsafeMutableBufferPointer(rebasing: all[place * size..<(place + 1) * size]))
+        }
+        filled = count * size
     }
 }
 

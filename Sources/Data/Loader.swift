@@ -92,7 +92,7 @@ public final class Loader<BatchDraws: Sendable>: Sendable {
     private static func images(
         _ samples: [EpochOrder.Sample], _ mirrored: [Bool], of dataset: any Dataset
     ) throws -> [Float] {
-        try gathered(samples.count, size: dataset.channels * dataset.side * dataset.side) { place, image in
+        try gathered(samples.count, size: dataset.elementsPerSample) { place, image in
             let sample = samples[place]
             try dataset.copyImage(sample.index, epoch: sample.epoch, into: image, mirrored: mirrored[place])
         }
@@ -103,18 +103,6 @@ public final class Loader<BatchDraws: Sendable>: Sendable {
     ) throws -> [Float] {
         try gathered(samples.count, size: dataset.features[encoder].elementCount) { place, numbers in
             try dataset.copyFeatures(samples[place].index, of: encoder, mirrored: mirrored[place], into: numbers)
-        }
-    }
-
-    /// Parts of equal size, one after another, each written by `body`.
-    private static func gathered(
-        _ count: Int, size: Int, _ body: (_ place: Int, _ part: UnsafeMutableBufferPointer<Float>) throws -> Void
-    ) rethrows -> [Float] {
-        try [Float](unsafeUninitializedCapacity: count * size) { all, filled in
-            for place in 0..<count {
-                try body(place, UnsafeMutableBufferPointer(rebasing: all[place * size..<(place + 1) * size]))
-            }
-            filled = count * size
         }
     }
 }

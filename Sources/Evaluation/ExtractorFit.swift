@@ -99,20 +99,11 @@ public struct ExtractorFit {
 
     private static func accuracy(of network: SmallClassifier, on dataset: any Dataset) throws -> Double {
         let (side, part) = (dataset.side, 100)
-        let size = 3 * side * side
         var right = 0
         for start in stride(from: 0, to: dataset.count, by: part) {
             let indices = start..<min(start + part, dataset.count)
-            let values = try [Float](unsafeUninitializedCapacity: indices.count * size) { buffer, filled in
-                for index in indices {
-                    let place = (index - start) * size
-                    try dataset.copyImage(
-                        index, epoch: 0, into: UnsafeMutableBufferPointer(rebasing: buffer[place..<place + size]),
-                        mirrored: false)
-                }
-                filled = indices.count * size
-            }
-            let logits = withoutGradients { network(Tensor(values, shape: [indices.count, 3, side, side])) }
+            let images = Tensor(try dataset.images(Array(indices)), shape: [indices.count, 3, side, side])
+            let logits = withoutGradients { network(images) }
             let chosen = logits.largestIndices().values(as: Int64.self)
             right += zip(indices, chosen).count { dataset.label($0) == Int($1) }
         }

@@ -22,16 +22,8 @@ public struct NoisedImages {
     /// Clean images [B, C, R, R]; throws what keeps one from being read.
     public func clean(_ indices: [Int]) throws -> Tensor {
         let network = configuration.network
-        let shape = [network.channels, network.inputSize, network.inputSize]
-        let count = shape.reduce(1, *)
-        let values = try [Float](unsafeUninitializedCapacity: indices.count * count) { buffer, filled in
-            for (place, index) in indices.enumerated() {
-                let part = UnsafeMutableBufferPointer(rebasing: buffer[place * count..<(place + 1) * count])
-                try dataset.copyImage(index, epoch: 0, into: part, mirrored: false)
-            }
-            filled = indices.count * count
-        }
-        return Tensor(values, shape: [indices.count] + shape).to(device)
+        let shape = [indices.count, network.channels, network.inputSize, network.inputSize]
+        return Tensor(try dataset.images(indices), shape: shape).to(device)
     }
 
     /// Images at one time t, each with a noise that is its own at every t.
