@@ -36,15 +36,4 @@ extension RGBImage {
         }
         return result
     }
-
-    /// The bytes of the picture as [3, height, width].
-    public var planes: [UInt8] {
-        let plane = width * height
-        return [UInt8](unsafeUninitializedCapacity: 3 * plane) { target, filled in
-            for place in 0..<plane {
-                for channel in 0..<3 { target[channel * plane + place] = pixels[3 * place + channel] }
-            }
-            filled = 3 * plane
-        }
-    }
 }

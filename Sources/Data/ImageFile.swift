@@ -17,6 +17,36 @@ public struct RGBImage: Equatable, Sendable {
         self.height = height
         self.pixels = pixels
     }
+
+    /// A picture of planes, [3, height, width], or of the one of a grey picture, [1, height, width].
+    public init(planes: [UInt8], width: Int, height: Int) {
+        let plane = width * height
+        precondition(planes.count == plane || planes.count == 3 * plane, "1 or 3 planes of height x width bytes")
+        let distance = planes.count == plane ? 0 : plane
+        let pixels = [UInt8](unsafeUninitializedCapacity: 3 * plane) { pixels, filled in
+            for place in 0..<plane {
+                for channel in 0..<3 { pixels[3 * place + channel] = planes[channel * distance + place] }
+            }
+            filled = 3 * plane
+        }
+        self.init(width: width, height: height, pixels: pixels)
+    }
+
+    /// The bytes of the picture as [3, height, width].
+    public var planes: [UInt8] {
+        let plane = width * height
+        return [UInt8](unsafeUninitializedCapacity: 3 * plane) { target, filled in
+            for place in 0..<plane {
+                for channel in 0..<3 { target[channel * plane + place] = pixels[3 * place + channel] }
+            }
+            filled = 3 * plane
+        }
+    }
+}
+
+extension RGBImage: CustomStringConvertible {
+    /// The size only: the pixels of one picture would fill a terminal for minutes.
+    public var description: String { "RGBImage(\(width)x\(height))" }
 }
 
 /// JPEG and PNG files.

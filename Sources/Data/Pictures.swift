@@ -40,13 +40,11 @@ public struct Pictures: Dataset {
 
     /// A picture as a file's bytes would be.
     public func image(_ index: Int) -> RGBImage {
-        let plane = side * side
-        var pixels = [UInt8](repeating: 0, count: 3 * plane)
-        withUnsafeTemporaryAllocation(of: UInt8.self, capacity: 3 * plane) { bytes in
+        let planes = [UInt8](unsafeUninitializedCapacity: elementsPerSample) { bytes, filled in
             draw(index, into: bytes)
-            for place in 0..<3 * plane { pixels[place] = bytes[place % 3 * plane + place / 3] }
+            filled = elementsPerSample
         }
-        return RGBImage(width: side, height: side, pixels: pixels)
+        return RGBImage(planes: planes, width: side, height: side)
     }
 
     /// Draws [3, R, R] bytes.

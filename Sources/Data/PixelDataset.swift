@@ -137,14 +137,6 @@ extension PixelDataset {
                 name, "has \(width)x\(height) pixels where \(side)x\(side) are expected",
                 remedy: "crop them first: transcend prepare --mode pixels --resolution \(side)")
         }
-        let image = try ImageFile.decode(bytes, name: name)
-        let plane = side * side
-        image.pixels.withUnsafeBufferPointer { pixels in
-            for place in 0..<plane {
-                picture[place] = pixels[3 * place]
-                picture[plane + place] = pixels[3 * place + 1]
-                picture[2 * plane + place] = pixels[3 * place + 2]
-            }
-        }
+        _ = picture.update(fromContentsOf: try ImageFile.decode(bytes, name: name).planes)
     }
 }

@@ -89,15 +89,6 @@ private struct StoredPictures: PictureSet {
 
     func picture(_ index: Int) -> RGBImage {
         let side = store.manifest.layout.side
-        let planes = side * side
-        return store.withRecord(index) { record in
-            let pixels = [UInt8](unsafeUninitializedCapacity: 3 * planes) { pixels, filled in
-                for place in 0..<planes {
-                    for channel in 0..<3 { pixels[3 * place + channel] = record[channel * planes + place] }
-                }
-                filled = 3 * planes
-            }
-            return RGBImage(width: side, height: side, pixels: pixels)
-        }
+        return store.withRecord(index) { RGBImage(planes: Array($0), width: side, height: side) }
     }
 }

@@ -62,7 +62,7 @@ struct CurveCommand: ParsableCommand {
         // Of as many samples all the others are in the same case.
         for warning in last?.warnings ?? [] { say("warning: \(warning)") }
         let subtitle = "\(count) samples of each, \(network.identity)"
-        try ImageFile.writePNG(RGBImage(curve.plot(subtitle: subtitle).render()), to: target)
+        try ImageFile.writePNG(curve.plot(subtitle: subtitle).render(), to: target)
         if !json { print(curve.table) }
         print(target)
     }

@@ -105,7 +105,7 @@ struct FeaturesCommand: ParsableCommand {
         let shown =
             byStep ? try (0..<rows).map { try Checkpoint(all[($0 + 1) * all.count / rows - 1]) } : [checkpoint]
         for one in shown { try sheet.add(one, isNamed: byStep, on: device) }
-        try ImageFile.writePNG(RGBImage(sheet.render()), to: target)
+        try ImageFile.writePNG(sheet.render(), to: target)
         print(target)
     }
 }
@@ -144,7 +144,7 @@ struct ProbeCommand: ParsableCommand {
         ) { progress.update("features", done: $0, count: $1) }
         progress.finish()
         let title = "\(checkpoint.state.configuration.method.name), step \(checkpoint.state.step)"
-        try ImageFile.writePNG(RGBImage(report.plot(title: title).render()), to: target)
+        try ImageFile.writePNG(report.plot(title: title).render(), to: target)
         let text = report.json.text() + "\n"
         try AtomicFile.write(text, to: target.dropLast(4) + ".json")
         if json { print(report.json.text()) } else { print("\(report.table)\n\(target)") }

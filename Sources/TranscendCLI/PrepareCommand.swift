@@ -140,7 +140,7 @@ struct PrepareCommand: ParsableCommand {
             on: device
         ) { progress.update(step: $0) }
         progress.finish()
-        try ImageFile.writePNG(RGBImage(result.sheet), to: sheet)
+        try ImageFile.writePNG(result.sheet, to: sheet)
         let mean = String(format: "%.2f", result.meanRatio)
         print("PSNR of what \(result.ratios.count) latents decode to: \(mean) dB on average\n\(sheet)")
     }

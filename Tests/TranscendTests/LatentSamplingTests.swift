@@ -56,7 +56,7 @@ extension TrainingTests {
                 sampler: Sampler(mode: .ode, steps: 2, guidance: Guidance(scale: 1)), seed: 3)
             let decoder = try PictureDecoder(channels: 4, latents: latents, autoencoder: smallAutoencoder, on: .cpu)
             #expect(decoder.warning == nil)
-            var pictures: [Canvas] = []
+            var pictures: [RGBImage] = []
             try generator.pictures(labels: [0, 1], decoder: decoder) { pictures += $0 }
 
             let shift = Tensor([0.1, 0, 0, -0.2], shape: [1, 4, 1, 1])

@@ -1,3 +1,4 @@
+import Data
 import Foundation
 import Testing
 import Transcend
@@ -5,17 +6,17 @@ import Transcend
 /// The first curve's colour, Okabe and Ito's blue.
 private let firstColor = Canvas.Color(0x0072B2)
 
-private func plot(_ points: [(step: Double, value: Double)], logarithmic: Bool = false) -> Canvas {
+private func plot(_ points: [(step: Double, value: Double)], logarithmic: Bool = false) -> RGBImage {
     CurvePlot(
         title: "run", panels: [CurvePlot.Panel("loss", [CurvePlot.Series("main", points)], logarithmic: logarithmic)]
     ).render(width: 800)
 }
 
 /// The rows, in each column below the legend, that have the full colour of the first curve.
-private func curve(_ canvas: Canvas) -> [Int: ClosedRange<Int>] {
+private func curve(_ picture: RGBImage) -> [Int: ClosedRange<Int>] {
     var found: [Int: ClosedRange<Int>] = [:]
-    for x in 0..<canvas.width {
-        let rows = (140..<canvas.height).filter { canvas[x, $0] == firstColor }
+    for x in 0..<picture.width {
+        let rows = (140..<picture.height).filter { picture[x, $0] == firstColor }
         if let first = rows.first, let last = rows.last { found[x] = first...last }
     }
     return found
@@ -31,8 +32,8 @@ private func curve(_ canvas: Canvas) -> [Int: ClosedRange<Int>] {
             [(.nan, 1), (.infinity, 2)], [(0, 1e14), (1e12, 1e14 + 1)],
         ]
         for points in cases {
-            let canvas = plot(points, logarithmic: logarithmic)
-            #expect(canvas.width == 800 && canvas.height > 400)
+            let picture = plot(points, logarithmic: logarithmic)
+            #expect(picture.width == 800 && picture.height > 400)
         }
     }
 

@@ -83,7 +83,7 @@ public final class Comparison {
         ] {
             try AtomicFile.write(text, to: path + "/" + file)
         }
-        try ImageFile.writePNG(RGBImage(ComparisonCurves(summary).plot.render()), to: path + "/distances.png")
+        try ImageFile.writePNG(ComparisonCurves(summary).plot.render(), to: path + "/distances.png")
     }
 
     private func dataset(of run: ComparisonRun) throws -> any Dataset {

@@ -120,11 +120,11 @@ final class ComparisonMeasurement {
         let classes = Array(names.prefix(Self.shown))
         if FileManager.default.fileExists(atPath: record) { return (record, classes) }
         isNew = true
-        var images: [Canvas] = []
+        var images: [RGBImage] = []
         try job.draw { images += $0 }
         var grid = ImageGrid(images, columns: images.count)
         grid.minimumCell = 56
-        try ImageFile.writePNG(RGBImage(grid.render()), to: record)
+        try ImageFile.writePNG(grid.render(), to: record)
         return (record, classes)
     }
 

@@ -18,18 +18,8 @@ struct DatasetPictures: PictureSet {
     var count: Int { dataset.count }
 
     func picture(_ index: Int) throws -> RGBImage {
-        let (side, channels) = (dataset.side, dataset.channels)
-        let plane = side * side
-        let values = try [Float](unsafeUninitializedCapacity: channels * plane) { buffer, count in
-            try dataset.copyImage(
-                index, epoch: 0, into: UnsafeMutableBufferPointer(rebasing: buffer[..<(channels * plane)]),
-                mirrored: false)
-            count = channels * plane
-        }
         // The inverse of byte / 127.5 - 1, to the nearest byte, so that bytes come back as they were.
-        let bytes = (0..<3 * plane).map { place in
-            UInt8(((values[(channels == 1 ? 0 : place % 3) * plane + place / 3] + 1) * 127.5).rounded())
-        }
-        return RGBImage(width: side, height: side, pixels: bytes)
+        let bytes = try dataset.images([index]).map { UInt8((($0 + 1) * 127.5).rounded()) }
+        return RGBImage(planes: bytes, width: dataset.side, height: dataset.side)
     }
 }

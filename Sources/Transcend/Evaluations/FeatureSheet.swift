@@ -1,3 +1,4 @@
+import Data
 import Diffusion
 import Evaluation
 import Models
@@ -40,7 +41,7 @@ public struct FeatureSheet {
     private let blocks: [Int]
     private let source: NoisedImages
     private let classNames: [String]
-    private let pictures: [Canvas]
+    private let pictures: [RGBImage]
     /// Images over which the mean at each place is taken.
     private let others: [Int]
     /// [N, D] of every row and block.
@@ -93,7 +94,7 @@ public struct FeatureSheet {
     }
 
     /// The sheet.
-    public func render() throws -> Canvas {
+    public func render() throws -> RGBImage {
         // A group is what one block of one network says at one time: the rows that differ in their image alone.
         let size = settings.images.count
         let groups = stride(from: 0, to: rows.count, by: size).flatMap { first in
@@ -102,7 +103,7 @@ public struct FeatureSheet {
         let colours = try withErrors { PrincipalColours(of: groups) }
         let maps = try withErrors { groups.map(colours.bytes) }
         let order = rows.indices.sorted { (rows[$0].image, $0) < (rows[$1].image, $1) }
-        let cells = order.flatMap { row -> [Canvas] in
+        let cells = order.flatMap { row -> [RGBImage] in
             let picture = pictures[rows[row].image]
             return [picture]
                 + blocks.indices.map { block in
@@ -117,12 +118,12 @@ public struct FeatureSheet {
     }
 
     /// A square of tokens, enlarged to the side of its image where that is a multiple.
-    private static func map(_ bytes: [UInt8], side: Int) -> Canvas {
+    private static func map(_ bytes: [UInt8], side: Int) -> RGBImage {
         let grid = Int(Double(bytes.count / 3).squareRoot().rounded())
         let scale = max(1, side / grid)
         var canvas = Canvas(width: grid * scale, height: grid * scale, background: Canvas.Color(0xFFFFFF))
-        canvas.draw(Canvas(width: grid, height: grid, pixels: bytes), x: 0, y: 0, scale: scale)
-        return canvas
+        canvas.draw(RGBImage(width: grid, height: grid, pixels: bytes), x: 0, y: 0, scale: scale)
+        return canvas.picture
     }
 }
 

@@ -26,7 +26,7 @@ final class GeneratedPictures: PictureSet {
             drawn.first += passed
             while drawn.first + drawn.pictures.count < range.upperBound {
                 let next = drawn.first + drawn.pictures.count
-                drawn.pictures += try job.round(from: next, in: world).map(RGBImage.init)
+                drawn.pictures += try job.round(from: next, in: world)
             }
         }
     }

@@ -9,7 +9,7 @@ public struct Reconstruction {
     /// Peak signal-to-noise ratio of each image in dB, of 8-bit pictures.
     public let ratios: [Double]
     /// Rows of originals, each above a row of what their latents decode to; some of the images that were measured.
-    public let sheet: Canvas
+    public let sheet: RGBImage
 
     /// The most images on a sheet, and how many stand side by side.
     static let sheetImages = 32
@@ -28,14 +28,14 @@ public struct Reconstruction {
         let places = Dictionary(source.entries.enumerated().map { ($1.name, $0) }) { first, _ in first }
         let count = min(count, store.count)
         let shown = Self.spread(Self.shownCount(count), over: count)
-        var (ratios, originals, decoded) = ([Double](), [Canvas](), [Canvas]())
+        var (ratios, originals, decoded) = ([Double](), [RGBImage](), [RGBImage]())
         for (done, index) in Self.spread(count, over: store.count).enumerated() {
             guard let place = places[store.name(index)] else {
                 throw FileError(source.location, "has no \(store.name(index)), which is in \(store.location)")
             }
             let name = source.fullName(place)
-            let original = Canvas(
-                try ImageFile.decode(source.read(place), name: name).centreCropped(to: store.manifest.resolution))
+            let original = try ImageFile.decode(source.read(place), name: name).centreCropped(
+                to: store.manifest.resolution)
             let copy = try Precision.$current.withValue(precision) {
                 try Self.decoded(index, of: store, by: autoencoder, on: device)
             }
@@ -51,7 +51,7 @@ public struct Reconstruction {
     }
 
     /// 10 log10(255^2 / mean square of the differences of bytes) in dB.
-    static func ratio(_ a: Canvas, _ b: Canvas) -> Double {
+    static func ratio(_ a: RGBImage, _ b: RGBImage) -> Double {
         let squares = zip(a.pixels, b.pixels).reduce(0) { sum, pair in
             let difference = Int(pair.0) - Int(pair.1)
             return sum + difference * difference
@@ -61,13 +61,13 @@ public struct Reconstruction {
 
     private static func decoded(
         _ index: Int, of store: PackedStore, by autoencoder: any Autoencoder, on device: Device
-    ) throws -> Canvas {
+    ) throws -> RGBImage {
         let layout = store.layout
         let mean = store.numbers(index).prefix(layout.sampleCount)
         return try withErrors {
             let latent = Tensor(Array(mean), shape: [1, layout.channels, layout.side, layout.side]).to(device)
             let tileSide = autoencoder.tileSide(forSide: store.manifest.resolution)
-            return PictureDecoder.canvases(autoencoder.decode(latent, tileSide: tileSide))[0]
+            return PictureDecoder.images(autoencoder.decode(latent, tileSide: tileSide))[0]
         }
     }
 
@@ -79,7 +79,7 @@ public struct Reconstruction {
         count <= columns ? count : min(sheetImages, count) / columns * columns
     }
 
-    private static func sheet(_ originals: [Canvas], _ decoded: [Canvas]) -> Canvas {
+    private static func sheet(_ originals: [RGBImage], _ decoded: [RGBImage]) -> RGBImage {
         let starts = stride(from: 0, to: originals.count, by: columns)
         let rows = starts.flatMap { start in
             let row = start..<min(start + columns, originals.count)

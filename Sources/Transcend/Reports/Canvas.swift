@@ -1,27 +1,21 @@
+import Data
 import Foundation
 
-/// A picture in 8-bit RGB that lines, rectangles, text and other pictures are drawn on.
+/// A picture that lines, rectangles, text and other pictures are drawn on.
 ///
 /// Coordinates are pixels from the upper left corner; the pixel (0, 0) covers [0, 1) x [0, 1). Whatever lies outside
 /// is cut off. Colours are blended as stored (sRGB), as plotting programs do.
-public struct Canvas: Sendable, Equatable {
+public struct Canvas: Sendable {
     /// A point or a displacement in pixels.
     public typealias Point = SIMD2<Double>
 
-    /// Width in pixels.
-    public let width: Int
-    /// Height in pixels.
-    public let height: Int
-    /// Red, green, blue of each pixel, row after row from the top; `3 * width * height` bytes.
-    public private(set) var pixels: [UInt8]
+    /// What has been drawn so far.
+    public private(set) var picture: RGBImage
 
-    /// The pictures of one size whose bytes follow each other.
-    static func pictures(_ pixels: [UInt8], width: Int, height: Int) -> [Canvas] {
-        let count = 3 * width * height
-        return stride(from: 0, to: pixels.count, by: count).map {
-            Canvas(width: width, height: height, pixels: Array(pixels[$0..<$0 + count]))
-        }
-    }
+    /// Width in pixels.
+    public var width: Int { picture.width }
+    /// Height in pixels.
+    public var height: Int { picture.height }
 
     /// An sRGB colour.
     public struct Color: Sendable, Equatable {
@@ -61,39 +55,11 @@ public struct Canvas: Sendable, Equatable {
 
     /// A picture of one colour.
     public init(width: Int, height: Int, background: Color) {
-        precondition(width > 0 && height > 0, "a canvas has at least one pixel")
-        self.width = width
-        self.height = height
-        let color = background
-        pixels = [UInt8](unsafeUninitializedCapacity: 3 * width * height) { bytes, count in
-            for index in 0..<width * height {
-                bytes[3 * index] = color.red
-                bytes[3 * index + 1] = color.green
-                bytes[3 * index + 2] = color.blue
-            }
-            count = 3 * width * height
-        }
+        let plane = width * height
+        let bytes = [background.red, background.green, background.blue]
+        picture = RGBImage(
+            planes: bytes.flatMap { [UInt8](repeating: $0, count: plane) }, width: width, height: height)
     }
-
-    /// A picture from its bytes, `[H, W, 3]`.
-    public init(width: Int, height: Int, pixels: [UInt8]) {
-        precondition(width > 0 && height > 0, "a canvas has at least one pixel")
-        precondition(pixels.count == 3 * width * height, "a canvas has three bytes for each pixel")
-        self.width = width
-        self.height = height
-        self.pixels = pixels
-    }
-
-    /// The colour of one pixel.
-    public subscript(x: Int, y: Int) -> Color {
-        let index = 3 * (y * width + x)
-        return Color(UInt32(pixels[index]) << 16 | UInt32(pixels[index + 1]) << 8 | UInt32(pixels[index + 2]))
-    }
-}
-
-extension Canvas: CustomStringConvertible {
-    /// The size only: the pixels of one picture would fill a terminal for minutes.
-    public var description: String { "Canvas(\(width)x\(height))" }
 }
 
 extension Canvas {
@@ -131,13 +97,13 @@ extension Canvas {
     }
 
     /// Draws another picture with its upper left corner at a pixel, each of its pixels as `scale` x `scale`.
-    public mutating func draw(_ picture: Canvas, x left: Int, y top: Int, scale: Int = 1) {
+    public mutating func draw(_ other: RGBImage, x left: Int, y top: Int, scale: Int = 1) {
         precondition(scale > 0, "pictures are enlarged by a whole number")
-        for y in max(0, top)..<max(0, top, min(height, top + picture.height * scale)) {
-            for x in max(0, left)..<max(0, left, min(width, left + picture.width * scale)) {
-                let source = 3 * ((y - top) / scale * picture.width + (x - left) / scale)
+        for y in max(0, top)..<max(0, top, min(height, top + other.height * scale)) {
+            for x in max(0, left)..<max(0, left, min(width, left + other.width * scale)) {
+                let source = 3 * ((y - top) / scale * other.width + (x - left) / scale)
                 let target = 3 * (y * width + x)
-                for channel in 0..<3 { pixels[target + channel] = picture.pixels[source + channel] }
+                for channel in 0..<3 { picture.pixels[target + channel] = other.pixels[source + channel] }
             }
         }
     }
@@ -147,9 +113,9 @@ extension Canvas {
         func mix(_ old: UInt8, _ new: UInt8) -> UInt8 {
             UInt8((Double(old) + (Double(new) - Double(old)) * min(1, max(0, opacity))).rounded())
         }
-        pixels[index] = mix(pixels[index], color.red)
-        pixels[index + 1] = mix(pixels[index + 1], color.green)
-        pixels[index + 2] = mix(pixels[index + 2], color.blue)
+        picture.pixels[index] = mix(picture.pixels[index], color.red)
+        picture.pixels[index + 1] = mix(picture.pixels[index + 1], color.green)
+        picture.pixels[index + 2] = mix(picture.pixels[index + 2], color.blue)
     }
 
     /// The pixels of a rectangle that are on the canvas and, if there is one, inside `clip`.

@@ -1,3 +1,4 @@
+import Data
 import Foundation
 
 /// A picture of the curves of a run: one panel for each kind of quantity, several curves in each.
@@ -69,7 +70,7 @@ public struct CurvePlot: Sendable {
     }
 
     /// Draws the picture, 1600 pixels wide unless said otherwise; each row of panels is 400 to 820 pixels high.
-    public func render(width: Int = 1600) -> Canvas {
+    public func render(width: Int = 1600) -> RGBImage {
         let columns = panels.count < 2 ? 1 : panels.count <= 4 ? 2 : 3
         let rows = max(1, (panels.count + columns - 1) / columns)
         let rowHeight = rows == 1 ? (columns == 1 ? 820 : 640) : 420
@@ -88,7 +89,7 @@ public struct CurvePlot: Sendable {
                 width: panelWidth, height: Double(rowHeight))
             CurvePanel(panel, steps: steps, axis: axis, area: area).draw(on: &canvas)
         }
-        return canvas
+        return canvas.picture
     }
 
     /// The first and last step of all curves, so that what happens at one time stands at one place in all panels.

@@ -30,7 +30,7 @@ public struct CurveWriter {
         guard isLast || begin >= due else { return }
         try tail.update()
         let done = tail.rows.last.map { "step \($0.step + 1) of \(steps)" } ?? ""
-        try ImageFile.writePNG(RGBImage(lossCurves(tail.rows, title: title, subtitle: done)), to: path)
+        try ImageFile.writePNG(lossCurves(tail.rows, title: title, subtitle: done), to: path)
         let end = clock()
         due = end + max(Self.leastSeconds, 100 * (end - begin))
     }

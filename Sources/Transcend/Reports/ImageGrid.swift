@@ -3,7 +3,7 @@ import Data
 /// Arranges pictures in rows and columns on one canvas, small ones enlarged so that they can be seen.
 public struct ImageGrid: Sendable {
     /// The pictures, row by row; they may differ in size.
-    public var images: [Canvas]
+    public var images: [RGBImage]
     /// How many stand in a row.
     public var columns: Int
     /// A name for each row, drawn at its left; rows beyond the list have none.
@@ -16,7 +16,7 @@ public struct ImageGrid: Sendable {
     public var minimumCell = 96
 
     /// A grid of pictures.
-    public init(_ images: [Canvas], columns: Int, rowLabels: [String] = []) {
+    public init(_ images: [RGBImage], columns: Int, rowLabels: [String] = []) {
         precondition(columns > 0, "a grid has at least one column")
         self.images = images
         self.columns = columns
@@ -24,7 +24,7 @@ public struct ImageGrid: Sendable {
     }
 
     /// Draws the grid: dark text on white, each picture in the middle of its cell.
-    public func render() -> Canvas {
+    public func render() -> RGBImage {
         let side = max(1, images.map { max($0.width, $0.height) }.max() ?? 1)
         let scale = max(1, (minimumCell + side - 1) / side)
         let cellWidth = (images.map(\.width).max() ?? side) * scale + padding
@@ -54,42 +54,6 @@ public struct ImageGrid: Sendable {
             let y = top + index / columns * cellHeight + (cellHeight - padding - image.height * scale) / 2
             canvas.draw(image, x: x, y: y, scale: scale)
         }
-        return canvas
-    }
-}
-
-extension Canvas {
-    /// The picture of a network's output: values in [-1, 1] as `[C, H, W]` with 1 (grey) or 3 channels.
-    ///
-    /// A byte is 255 (x + 1) / 2, computed in single precision, limited to 0...255 and cut off to an integer, as in
-    /// the published sampling scripts (REPA's generate.py); NaN becomes 0.
-    public init(signed values: [Float], channels: Int, height: Int, width: Int) {
-        precondition(channels == 1 || channels == 3, "a picture has 1 or 3 channels")
-        precondition(values.count == channels * height * width, "a picture has one value for each channel and pixel")
-        let plane = height * width
-        let bytes = [UInt8](unsafeUninitializedCapacity: 3 * plane) { bytes, count in
-            for index in 0..<plane {
-                for channel in 0..<3 {
-                    let value = values[(channels == 1 ? 0 : channel) * plane + index]
-                    bytes[3 * index + channel] = PixelRange.signed.byte(value)
-                }
-            }
-            count = 3 * plane
-        }
-        self.init(width: width, height: height, pixels: bytes)
-    }
-}
-
-extension Canvas {
-    /// A picture as a canvas.
-    init(_ picture: RGBImage) {
-        self.init(width: picture.width, height: picture.height, pixels: picture.pixels)
-    }
-}
-
-extension RGBImage {
-    /// A canvas as a picture for a file.
-    public init(_ canvas: Canvas) {
-        self.init(width: canvas.width, height: canvas.height, pixels: canvas.pixels)
+        return canvas.picture
     }
 }

@@ -1,5 +1,7 @@
+import Data
+
 /// The picture of a run's curves, `lossPanels`.
-public func lossCurves(_ rows: [MetricsRow], title: String, subtitle: String = "") -> Canvas {
+public func lossCurves(_ rows: [MetricsRow], title: String, subtitle: String = "") -> RGBImage {
     CurvePlot(title: title, subtitle: subtitle, panels: lossPanels(rows)).render()
 }
 

@@ -50,26 +50,26 @@ public struct PictureDecoder: Sendable {
     }
 
     /// The pictures of a network's output [B, C, R, R], with products in the current precision.
-    func pictures(_ samples: Tensor) -> [Canvas] {
-        guard let autoencoder else { return Self.canvases(samples) }
+    func pictures(_ samples: Tensor) -> [RGBImage] {
+        guard let autoencoder else { return Self.images(samples) }
         let latents = normalisation.denormalised(samples).to(.F32)
         let side = latents.size(2) * autoencoder.sideRatio
         let part = autoencoder.imagesTogether(ofSide: side, on: latents.device)
         return stride(from: 0, to: latents.size(0), by: part).flatMap { start in
             let end = min(start + part, latents.size(0))
-            return Self.canvases(
+            return Self.images(
                 autoencoder.decode(
                     latents.sliced(start..<end, axis: 0), tileSide: autoencoder.tileSide(forSide: side)))
         }
     }
 
     /// Images [B, 1 or 3, H, W] from -1 to 1: clamp(255 (x + 1) / 2, 0, 255), truncated as the published script does.
-    static func canvases(_ images: Tensor) -> [Canvas] {
-        let (channels, height, width) = (images.size(1), images.size(2), images.size(3))
-        let size = channels * height * width
+    static func images(_ images: Tensor) -> [RGBImage] {
+        let (height, width) = (images.size(2), images.size(3))
+        let size = images.size(1) * height * width
         let values: [Float] = images.values()
         return stride(from: 0, to: values.count, by: size).map {
-            Canvas(signed: Array(values[$0..<$0 + size]), channels: channels, height: height, width: width)
+            RGBImage(planes: values[$0..<$0 + size].map(PixelRange.signed.byte), width: width, height: height)
         }
     }
 }

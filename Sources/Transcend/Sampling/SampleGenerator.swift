@@ -1,3 +1,4 @@
+import Data
 import Diffusion
 import Models
 import Torch
@@ -44,7 +45,7 @@ public struct SampleGenerator: Sendable {
     /// went wrong in the network or what `progress` (after each step of the solver) or `receive` throws.
     public func pictures(
         labels: [Int], from first: Int = 0, decoder: PictureDecoder, progress: (_ step: Int) throws -> Void = { _ in },
-        receive: (_ images: [Canvas]) throws -> Void
+        receive: (_ images: [RGBImage]) throws -> Void
     ) throws {
         for start in stride(from: first, to: labels.count, by: Self.batch) {
             let part = Array(labels[start..<min(start + Self.batch, labels.count)])

@@ -60,7 +60,7 @@ public final class SampleOutput {
     private static let otherFiles: Set = ["jpg", "jpeg", "webp", "gif", "bmp", "tif", "tiff", "npy", "pt", "zip"]
 
     /// Takes pictures of which the first is the job's number `first`; those that are there already are passed over.
-    func append(_ images: [Canvas], from first: Int) throws {
+    func append(_ images: [RGBImage], from first: Int) throws {
         precondition(first <= count, "no sample is left out")
         let new = Array(images.dropFirst(count - first))
         guard !new.isEmpty else { return }
@@ -117,7 +117,7 @@ private protocol SampleSink: AnyObject {
     /// Begins, or goes on after what the record tells; returns how many samples are there. Throws if it cannot.
     func open(after record: SamplingRecord?) throws -> Int
     /// Takes pictures, which are on the disk when it returns where they can be continued, with the checksum of all so far.
-    func append(_ images: [Canvas], from first: Int) throws -> String?
+    func append(_ images: [RGBImage], from first: Int) throws -> String?
     func finish() throws
     /// Removes what is unfinished.
     func abandon()
@@ -127,7 +127,7 @@ private final class GridSink: SampleSink {
     let record: String? = nil
     private let path: String
     private let job: SamplingJob
-    private var images: [Canvas] = []
+    private var images: [RGBImage] = []
 
     init(path: String, job: SamplingJob) { (self.path, self.job) = (path, job) }
 
@@ -136,7 +136,7 @@ private final class GridSink: SampleSink {
         return 0
     }
 
-    func append(_ images: [Canvas], from first: Int) -> String? {
+    func append(_ images: [RGBImage], from first: Int) -> String? {
         self.images += images
         return nil
     }
@@ -144,7 +144,7 @@ private final class GridSink: SampleSink {
     func finish() throws {
         let grid = ImageGrid(
             images, columns: job.labels.columns, rowLabels: job.labels.rows.map { job.classNames[$0] })
-        try ImageFile.writePNG(RGBImage(grid.render()), to: path)
+        try ImageFile.writePNG(grid.render(), to: path)
     }
 
     func abandon() {}
@@ -184,7 +184,7 @@ private final class ArraySink: SampleSink {
             && !isThere(SamplingProtocol.path(ofSamples: path))
     }
 
-    func append(_ images: [Canvas], from first: Int) throws -> String? {
+    func append(_ images: [RGBImage], from first: Int) throws -> String? {
         if first == 0 { try writer?.beginArray(itemShape: [images[0].height, images[0].width, 3]) }
         for image in images { try writer?.append(image.pixels) }
         return try writer?.synchronize()
@@ -228,9 +228,9 @@ private final class FolderSink: SampleSink {
         return path + "/" + String(repeating: "0", count: max(0, 6 - digits.count)) + digits + ".png"
     }
 
-    func append(_ images: [Canvas], from first: Int) throws -> String? {
+    func append(_ images: [RGBImage], from first: Int) throws -> String? {
         for (index, image) in images.enumerated() {
-            try ImageFile.writePNG(RGBImage(image), to: picture(first + index))
+            try ImageFile.writePNG(image, to: picture(first + index))
         }
         return nil
     }

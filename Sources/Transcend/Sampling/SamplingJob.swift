@@ -1,3 +1,4 @@
+import Data
 import Diffusion
 import Foundation
 import Torch
@@ -67,7 +68,7 @@ public struct SamplingJob: Sendable {
     /// through the network with it: with `first` a multiple of `SampleGenerator.batch` the pictures are the same to the byte
     /// as those of a call that begins at 0, on however many ranks. Each of them takes every n-th batch and receives all.
     public func draw(
-        from first: Int = 0, in world: World = .alone, receive: (_ images: [Canvas]) throws -> Void
+        from first: Int = 0, in world: World = .alone, receive: (_ images: [RGBImage]) throws -> Void
     ) throws {
         let stride = SampleGenerator.batch * world.size
         for start in Swift.stride(from: first, to: stamp.samples, by: stride) {
@@ -76,9 +77,9 @@ public struct SamplingJob: Sendable {
     }
 
     /// The batches of all ranks, of which the first begins with sample `first`.
-    func round(from first: Int, in world: World) throws -> [Canvas] {
+    func round(from first: Int, in world: World) throws -> [RGBImage] {
         let own = first + SampleGenerator.batch * world.rank
-        var images: [Canvas] = []
+        var images: [RGBImage] = []
         if own < stamp.samples {
             let end = min(own + SampleGenerator.batch, stamp.samples)
             try Precision.$current.withValue(stamp.precision) {
@@ -89,8 +90,12 @@ public struct SamplingJob: Sendable {
         }
         if world.size == 1 { return images }
         let size = try world.sum(world.isFirst ? [Double(images[0].width), Double(images[0].height)] : [0, 0])
-        return try world.gather(images.flatMap(\.pixels)).flatMap {
-            Canvas.pictures($0, width: Int(size[0]), height: Int(size[1]))
+        let (width, height) = (Int(size[0]), Int(size[1]))
+        let count = 3 * width * height
+        return try world.gather(images.flatMap(\.pixels)).flatMap { bytes in
+            stride(from: 0, to: bytes.count, by: count).map {
+                RGBImage(width: width, height: height, pixels: Array(bytes[$0..<$0 + count]))
+            }
         }
     }
 

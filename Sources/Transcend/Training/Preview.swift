@@ -45,7 +45,7 @@ struct Preview {
         let generator = SampleGenerator(
             network: network, path: configuration.diffusion.path, sampler: settings.sampler, seed: configuration.seed)
         let labels = (0..<rows * settings.perClass).map { $0 / settings.perClass }
-        var images: [Canvas] = []
+        var images: [RGBImage] = []
         do {
             try generator.pictures(
                 labels: labels, decoder: decoder,
@@ -59,7 +59,7 @@ struct Preview {
         }
         let grid = ImageGrid(
             images, columns: settings.perClass, rowLabels: Array(classNames.prefix(rows)))
-        try ImageFile.writePNG(RGBImage(grid.render()), to: path)
+        try ImageFile.writePNG(grid.render(), to: path)
     }
 
     private struct Interrupted: Error {}
