@@ -7,22 +7,28 @@ public enum BlockFeatures: String, Sendable, CaseIterable {
     case conditional
     /// f_u, with the null label.
     case unconditional
-    /// f_u + w (f_c - f_u), what stage 2 follows.
+    /// f_u + w (f_c - f_u), what stage 2 follows: the direction of the class, amplified.
     case guided
 
     /// The outputs [B, N, D] of blocks, counted from 1, in their order. `scale` is w of the guided ones. Without gradients.
     public func callAsFunction(of network: SiT, _ batch: NoisedBatch, depths: [Int], scale: Double) -> [Tensor] {
         withoutGradients {
-            let null = Tensor.full(
-                [batch.labels.size(0)], Double(network.configuration.classes), .I64, on: batch.labels.device)
-            func features(_ labels: Tensor) -> [Tensor] {
-                let output = network(batch.input, batch.t, labels, features: Set(depths), stopAfter: depths.max())
+            func features(_ input: Tensor, _ t: Tensor, _ labels: Tensor) -> [Tensor] {
+                let output = network(input, t, labels, features: Set(depths), stopAfter: depths.max())
                 return depths.map { output.features[$0]! }
             }
+            let null = network.nullLabels(like: batch.labels)
             switch self {
-            case .conditional: return features(batch.labels)
-            case .unconditional: return features(null)
-            case .guided: return zip(features(null), features(batch.labels)).map { $0 + scale * ($1 - $0) }
+            case .conditional: return features(batch.input, batch.t, batch.labels)
+            case .unconditional: return features(batch.input, batch.t, null)
+            case .guided:
+                let both = features(
+                    .concatenate([batch.input, batch.input]), .concatenate([batch.t, batch.t]),
+                    .concatenate([batch.labels, null]))
+                return both.map { both in
+                    let parts = both.chunked(2, axis: 0)
+                    return parts[1] + scale * (parts[0] - parts[1])
+                }
             }
         }
     }

@@ -77,24 +77,11 @@ private struct SelfGuidedObjective: Objective {
     func alignment(_ features: [Int: Tensor], _ batch: NoisedBatch) -> Alignment {
         guard let teacher else { preconditionFailure("the teacher was released before the alignment ended") }
         let tokens = features[settings.alignment.studentDepth]!
-        let target = guidedFeatures(
-            of: teacher, batch, depth: settings.teacherDepth, scale: settings.guidanceScale)
+        let target = BlockFeatures.guided(
+            of: teacher, batch, depths: [settings.teacherDepth], scale: settings.guidanceScale)[0]
         return Alignment(
             perSample: (head(tokens) - target).square().meanPerSample(), features: tokens, target: target)
     }
 
     func withoutAlignment() -> any Objective { SelfGuidedObjective(settings: settings, head: head, teacher: nil) }
-}
-
-/// f_u + scale (f_c - f_u) of one block, [B, N, D], without gradient: the condition's direction, amplified.
-public func guidedFeatures(of teacher: SiT, _ batch: NoisedBatch, depth: Int, scale: Double) -> Tensor {
-    withoutGradients {
-        let null = Tensor.full(
-            [batch.labels.size(0)], Double(teacher.configuration.classes), .I64, on: batch.labels.device)
-        let output = teacher(
-            .concatenate([batch.input, batch.input]), .concatenate([batch.t, batch.t]),
-            .concatenate([batch.labels, null]), features: [depth], stopAfter: depth)
-        let parts = output.features[depth]!.chunked(2, axis: 0)
-        return parts[1] + scale * (parts[0] - parts[1])
-    }
 }

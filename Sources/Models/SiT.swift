@@ -73,6 +73,11 @@ public struct SiT: Module {
         return Output(velocity: velocity, features: kept)
     }
 
+    /// The null label, which stands for no class, as often as there are labels.
+    public func nullLabels(like labels: Tensor) -> Tensor {
+        .full(labels.shape, Double(configuration.classes), .I64, on: labels.device)
+    }
+
     /// Fixed sine-cosine positions [N, D], row by row, in float64 and rounded once. First half of D: the column,
     /// second half: the row; each is sines, then cosines, with frequencies 10000^(-i / (D/4)).
     static func positionTable(hidden: Int, grid: Int) -> [Float] {
