@@ -63,7 +63,8 @@ public func losses(
     let settings = objective.alignmentSettings.flatMap { $0.hasStopped(at: step) ? nil : $0 }
     let output = network(
         noised.input, noised.t, batch.seenLabels, features: settings == nil ? [] : objective.featureDepths)
-    let denoising = ((output.velocity ?? .zeros(like: noised.velocity)) - noised.velocity).square().meanPerSample()
+    guard let velocity = output.velocity else { preconditionFailure("without stopAfter a network gives its velocity") }
+    let denoising = (velocity - noised.velocity).square().meanPerSample()
     guard let settings, let aligned = align(output.features, noised, batch, objective, settings, mode) else {
         return Losses(total: denoising.mean(), denoising: denoising, alignment: nil, alignmentMean: nil)
     }
