@@ -47,6 +47,19 @@ public struct Sampler: Codable, Sendable, Equatable {
         return nil
     }
 
+    /// How often a sample goes through the network; where it is guided, twice for each evaluation.
+    public var networkPasses: Int {
+        times.prefix(steps).enumerated().reduce(0) { sum, step in
+            let evaluations = mode == .heun && step.offset < steps - 1 ? 2 : 1
+            return sum + evaluations * (guidance.isActive(at: step.element) ? 2 : 1)
+        }
+    }
+
+    /// The times of the steps; for the ODE also 0, where the last one ends.
+    private var times: [Double] {
+        mode == .sde ? linspace(1, Self.lastNoisyTime, steps) : linspace(1, 0, steps + 1)
+    }
+
     /// noise [B, C, R, R], labels [B] -> samples [B, C, R, R] in float64.
     ///
     /// `increment` gives the standard normal draws of the noisy steps of the SDE, [B, C, R, R] for steps 1, 2, ...;
@@ -71,7 +84,7 @@ public struct Sampler: Codable, Sendable, Equatable {
     }
 
     private func deterministic(_ flow: Flow, _ noise: Tensor, _ progress: (Int) throws -> Void) rethrows -> Tensor {
-        let times = linspace(1, 0, steps + 1)
+        let times = times
         var x = noise
         for step in 0..<steps {
             let (t, next) = (times[step], times[step + 1])
@@ -91,7 +104,7 @@ public struct Sampler: Codable, Sendable, Equatable {
     private func stochastic(
         _ flow: Flow, _ noise: Tensor, _ increment: (Int) -> Tensor, _ progress: (Int) throws -> Void
     ) rethrows -> Tensor {
-        let times = linspace(1, Self.lastNoisyTime, steps)
+        let times = times
         var x = noise
         for (step, (t, next)) in zip(times, times.dropFirst()).enumerated() {
             let noisy = (2 * t * (t - next)).squareRoot() * increment(step + 1).to(.F64)
@@ -135,8 +148,9 @@ private struct Flow {
     private func evaluate(
         _ x: Tensor, _ t: Double, isGuided: Bool, _ slope: (_ velocity: Tensor, _ x: Tensor) -> Tensor
     ) -> Tensor {
-        let null = Tensor.full(labels.shape, Double(network.configuration.classes), .I64, on: labels.device)
-        let (states, seen) = isGuided ? (Tensor.concatenate([x, x]), .concatenate([labels, null])) : (x, labels)
+        let (states, seen) =
+            isGuided
+            ? (Tensor.concatenate([x, x]), .concatenate([labels, network.nullLabels(like: labels)])) : (x, labels)
         let times = Tensor.full([states.size(0)], t, on: x.device)
         let output = network(states.to(.F32), times, seen).velocity!.to(.F64)
         let slopes = slope(output, states)

@@ -52,6 +52,15 @@ extension MethodTests {
             #expect(samples.doubles == noise.doubles)
         }
 
+        /// Once a step; Heun's method twice but for the last; each once more where guidance acts: at 1, 0.75 and 0.5 of the four
+        /// times of the ODE, at 1 and 0.68 of those of the SDE, 1, 0.68, 0.36 and 0.04.
+        @Test(arguments: [(Sampler.Mode.ode, 4, 7), (.heun, 7, 13), (.sde, 4, 6)])
+        func aSampleGoesThroughTheNetworkForEachSlope(mode: Sampler.Mode, plain: Int, guided: Int) {
+            #expect(Sampler(mode: mode, steps: 4).networkPasses == plain)
+            let guidance = Guidance(scale: 2, low: 0.5)
+            #expect(Sampler(mode: mode, steps: 4, guidance: guidance).networkPasses == guided)
+        }
+
         /// A constant velocity is integrated without error; the network computes it in float32.
         @Test(arguments: [Sampler.Mode.ode, .heun], [1, 2, 7])
         func aConstantFlowIsFollowedExactly(mode: Sampler.Mode, steps: Int) {

@@ -82,11 +82,10 @@ public struct StepBenchmark {
             firstLoss: losses.first ?? 0, lastLoss: losses.last ?? 0, profile: profile)
     }
 
-    /// Of a training step, or of the evaluations that a sample takes, guided ones counted twice.
+    /// Of a training step, or of a sample.
     private var flopsPerImage: Double {
         guard let sampler else { return CostEstimate(configuration).stepFLOPs }
-        let guided = (0..<sampler.steps).count { sampler.guidance.isActive(at: 1 - Double($0) / Double(sampler.steps)) }
-        return Double(sampler.steps + guided) * configuration.network.forwardFLOPs()
+        return Double(sampler.networkPasses) * configuration.network.forwardFLOPs()
     }
 
     /// Batches of samples; each gives its mean.
