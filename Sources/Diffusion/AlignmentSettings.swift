@@ -20,7 +20,7 @@ public struct AlignmentSettings: Codable, Sendable, Equatable {
     public var headWidth: Int?
 
     /// Those of methods without a choice of the head's width.
-    static let headless = settings.filter { $0.key != "headWidth" }
+    static let withoutHeadWidth = settings.filter { $0.key != "headWidth" }
 
     /// What the settings mean.
     static let settings: [SettingDescription] = [
@@ -54,12 +54,15 @@ public struct AlignmentSettings: Codable, Sendable, Equatable {
     }
 
     /// Of a method without a choice of the head's width, at all times.
-    init(headlessAt studentDepth: Int, weight: Double) {
+    init(withoutHeadWidthAt studentDepth: Int, weight: Double) {
         (self.studentDepth, self.weight, window, semantics) = (studentDepth, weight, .everywhere, .perSample)
     }
 
     /// The width, of a method that has one.
-    var width: Int { headWidth ?? 0 }
+    var width: Int {
+        guard let headWidth else { preconditionFailure("the method has no choice of its head's width") }
+        return headWidth
+    }
 
     /// The weight of the term at a step.
     public func weight(at step: Int) -> Double {

@@ -8,7 +8,7 @@ public struct LayerSync: Method {
     public static let name = "layersync"
     /// Those below `method.` of a configuration.
     public static let settings =
-        AlignmentSettings.headless.map { $0.below("alignment") } + [
+        AlignmentSettings.withoutHeadWidth.map { $0.below("alignment") } + [
             SettingDescription(
                 "deepDepth", .whole(1...Int.max), unit: "blocks", "Block that is followed, counted from 1.")
         ]
@@ -22,7 +22,7 @@ public struct LayerSync: Method {
     public init(defaultsFor network: SiTConfiguration, reading: Reading) {
         let isLarge = network.depth == 24
         alignment = AlignmentSettings(
-            headlessAt: isLarge ? 8 : max(1, share(2, of: network)), weight: 0.2)
+            withoutHeadWidthAt: isLarge ? 8 : max(1, share(2, of: network)), weight: 0.2)
         deepDepth = isLarge ? 16 : max(alignment.studentDepth + 1, share(4, of: network))
     }
 

@@ -9,7 +9,7 @@ public struct SRA: Method {
     public static let name = "sra"
     /// Those below `method.` of a configuration.
     public static let settings =
-        AlignmentSettings.headless.map { $0.below("alignment") } + [
+        AlignmentSettings.withoutHeadWidth.map { $0.below("alignment") } + [
             SettingDescription(
                 "teacherDepth", .whole(1...Int.max), unit: "blocks", "Block of the teacher, counted from 1."),
             SettingDescription(
@@ -45,7 +45,7 @@ public struct SRA: Method {
     public init(defaultsFor network: SiTConfiguration, reading: Reading) {
         measure = reading == .paper ? .smoothL1 : .cosineTokens
         alignment = AlignmentSettings(
-            headlessAt: max(1, share(2, of: network)), weight: measure == .smoothL1 ? 0.2 : 0.5)
+            withoutHeadWidthAt: max(1, share(2, of: network)), weight: measure == .smoothL1 ? 0.2 : 0.5)
         teacherDepth = min(network.depth, max(alignment.studentDepth + 1, share(5, of: network)))
     }
 
