@@ -110,7 +110,13 @@ public final class Trainer {
         let loader = makeLoader()
         defer { loader.stop() }
         func prepared() -> Result<[Batch], any Error> {
-            Result { try withErrors { try microBatches(of: loader.next()) } }
+            Result {
+                try withErrors {
+                    let loaded = try loader.next()
+                    releaseTargetsWhenDue(at: loaded.step)
+                    return try microBatches(of: loaded)
+                }
+            }
         }
 
         var next = prepared()
@@ -128,6 +134,10 @@ public final class Trainer {
             try writer.check()
             observe(state.step)
         }
+    }
+
+    private func releaseTargetsWhenDue(at step: Int) {
+        if state.objective.alignmentSettings?.hasStopped(at: step) ?? true { targets = TrainingTargets() }
     }
 
     /// Whether something that happens every so many steps happens now; it always does at the end, unless it is off.

@@ -132,7 +132,6 @@ extension Trainer {
     func microBatches(of loaded: LoadedBatch<TrainingDraws>) throws -> [Batch] {
         let (c, share) = (configuration.network, world.share(of: configuration.batch))
         let size = share.count / configuration.accumulation
-        if state.objective.alignmentSettings?.hasStopped(at: loaded.step) ?? true { targets = TrainingTargets() }
         return try stride(from: share.lowerBound, to: share.upperBound, by: size).map { start in
             let places = start - share.lowerBound..<start - share.lowerBound + size
             var batch = loaded.draws.batch(
