@@ -54,7 +54,7 @@ public enum NumpyFile {
     }
 
     /// Writes a `.npy` file whole or not at all; throws a `FileError`.
-    public static func write(_ array: NumpyArray, to path: String) throws {
+    package static func write(_ array: NumpyArray, to path: String) throws {
         try AtomicFile.write(to: path) { writer in
             try writer.write(header(type: array.type, shape: array.shape))
             try writer.write(array.bytes)

@@ -40,8 +40,6 @@ enum PyTorchPickle {
         /// In elements, from `offset` on.
         let count: Int
         let offset: Int
-        /// In elements, of the whole storage.
-        let wholeCount: Int
     }
 
     /// The tensor that a value stands for; nil if it is something else.
@@ -87,8 +85,7 @@ enum PyTorchPickle {
             let name = arguments.count > 6 ? arguments[6].globalName ?? "" : ""
             guard let type = types[name] else { throw Problem(text: "has the element type \(name), which is not read") }
             storage = Storage(
-                key: storage.key, type: type, count: storage.count * storage.type.byteCount / type.byteCount, offset: 0,
-                wholeCount: storage.wholeCount)
+                key: storage.key, type: type, count: storage.count * storage.type.byteCount / type.byteCount, offset: 0)
         }
         guard strides.allSatisfy({ $0 >= 0 }), shape.allSatisfy({ $0 >= 0 }),
             let end = end(offset, shape, strides), end <= storage.count
@@ -124,12 +121,12 @@ enum PyTorchPickle {
         }
         guard type.byteCount(shape: [count]) != nil else { throw Problem(text: "has an impossible storage") }
         guard parts.count > 5, let view = parts[5].elements(atMost: 3), view.count == 3 else {
-            return Storage(key: key, type: type, count: count, offset: 0, wholeCount: count)
+            return Storage(key: key, type: type, count: count, offset: 0)
         }
         guard let offset = view[1].int, let length = view[2].int, offset >= 0, length >= 0, offset <= count,
             length <= count - offset
         else { throw Problem(text: "has a view of a storage that does not lie within it") }
-        return Storage(key: key, type: type, count: length, offset: offset, wholeCount: count)
+        return Storage(key: key, type: type, count: length, offset: offset)
     }
 
     private static let storageTypes: [String: ElementType] = [

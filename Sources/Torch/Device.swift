@@ -2,9 +2,9 @@ import CTorch
 import Foundation
 
 /// Where tensors live and operations run.
-public struct Device: Sendable, Equatable, Codable, CustomStringConvertible {
+public struct Device: Sendable, Equatable, CustomStringConvertible {
     /// The kinds that the border knows; the numbers are its own.
-    public enum Kind: Int32, Sendable, Codable {
+    public enum Kind: Int32, Sendable {
         case cpu = 0
         case cuda = 1
         /// Shapes without storage, for counting.

@@ -94,9 +94,9 @@ public struct Draws: Sendable, Equatable {
 }
 
 /// Philox 4x32 with 10 rounds, as published with its test vectors in Random123.
-public enum Philox {
+package enum Philox {
     /// One block of four words.
-    public static func block(_ key: UInt64, _ counter: SIMD4<UInt32>) -> SIMD4<UInt32> {
+    package static func block(_ key: UInt64, _ counter: SIMD4<UInt32>) -> SIMD4<UInt32> {
         var words = SIMD4<UInt32>()
         withWords(of: counter) { counter in
             withUnsafeMutableBytes(of: &words) {

@@ -75,7 +75,7 @@ extension Tensor {
     /// Of every element, in radians.
     public func cos() -> Tensor { Op.cos(self) }
     /// Every element without its sign; the derivative at 0 is 0.
-    public func abs() -> Tensor { Op.abs(self) }
+    package func abs() -> Tensor { Op.abs(self) }
 
     /// Every element, at least `low` and at most `high`.
     public func clamped(_ low: Double, _ high: Double) -> Tensor { Op.clamp(self, low, high) }
@@ -99,7 +99,7 @@ extension Tensor {
     public func meanPerSample() -> Tensor { flattened(from: 1).mean([1]) }
 
     /// The largest element.
-    public func maximum() -> Tensor { Op.maximum(self) }
+    package func maximum() -> Tensor { Op.maximum(self) }
 
     /// The `count` smallest elements along the last axis, ascending: [..., N] -> [..., count].
     public func smallest(_ count: Int) -> Tensor {
