@@ -26,7 +26,8 @@ public struct Draws: Sendable, Equatable {
         case sampleLabel = 8
         /// Initialisation: item = hash of "<stage>/<parameter name>", step 0.
         case initialise = 9
-        /// The embedded data set: item = index of the picture, step 0.
+        /// The embedded data set: item = index of the picture, step 0. Where an extractor is fitted, item -1: how the pictures of
+        /// a step are moved.
         case pictures = 10
         /// What a method draws for a sample: item = position in the global batch, step = training step.
         case method = 11
