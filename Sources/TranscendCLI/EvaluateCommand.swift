@@ -72,7 +72,7 @@ struct EvaluateCommand: ParsableCommand {
             }
             guard let measured, let against else { return }
             var own = try EvaluationResult(measured, from: samples, reference: against, from: reference)
-            own.stamp = SamplingProtocol.read(ofSamples: path)?.json
+            own.stamp = SampleStamp.read(ofSamples: path)?.json
             result = own
         }
         progress.finish()

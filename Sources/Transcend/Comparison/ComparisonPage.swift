@@ -133,7 +133,7 @@ struct ComparisonPage {
 
     private var measured: String {
         guard let result = summary.anyResult else { return "" }
-        let stamp = SamplingProtocol(json: result.stamp ?? .null)?.withoutCheckpoint.json.text() ?? "not known"
+        let stamp = SampleStamp(json: result.stamp ?? .null)?.withoutCheckpoint.json.text() ?? "not known"
         let reference = (result.referenceCount.map { "\($0) of " } ?? "") + result.reference
         let rows =
             [

@@ -16,7 +16,7 @@ extension ComparisonSummary {
             members += [
                 .init("extractor", .string(result.extractor)), .init("reference", .string(result.reference)),
                 .init("sample_count", .int(Int64(result.sampleCount))),
-                .init("protocol", SamplingProtocol(json: result.stamp ?? .null)?.withoutCheckpoint.json ?? .null),
+                .init("protocol", SampleStamp(json: result.stamp ?? .null)?.withoutCheckpoint.json ?? .null),
             ]
         }
         members.append(.init("machine", .object(machine.map { .init($0.name, .string($0.value)) })))

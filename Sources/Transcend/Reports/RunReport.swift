@@ -104,7 +104,7 @@ public struct RunReport {
         private var evaluations: String {
             var groups: [(key: String, results: [(step: Int, result: EvaluationResult)])] = []
             for result in CheckpointEvaluator.results(ofRun: folder) {
-                let stamp = SamplingProtocol(json: result.stamp ?? .null)
+                let stamp = SampleStamp(json: result.stamp ?? .null)
                 let key = [result.extractor, result.reference, stamp?.withoutCheckpoint.json.text() ?? ""].joined(
                     separator: "\n")
                 let one = (stamp?.step ?? 0, result)
@@ -133,7 +133,7 @@ public struct RunReport {
                     ["extractor", first.extractor], ["samples", "\(first.sampleCount)"], ["reference", reference],
                     [
                         "protocol",
-                        SamplingProtocol(json: first.stamp ?? .null)?.withoutCheckpoint.json.text() ?? "not known",
+                        SampleStamp(json: first.stamp ?? .null)?.withoutCheckpoint.json.text() ?? "not known",
                     ],
                 ])
             return HTML.table([titles] + lines, hasTitles: true, style: "numbers")

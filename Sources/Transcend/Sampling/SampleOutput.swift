@@ -31,7 +31,7 @@ public final class SampleOutput {
         let isFile = ["png", "npz"].contains(kind)
         newFolders = try makeFolder(isFile ? url.deletingLastPathComponent().path : path)
         let isThere = kind == "npz" ? FileManager.default.fileExists(atPath: path) : !isFile
-        isDone = isThere && SamplingProtocol.read(ofSamples: path) == job.stamp
+        isDone = isThere && SampleStamp.read(ofSamples: path) == job.stamp
         switch kind {
         case "png": sink = GridSink(path: path, job: job)
         case "npz": sink = ArraySink(path: path, job: job)
@@ -84,7 +84,7 @@ public final class SampleOutput {
 
 /// How far a job is whose samples are not complete.
 private struct SamplingRecord: Codable {
-    let job: SamplingProtocol
+    let job: SampleStamp
     let count: Int
     /// Height and width of the pictures.
     let size: [Int]
@@ -181,7 +181,7 @@ private final class ArraySink: SampleSink {
     private func isComplete(_ record: SamplingRecord) -> Bool {
         let isThere = { FileManager.default.fileExists(atPath: $0) }
         return record.count == job.stamp.samples && isThere(path) && !isThere(unfinished)
-            && !isThere(SamplingProtocol.path(ofSamples: path))
+            && !isThere(SampleStamp.path(ofSamples: path))
     }
 
     func append(_ images: [RGBImage], from first: Int) throws -> String? {
@@ -194,7 +194,7 @@ private final class ArraySink: SampleSink {
         try writer?.beginArray("arr_1", type: .I64, itemShape: [])
         try job.labels.labels.map(Int64.init).withUnsafeBytes { try writer?.append($0) }
         // The stamp of an earlier file of this name.
-        unlink(SamplingProtocol.path(ofSamples: path))
+        unlink(SampleStamp.path(ofSamples: path))
         try writer?.finish()
     }
 

@@ -25,7 +25,7 @@ public struct SamplingSettings: Sendable {
 /// Samples that are to be drawn from a checkpoint.
 public struct SamplingJob: Sendable {
     /// What decides the pictures.
-    public let stamp: SamplingProtocol
+    public let stamp: SampleStamp
     /// The label of each sample.
     public let labels: SampleLabels
     /// The classes of the checkpoint.
@@ -58,7 +58,7 @@ public struct SamplingJob: Sendable {
         generator = SampleGenerator(
             network: try checkpoint.network(settings.weights, on: device), path: path, sampler: settings.sampler,
             seed: settings.seed)
-        stamp = SamplingProtocol(
+        stamp = SampleStamp(
             samples: labels.labels.count, labels: labels.rule, sampler: settings.sampler, seed: settings.seed,
             precision: settings.precision, decoder: decoder.identity,
             checkpoint: checkpoint.checksum(of: settings.weights), step: state.step, weights: settings.weights)

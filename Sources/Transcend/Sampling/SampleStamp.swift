@@ -5,7 +5,7 @@ import Torch
 
 /// What decides which pictures a checkpoint draws: the stamp beside samples, and a part of each result of their evaluation.
 /// Samples with equal stamps are equal.
-public struct SamplingProtocol: Codable, Sendable, Equatable {
+public struct SampleStamp: Codable, Sendable, Equatable {
     /// How many.
     public var samples: Int
     /// The rule by which sample i has its label.
@@ -43,7 +43,7 @@ public struct SamplingProtocol: Codable, Sendable, Equatable {
     }
 
     /// The stamp of samples in a folder or an array; nil where there is none.
-    public static func read(ofSamples path: String) -> SamplingProtocol? {
+    public static func read(ofSamples path: String) -> SampleStamp? {
         (try? JSONValue.read(path: Self.path(ofSamples: path))).flatMap(Self.init(json:))
     }
 
@@ -54,7 +54,7 @@ public struct SamplingProtocol: Codable, Sendable, Equatable {
     }
 
     /// The same for every checkpoint of a run.
-    var withoutCheckpoint: SamplingProtocol {
+    var withoutCheckpoint: SampleStamp {
         var stamp = self
         (stamp.checkpoint, stamp.step) = ("any", 0)
         return stamp
