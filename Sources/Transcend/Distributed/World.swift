@@ -184,7 +184,7 @@ public final class World: Ranks {
         }
         guard let other = all.firstIndex(where: { $0 != all[0] }) else { return }
         // Each rank says it for itself, so that none leaves before the others know.
-        try leave(note: "compared \(topic)", "")
+        try post(note: "compared \(topic)", "")
         for rank in 0..<size { _ = try? note(from: rank, "compared \(topic)") }
         let pair = zip(all[0], all[other]).first { $0 != $1 } ?? (all[0].last ?? "", all[other].last ?? "")
         let (mine, theirs) = (pair.0.split(separator: "\t"), pair.1.split(separator: "\t"))
@@ -194,7 +194,7 @@ public final class World: Ranks {
     }
 
     /// Leaves a text for the other ranks, from any thread.
-    func leave(note: String, _ text: String) throws { try store?.set("note/\(rank)/\(note)", text) }
+    func post(note: String, _ text: String) throws { try store?.set("note/\(rank)/\(note)", text) }
 
     /// Waits for the text that a rank leaves, in any thread; throws a `RankFailure` if a rank fails meanwhile.
     func note(from rank: Int, _ note: String) throws -> String {

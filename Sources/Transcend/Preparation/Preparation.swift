@@ -74,7 +74,7 @@ public struct Preparation {
             }
             let written = try writer.writeFile(content, shard: shard)
             guard world.isFirst else {
-                try world.leave(note: "shard \(shard)", ConfigurationTree.tree(of: written).text())
+                try world.post(note: "shard \(shard)", ConfigurationTree.tree(of: written).text())
                 continue
             }
             try writer.enter(written)

@@ -33,12 +33,12 @@ struct CheckpointSnapshot: Sendable {
         let partial = folder + "/" + CheckpointName.partial + url.lastPathComponent
         guard world.isFirst else {
             _ = try world.note(from: 0, "\(path) begun")
-            return try world.leave(note: "\(path) written", writeFiles(in: partial).text())
+            return try world.post(note: "\(path) written", writeFiles(in: partial).text())
         }
         try? FileManager.default.removeItem(atPath: partial)
         try makeFolder(partial)
         do {
-            if isSpread { try world.leave(note: "\(path) begun", "") }
+            if isSpread { try world.post(note: "\(path) begun", "") }
             var state = state
             var checksums = [try writeFiles(in: partial)]
             if isSpread {
