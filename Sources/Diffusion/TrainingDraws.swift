@@ -13,20 +13,21 @@ public struct TrainingDraws: Sendable {
     public let uniforms: [Float]
     private let positions: Range<Int>
 
-    /// For a global batch of `batch` samples, of which those at `positions` are needed; nil: all. `sampleCount`: elements of
+    /// For a global batch of `batch` samples, of which those at `positions` are needed; nil: all. `elementsPerSample`: elements of
     /// one sample, C * R * R.
     public init(
-        _ draws: Draws, step: Int, batch: Int, positions: Range<Int>? = nil, sampleCount: Int, path: ProbabilityPath,
-        sampling: TimeSampling, labelDrop: Double
+        _ draws: Draws, step: Int, batch: Int, positions: Range<Int>? = nil, elementsPerSample: Int,
+        path: ProbabilityPath, sampling: TimeSampling, labelDrop: Double
     ) {
         let positions = positions ?? 0..<batch
         self.positions = positions
-        noise = [Float](unsafeUninitializedCapacity: positions.count * sampleCount) { buffer, initialized in
+        let size = elementsPerSample
+        noise = [Float](unsafeUninitializedCapacity: positions.count * size) { buffer, initialized in
             for (place, item) in positions.enumerated() {
-                let part = UnsafeMutableBufferPointer(rebasing: buffer[place * sampleCount..<(place + 1) * sampleCount])
+                let part = UnsafeMutableBufferPointer(rebasing: buffer[place * size..<(place + 1) * size])
                 draws.fillNormals(.noise, step: step, item: item, into: part)
             }
-            initialized = positions.count * sampleCount
+            initialized = positions.count * size
         }
         times = Self.times(draws, step: step, batch: batch, path: path, sampling: sampling)
         uniforms = (0..<batch).map { draws.uniforms(.method, step: step, item: $0, count: 1)[0] }

@@ -34,7 +34,7 @@ public struct SiTConfiguration: Codable, Sendable, Equatable {
     /// G^2 with G = R / P.
     public var tokens: Int { (inputSize / patchSize) * (inputSize / patchSize) }
     /// Elements of one sample, C * R * R.
-    public var sampleCount: Int { channels * inputSize * inputSize }
+    public var elementsPerSample: Int { channels * inputSize * inputSize }
     /// Width of a block's MLP.
     public var mlpWidth: Int { Int(Double(hidden) * mlpRatio) }
     /// Values in one patch, P * P * C.

@@ -18,7 +18,7 @@ struct NumberedLatents: LatentSource {
     /// Means i, i + 1, ...; deviations 0.25; the mirror image is negative.
     func numbers(_ index: Int, mirrored: Bool = false) -> [Float] {
         (0..<layout.elementCount).map { place in
-            place >= layout.sampleCount ? 0.25 : (mirrored ? -1 : 1) * Float(index + place)
+            place >= layout.elementsPerSample ? 0.25 : (mirrored ? -1 : 1) * Float(index + place)
         }
     }
 

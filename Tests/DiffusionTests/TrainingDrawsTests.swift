@@ -12,7 +12,8 @@ extension MethodTests {
             labelDrop: Double = 0.5
         ) -> TrainingDraws {
             TrainingDraws(
-                draws, step: step, batch: batch, sampleCount: 5, path: path, sampling: sampling, labelDrop: labelDrop)
+                draws, step: step, batch: batch, elementsPerSample: 5, path: path, sampling: sampling,
+                labelDrop: labelDrop)
         }
 
         @Test func everyNumberHasItsAddress() {

@@ -39,14 +39,14 @@ public struct PosteriorSampler: Sendable {
     public func draw(
         from record: UnsafeBufferPointer<Float>, layout: RecordLayout, into sample: UnsafeMutableBufferPointer<Float>
     ) {
-        precondition(record.count == layout.elementCount && sample.count == layout.sampleCount)
+        precondition(record.count == layout.elementCount && sample.count == layout.elementsPerSample)
         let plane = layout.side * layout.side
         guard let mean = record.baseAddress, let target = sample.baseAddress else { return }
         for channel in 0..<layout.channels {
             let (shift, scale) = (shift[channel], scale[channel])
             let places = channel * plane..<(channel + 1) * plane
             if layout.content == .meanAndDeviation {
-                let deviation = mean + layout.sampleCount
+                let deviation = mean + layout.elementsPerSample
                 for place in places { target[place] = (mean[place] + deviation[place] * target[place] - shift) * scale }
             } else {
                 for place in places { target[place] = (mean[place] - shift) * scale }

@@ -71,7 +71,7 @@ public struct PublishedLatents: LatentSource {
         let path = location + "/" + entries[index].name
         let array = try Self.read(path, shape: layout.shape)
         array.bytes.withUnsafeBytes { UnsafeMutableRawBufferPointer(record).copyMemory(from: $0) }
-        for place in layout.sampleCount..<record.count {
+        for place in layout.elementsPerSample..<record.count {
             if holdsLogVariances { record[place] = exp(0.5 * record[place]) }
             guard record[place] >= 0 else {
                 throw FileError(

@@ -36,7 +36,7 @@ public struct RecordLayout: Codable, Equatable, Sendable {
     /// The shape of one record.
     public var shape: [Int] { [content == .meanAndDeviation ? 2 * channels : channels, side, side] }
     /// The numbers of one picture or latent: C * R * R.
-    public var sampleCount: Int { channels * side * side }
+    public var elementsPerSample: Int { channels * side * side }
     /// The numbers of one record.
     public var elementCount: Int { shape.reduce(1, *) }
     /// The bytes of one record.
@@ -106,7 +106,7 @@ public struct ChannelSums: Codable, Equatable, Sendable {
                 sum += mean
                 square += mean * mean
                 if layout.content == .meanAndDeviation {
-                    let deviation = Double(record[layout.sampleCount + place])
+                    let deviation = Double(record[layout.elementsPerSample + place])
                     square += deviation * deviation
                 }
             }

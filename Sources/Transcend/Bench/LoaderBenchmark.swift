@@ -14,7 +14,7 @@ public struct LoaderBenchmark {
         settings.threads = threads
         settings.ahead = 2 * threads
         try ProcessMemory.check(
-            arrays: settings.ahead + 1, ofBatch: batch, sampleCount: dataset.channels * dataset.side * dataset.side)
+            arrays: settings.ahead + 1, ofBatch: batch, elementsPerSample: dataset.elementsPerSample)
         self.settings = settings
     }
 

@@ -57,7 +57,7 @@ public struct StepBenchmark {
     private func measure(_ progress: (_ step: Int) -> Void) throws -> Result {
         let c = configuration
         try ProcessMemory.check(stateOf: c)
-        try ProcessMemory.check(arrays: 2, ofBatch: c.batch, sampleCount: c.network.sampleCount)
+        try ProcessMemory.check(arrays: 2, ofBatch: c.batch, elementsPerSample: c.network.elementsPerSample)
         let device = try world.launch?.device(named: c.device) ?? c.chosenDevice
         let step = try withErrors { try sampler.map { sampling($0, on: device) } ?? training(on: device) }
         var seconds: [Double] = []
@@ -145,7 +145,7 @@ public struct StepBenchmark {
         init(_ c: TrainingConfiguration, step: Int, positions: Range<Int>) {
             let all = Draws(seed: c.seed)
             draws = TrainingDraws(
-                all, step: step, batch: c.batch, positions: positions, sampleCount: c.network.sampleCount,
+                all, step: step, batch: c.batch, positions: positions, elementsPerSample: c.network.elementsPerSample,
                 path: c.diffusion.path, sampling: c.diffusion.timeSampling, labelDrop: c.diffusion.labelDrop)
             clean = draws.noise.reversed()
             targets = (c.method.targets?.widths ?? []).map { width in

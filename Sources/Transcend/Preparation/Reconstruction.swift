@@ -63,7 +63,7 @@ public struct Reconstruction {
         _ index: Int, of store: PackedStore, by autoencoder: any Autoencoder, on device: Device
     ) throws -> RGBImage {
         let layout = store.layout
-        let mean = store.numbers(index).prefix(layout.sampleCount)
+        let mean = store.numbers(index).prefix(layout.elementsPerSample)
         return try withErrors {
             let latent = Tensor(Array(mean), shape: [1, layout.channels, layout.side, layout.side]).to(device)
             let tileSide = autoencoder.tileSide(forSide: store.manifest.resolution)

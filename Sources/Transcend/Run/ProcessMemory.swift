@@ -33,8 +33,8 @@ public enum ProcessMemory {
 
     /// Throws a `ConfigurationError` if so many arrays of a whole batch in float32 exceed the memory of this machine, in
     /// which they are made before the network sees them.
-    static func check(arrays: Int, ofBatch batch: Int, sampleCount: Int) throws {
-        let needed = 4 * Double(arrays) * Double(batch) * Double(sampleCount)
+    static func check(arrays: Int, ofBatch batch: Int, elementsPerSample: Int) throws {
+        let needed = 4 * Double(arrays) * Double(batch) * Double(elementsPerSample)
         let memory = ProcessInfo.processInfo.physicalMemory
         guard needed > Double(memory) else { return }
         throw ConfigurationError(

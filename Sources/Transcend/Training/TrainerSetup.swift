@@ -107,13 +107,13 @@ extension Trainer {
         try ProcessMemory.check(stateOf: c, ranks: world.size, onHost: onHost)
         let batches = LoaderSettings(batchSize: c.batch).ahead + 2
         let share = c.batch / world.size * onHost
-        let sampleCount = 2 * c.network.sampleCount + targets.elementCount
-        try ProcessMemory.check(arrays: batches, ofBatch: share, sampleCount: sampleCount)
+        let loaded = 2 * c.network.elementsPerSample + targets.elementCount
+        try ProcessMemory.check(arrays: batches, ofBatch: share, elementsPerSample: loaded)
     }
 
     func makeLoader() -> Loader<TrainingDraws> {
         let (c, draws) = (configuration, Draws(seed: configuration.seed))
-        let sampleCount = c.network.sampleCount
+        let elementsPerSample = c.network.elementsPerSample
         let positions = world.share(of: c.batch)
         var settings = LoaderSettings(batchSize: c.batch)
         settings.positions = positions
@@ -123,7 +123,7 @@ extension Trainer {
         settings.firstStep = state.step
         return Loader(dataset: dataset, draws: draws, settings: settings) { step in
             TrainingDraws(
-                draws, step: step, batch: c.batch, positions: positions, sampleCount: sampleCount,
+                draws, step: step, batch: c.batch, positions: positions, elementsPerSample: elementsPerSample,
                 path: c.diffusion.path,
                 sampling: c.diffusion.timeSampling, labelDrop: c.diffusion.labelDrop)
         }

@@ -55,14 +55,14 @@ enum GoldenData {
         encoding.scale = encoding.scale.map { _ in scale }
         let (layout, sampler) = (source.layout, PosteriorSampler(encoding))
         var latents: [Float] = try golden.tensor("input.noise").values()
-        guard latents.count == source.entries.count * layout.sampleCount else {
+        guard latents.count == source.entries.count * layout.elementsPerSample else {
             throw FileError(golden.file.mapping.path, "has noise for other latents than those of its folder")
         }
         var record = [Float](repeating: 0, count: layout.elementCount)
         try latents.withUnsafeMutableBufferPointer { latents in
             try record.withUnsafeMutableBufferPointer { record in
                 for index in source.entries.indices {
-                    let places = index * layout.sampleCount..<(index + 1) * layout.sampleCount
+                    let places = index * layout.elementsPerSample..<(index + 1) * layout.elementsPerSample
                     try source.copyRecord(index, mirrored: false, into: record)
                     sampler.draw(
                         from: UnsafeBufferPointer(record), layout: layout,
