@@ -1,6 +1,5 @@
 import Diffusion
 import Formats
-import Foundation
 
 /// A configuration that cannot be used, in one sentence: which key, what is wrong, what to do.
 public struct ConfigurationError: Error, CustomStringConvertible, Sendable {
@@ -33,21 +32,16 @@ public struct Setting: Sendable, Equatable {
 /// Configurations as trees of JSON, so that presets, files and flags are all the same: values for keys.
 enum ConfigurationTree {
     static func tree(of value: some Encodable) throws -> JSONValue {
-        let encoder = JSONEncoder()
-        encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes]
-        do {
-            return try JSONValue(parsing: String(decoding: encoder.encode(value), as: UTF8.self))
-        } catch EncodingError.invalidValue(let value, let context) {
-            throw ConfigurationError("\(key(context.codingPath)): give a number, not \(value)")
-        }
+        try naming { try JSONValue(encoding: value) }
     }
 
     static func decode<Value: Decodable>(_ type: Value.Type, from tree: JSONValue) throws -> Value {
-        do {
-            return try JSONDecoder().decode(type, from: Data(tree.text().utf8))
-        } catch let error as DecodingError {
-            throw ConfigurationError(sentence(error))
-        }
+        try naming { try tree.decoded(as: type) }
+    }
+
+    /// What does not fit a configuration is the user's to change.
+    private static func naming<Result>(_ body: () throws -> Result) throws -> Result {
+        do { return try body() } catch let error as JSONMismatch { throw ConfigurationError(error.description) }
     }
 
     /// The tree with one more setting of a stage. Throws where there is no such key, with the nearest one, and where the
@@ -95,21 +89,5 @@ enum ConfigurationTree {
     static func flattened(_ tree: JSONValue, prefix: String = "") -> [(key: String, value: JSONValue)] {
         guard let members = tree.members else { return [(prefix, tree)] }
         return members.flatMap { flattened($0.value, prefix: prefix.isEmpty ? $0.key : prefix + "." + $0.key) }
-    }
-
-    private static func key(_ path: [any CodingKey]) -> String {
-        path.map { $0.intValue.map { "[\($0)]" } ?? $0.stringValue }.joined(separator: ".")
-    }
-
-    private static func sentence(_ error: DecodingError) -> String {
-        switch error {
-        case .typeMismatch(let type, let context):
-            return "\(key(context.codingPath)): a value of type \(type) is needed"
-        case .valueNotFound(let type, let context):
-            return "\(key(context.codingPath)): a value of type \(type) is needed"
-        case .keyNotFound(let missing, let context): return "\(key(context.codingPath + [missing])): a value is needed"
-        case .dataCorrupted(let context): return "\(key(context.codingPath)): \(context.debugDescription)"
-        @unknown default: return "\(error)"
-        }
     }
 }

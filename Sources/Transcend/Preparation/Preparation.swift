@@ -74,7 +74,7 @@ public struct Preparation {
             }
             let written = try writer.writeFile(content, shard: shard)
             guard world.isFirst else {
-                try world.post(note: "shard \(shard)", ConfigurationTree.tree(of: written).text())
+                try world.post(note: "shard \(shard)", JSONValue(encoding: written).text())
                 continue
             }
             try writer.enter(written)
@@ -93,7 +93,7 @@ public struct Preparation {
         _ index: Int, of rank: Int, _ writer: StoreWriter, _ world: World, _ skipped: (FileError) -> Void
     ) throws {
         let text = try world.readingOrWriting { try world.note(from: rank, "shard \(index)") }
-        let shard = try ConfigurationTree.decode(StoreManifest.Shard.self, from: JSONValue(parsing: text))
+        let shard = try JSONValue(parsing: text).decoded(as: StoreManifest.Shard.self)
         try writer.enter(shard)
         for name in shard.skipped { skipped(FileError(name, "cannot be used")) }
     }

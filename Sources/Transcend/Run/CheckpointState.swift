@@ -35,7 +35,7 @@ extension Checkpoint {
 
         /// The content of `state.json`.
         func text() throws -> String {
-            let tree = try ConfigurationTree.tree(of: self)
+            let tree = try JSONValue(encoding: self)
             let seal = JSONValue.Member(Self.seal, .string(tree.checksum))
             return JSONValue.object((tree.members ?? []) + [seal]).text(.pretty) + "\n"
         }
@@ -65,7 +65,7 @@ extension Checkpoint {
                 let configuration = try TrainingConfiguration(stored: rest["configuration"] ?? .null)
                 let completed = ConfigurationTree.replacing(
                     "configuration", by: try ConfigurationTree.tree(of: configuration), in: rest)
-                let state = try ConfigurationTree.decode(State.self, from: completed)
+                let state = try completed.decoded(as: State.self)
                 if let problem = state.problem { throw ConfigurationError(problem) }
                 return state
             } catch {

@@ -93,19 +93,16 @@ private struct SamplingRecord: Codable {
 
     static func read(_ path: String) throws -> SamplingRecord? {
         guard FileManager.default.fileExists(atPath: path) else { return nil }
-        do {
-            let record = try ConfigurationTree.decode(SamplingRecord.self, from: JSONValue.read(path: path))
-            guard (1...record.job.samples).contains(record.count), record.size.count == 2,
-                record.size.allSatisfy({ $0 > 0 })
-            else { throw ConfigurationError("") }
-            return record
-        } catch is ConfigurationError {
-            throw FileError(path, "is no record of unfinished samples", remedy: "remove it to begin anew")
-        }
+        let document = try JSONValue.read(path: path)
+        guard let record = try? document.decoded(as: SamplingRecord.self),
+            (1...record.job.samples).contains(record.count), record.size.count == 2,
+            record.size.allSatisfy({ $0 > 0 })
+        else { throw FileError(path, "is no record of unfinished samples", remedy: "remove it to begin anew") }
+        return record
     }
 
     func write(to path: String) throws {
-        let text = try ConfigurationTree.tree(of: self).text() + "\n"
+        let text = try JSONValue(encoding: self).text() + "\n"
         try AtomicFile.write(text, to: path)
     }
 }

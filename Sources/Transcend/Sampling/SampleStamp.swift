@@ -49,7 +49,7 @@ public struct SampleStamp: Codable, Sendable, Equatable {
 
     /// From the object that `json` returns; nil if it is none.
     init?(json: JSONValue) {
-        guard let stamp = try? ConfigurationTree.decode(Self.self, from: json) else { return nil }
+        guard let stamp = try? json.decoded(as: Self.self) else { return nil }
         self = stamp
     }
 
@@ -63,7 +63,7 @@ public struct SampleStamp: Codable, Sendable, Equatable {
     /// As JSON, with its members in the order of their names.
     public var json: JSONValue {
         // Its numbers are finite: `Sampler.problem` has seen them.
-        (try? ConfigurationTree.tree(of: self)) ?? .null
+        (try? JSONValue(encoding: self)) ?? .null
     }
 
     /// Writes the stamp; throws a `FileError`.
