@@ -1,14 +1,15 @@
+import Diffusion
 import Formats
 
-/// A named starting point: values for keys, for both stages and for each of them.
+/// A named starting point: values for keys, for all stages and for some of them.
 public struct Preset: Sendable {
     /// What `--preset` calls it.
     public let name: String
     /// For whom and for what, in a phrase for `--help`.
     public let summary: String
     let common: [Setting]
-    var align: [Setting] = []
-    var selfguided: [Setting] = []
+    /// By the method of a stage.
+    let stages: [String: [Setting]]
 
     /// The preset of that name. Throws a sentence that begins with `origin`: how the user said it.
     public static func named(_ name: String, origin: String? = nil) throws -> Preset {
@@ -21,9 +22,7 @@ public struct Preset: Sendable {
     }
 
     /// The settings of one stage, in the order in which they apply.
-    func settings(stage: String) -> [Setting] {
-        common + (stage == "align" ? align : stage == "selfguided" ? selfguided : [])
-    }
+    func settings(stage: String) -> [Setting] { common + (stages[stage] ?? []) }
 }
 
 extension Preset {
@@ -39,10 +38,12 @@ extension Preset {
                     Setting("output.checkpointEvery", 500), Setting("output.sampleEvery", 800),
                     Setting("method.alignment.headWidth", 256), Setting("steps", 4400),
                 ],
-                align: [Setting("steps", 1600), Setting("method.alignment.studentDepth", 2)],
-                selfguided: [
-                    Setting("method.alignment.studentDepth", 3),
-                    Setting("method.teacherDepth", 4), Setting("method.guidanceScale", 3),
+                stages: [
+                    AlignLatent.name: [Setting("steps", 1600), Setting("method.alignment.studentDepth", 2)],
+                    SelfGuided.name: [
+                        Setting("method.alignment.studentDepth", 3),
+                        Setting("method.teacherDepth", 4), Setting("method.guidanceScale", 3),
+                    ],
                 ]),
             Preset(
                 name: "cifar10", summary: "CIFAR-10 in pixels, sized for a CPU; needs --data",
@@ -53,10 +54,12 @@ extension Preset {
                     Setting("output.checkpointEvery", 500), Setting("output.sampleEvery", 1000),
                     Setting("data.flips", true), Setting("data.source", ""), Setting("steps", 6000),
                 ],
-                align: [Setting("steps", 1800), Setting("method.alignment.studentDepth", 2)],
-                selfguided: [
-                    Setting("method.alignment.studentDepth", 3),
-                    Setting("method.teacherDepth", 4), Setting("method.guidanceScale", 3),
+                stages: [
+                    AlignLatent.name: [Setting("steps", 1800), Setting("method.alignment.studentDepth", 2)],
+                    SelfGuided.name: [
+                        Setting("method.alignment.studentDepth", 3),
+                        Setting("method.teacherDepth", 4), Setting("method.guidanceScale", 3),
+                    ],
                 ]),
         ]
         + [
@@ -77,10 +80,12 @@ extension Preset {
                         Setting("optimizer.emaDecay", 0.998), Setting("output.checkpointEvery", 500),
                         Setting("output.sampleEvery", 1000), Setting("data.source", ""), Setting("steps", 6000),
                     ],
-                align: [Setting("steps", 2000), Setting("method.alignment.studentDepth", 2)],
-                selfguided: [
-                    Setting("method.alignment.studentDepth", .int(depth / 2)),
-                    Setting("method.teacherDepth", .int(depth / 2 + 1)), Setting("method.guidanceScale", 3),
+                stages: [
+                    AlignLatent.name: [Setting("steps", 2000), Setting("method.alignment.studentDepth", 2)],
+                    SelfGuided.name: [
+                        Setting("method.alignment.studentDepth", .int(depth / 2)),
+                        Setting("method.teacherDepth", .int(depth / 2 + 1)), Setting("method.guidanceScale", 3),
+                    ],
                 ])
         }
         + [
@@ -93,8 +98,10 @@ extension Preset {
                 common: network(
                     side: 32, patch: 2, channels: 4, hidden: hidden, depth: depth, heads: heads, classes: 1000)
                     + [Setting("network.qkNorm", true), Setting("data.source", "")],
-                align: [Setting("steps", 200_000)],
-                selfguided: [Setting("steps", size == "xl" ? 2_000_000 : 400_000)])
+                stages: [
+                    AlignLatent.name: [Setting("steps", 200_000)],
+                    SelfGuided.name: [Setting("steps", size == "xl" ? 2_000_000 : 400_000)],
+                ])
         }
 
     private static func network(
