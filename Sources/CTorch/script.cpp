@@ -44,10 +44,11 @@ int32_t ct_script_run(ct_script *script, const char *method, const ct_tensor *in
     });
 }
 
-int32_t ct_script_write(const char *source, const char *const *names, const ct_tensor *const *tensors, int32_t count,
+int32_t ct_script_write(const char *name, const char *source, const char *const *names,
+                        const ct_tensor *const *tensors, int32_t count,
                         void (*receive)(void *context, const void *bytes, int64_t count), void *context) {
     return guarded([&] {
-        torch::jit::Module module("Extractor");
+        torch::jit::Module module(name);
         for (int32_t index = 0; index < count; ++index)
             module.register_buffer(names[index], view(tensors[index]).detach().contiguous());
         module.define(source);

@@ -72,7 +72,7 @@ public struct ExtractorFit {
     /// The file: a TorchScript module with the methods `forward` and `patches`.
     public func bytes() throws -> [UInt8] {
         let script = network.script(side: side)
-        return try withErrors { TorchScript.bytes(source: script.source, tensors: script.tensors) }
+        return try withErrors { TorchScript.bytes(name: "Extractor", source: script.source, tensors: script.tensors) }
     }
 
     /// A tenth of the steps upwards, then half a cosine.

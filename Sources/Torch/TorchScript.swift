@@ -39,14 +39,16 @@ public final class TorchScript: @unchecked Sendable {
         return results.prefix(Int(produced)).map { Tensor(owning: $0!) }
     }
 
-    /// The bytes of a file with a program of our own: `source` is that of its methods, which read the tensors as `self.NAME`.
-    public static func bytes(source: String, tensors: [(name: String, tensor: Tensor)]) -> [UInt8] {
+    /// The bytes of a file with a program of our own: `source` is that of its methods, which read the tensors as `self.NAME`;
+    /// `name` is the class that Python sees.
+    public static func bytes(name: String, source: String, tensors: [(name: String, tensor: Tensor)]) -> [UInt8] {
         let names = tensors.map { strdup($0.name) }
         defer { for name in names { free(name) } }
         var bytes: [UInt8] = []
         let status = withUnsafeMutablePointer(to: &bytes) { bytes in
             ct_script_write(
-                source, names.map { UnsafePointer($0) }, tensors.map { $0.tensor.handle.raw }, Int32(tensors.count),
+                name, source, names.map { UnsafePointer($0) }, tensors.map { $0.tensor.handle.raw },
+                Int32(tensors.count),
                 { context, part, count in
                     let all = context!.assumingMemoryBound(to: [UInt8].self)
                     all.pointee += UnsafeRawBufferPointer(start: part, count: Int(count))

@@ -109,7 +109,8 @@ extension String {
     /// Writes a TorchScript module into this folder.
     fileprivate func program(_ source: String) throws -> String {
         let path = self + "/encoder.pt"
-        let bytes = TorchScript.bytes(source: source, tensors: [(name: "unused", tensor: Tensor([0] as [Float]))])
+        let bytes = TorchScript.bytes(
+            name: "Encoder", source: source, tensors: [(name: "unused", tensor: Tensor([0] as [Float]))])
         try AtomicFile.write(bytes, to: path)
         return path
     }

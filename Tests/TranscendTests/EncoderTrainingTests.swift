@@ -16,7 +16,8 @@ private func writeEncoder(side: Int = 6, halved: Bool = false, to path: String) 
             return torch.transpose(torch.flatten(y, 2), 1, 2) * \(halved ? 0.5 : 1)
 
         """
-    let bytes = TorchScript.bytes(source: source, tensors: [(name: "unused", tensor: Tensor([0] as [Float]))])
+    let bytes = TorchScript.bytes(
+        name: "Encoder", source: source, tensors: [(name: "unused", tensor: Tensor([0] as [Float]))])
     try AtomicFile.write(bytes, to: path)
 }
 

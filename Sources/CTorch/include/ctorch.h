@@ -90,8 +90,9 @@ int32_t ct_script_run(ct_script *script, const char *method, const ct_tensor *in
                       int32_t capacity, int32_t *produced);
 
 /// Makes the bytes of such a file from the source of its methods and the tensors that they read as self.NAME, and hands them to
-/// `receive`, maybe in several parts.
-int32_t ct_script_write(const char *source, const char *const *names, const ct_tensor *const *tensors, int32_t count,
+/// `receive`, maybe in several parts. `name` is that of its class.
+int32_t ct_script_write(const char *name, const char *source, const char *const *names,
+                        const ct_tensor *const *tensors, int32_t count,
                         void (*receive)(void *context, const void *bytes, int64_t count), void *context);
 
 // ---- Autograd (autograd.cpp) ---------------------------------------------------------------------------------------
