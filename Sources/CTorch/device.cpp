@@ -62,9 +62,12 @@ int32_t ct_cuda_peak_bytes(int32_t index, int64_t *out) {
     });
 }
 
-void ct_allow_tf32(bool on) {
-    at::globalContext().setAllowTF32CuBLAS(on);
-    at::globalContext().setAllowTF32CuDNN(on);
+int32_t ct_allow_tf32(int32_t products) {
+    at::Context &context = at::globalContext();
+    const int32_t before = (context.allowTF32CuBLAS() ? 1 : 0) | (context.allowTF32CuDNN() ? 2 : 0);
+    context.setAllowTF32CuBLAS(products & 1);
+    context.setAllowTF32CuDNN(products & 2);
+    return before;
 }
 
 const char *ct_version(void) { return TORCH_VERSION; }

@@ -22,8 +22,6 @@ public struct InceptionExtractor: FeatureExtractor {
                 path, "is not there",
                 remedy: "fetch \(Self.address) (SHA-256 6726825d...) into it, or give another --extractor")
         }
-        // Numbers of machines are compared with one another.
-        if device.kind == .cuda { Library.allowTF32(false) }
         identity = try fileIdentity(path)
         let network = Inception(on: device)
         let weights = try openWeights(path: path)
@@ -37,7 +35,8 @@ public struct InceptionExtractor: FeatureExtractor {
 
     public func callAsFunction(_ images: Tensor) -> ImageFeatures {
         let device = network.parameters()[0].parameter.value.device
-        let output = withoutGradients { network(images.to(device)) }
+        // Numbers of machines are compared with one another.
+        let output = Library.withoutTF32 { withoutGradients { network(images.to(device)) } }
         return ImageFeatures(
             features: output.pool.to(images.device), logits: output.logits.to(images.device),
             spatial: output.spatial.to(images.device))

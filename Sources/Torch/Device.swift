@@ -112,6 +112,11 @@ public enum Library {
         return FileManager.default.fileExists(atPath: path) ? path : nil
     }
 
-    /// Lets float32 products on CUDA use TF32, which is faster and rounds to 10 bits. Off in verification.
-    public static func allowTF32(_ on: Bool) { ct_allow_tf32(on) }
+    /// Runs `body` without TF32, which rounds the operands of float32 products on CUDA to 10 bits: for numbers that are compared
+    /// with those of other machines. Of the whole process meanwhile.
+    public static func withoutTF32<Result>(_ body: () throws -> Result) rethrows -> Result {
+        let before = ct_allow_tf32(0)
+        defer { _ = ct_allow_tf32(before) }
+        return try body()
+    }
 }

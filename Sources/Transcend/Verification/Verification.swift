@@ -16,11 +16,12 @@ public enum Verification {
     public static func run(
         directory: String, models: String? = nil, device: Device = .cpu, precision: Precision = .f32
     ) throws -> [VerificationRow] {
-        Library.allowTF32(false)
         let directory = URL(fileURLWithPath: directory).resolvingSymlinksInPath().path
         let cases = try goldenPaths(in: directory)
-        let rows = Precision.$current.withValue(precision) {
-            cases.flatMap { check(directory + "/" + $0, name: $0, models: models, device: device) }
+        let rows = Library.withoutTF32 {
+            Precision.$current.withValue(precision) {
+                cases.flatMap { check(directory + "/" + $0, name: $0, models: models, device: device) }
+            }
         }
         guard !rows.isEmpty else {
             throw FileError(directory, "holds no golden file", remedy: "give a folder of *.safetensors with a kind")
