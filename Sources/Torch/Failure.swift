@@ -1,6 +1,7 @@
 import CTorch
 import Formats
 import Foundation
+import Synchronization
 
 /// A failure of libtorch, in one sentence: operation, operand shapes, part of the network, libtorch's reason.
 public struct TorchError: Error, CustomStringConvertible, Sendable {
@@ -16,6 +17,13 @@ public struct TorchError: Error, CustomStringConvertible, Sendable {
 /// The first failure inside one `withErrors`. Confined to the thread that runs the closure.
 final class ErrorScope: @unchecked Sendable {
     var first: TorchError?
+}
+
+/// What ends the process where a tensor operation fails outside `withErrors`: it writes one line to stderr and exits with status 1,
+/// unless a program sets its own way before it computes.
+public let endOnFailure = Mutex<@Sendable (TorchError) -> Never> { error in
+    StandardError.write("error: \(error)\n")
+    exit(1)
 }
 
 /// Where failures go, and what they say of their place.
@@ -38,8 +46,7 @@ enum Failure {
         if let scope {
             scope.first = scope.first ?? error
         } else {
-            StandardError.write("transcend: error: \(error)\n")
-            exit(1)
+            endOnFailure.withLock { $0 }(error)
         }
     }
 

@@ -16,6 +16,7 @@ enum Program {
         signal(SIGPIPE, SIG_IGN)
         Interruption.watch()
         signal(SIGXFSZ, SIG_IGN)  // so that a limit of the size of files is an error of writing
+        endOnFailure.withLock { $0 = { end(with: $0) } }
         do {
             var command = try Root.parseAsRoot(StageFlags.gathered(arguments()))
             // What evaluation frees are large arrays that come once.

@@ -145,7 +145,7 @@ extension EngineTests {
                 }
                 let text = String(decoding: result.standardErrorContent, as: UTF8.self)
                 #expect(
-                    text == "transcend: error: reshape of [2, 3] in final_layer: "
+                    text == "error: reshape of [2, 3] in final_layer: "
                         + "shape '[4, 2]' is invalid for input of size 6\n")
             }
         #endif
