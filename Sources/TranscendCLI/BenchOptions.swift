@@ -17,7 +17,7 @@ struct BenchOptions: ParsableArguments {
     @Option(help: ArgumentHelp("Depth instead of the named network's.", valueName: "n")) var depth: Int?
     @Option(help: ArgumentHelp("Heads instead of the named network's.", valueName: "n")) var heads: Int?
     @Option(help: ArgumentHelp("Patch instead of the named network's.", valueName: "n")) var patch: Int?
-    @Option(help: ArgumentHelp("Of products: f32 or bf16.", valueName: "type")) var precision = "f32"
+    @Option(help: ArgumentHelp("Of products.", valueName: "type")) var precision = Precision.f32
     @Flag(help: "Let the backward pass compute what is inside blocks anew.") var recompute = false
     @Option(help: ArgumentHelp("auto, cpu, cuda or cuda:N.", valueName: "name")) var device = "cpu"
     @OptionGroup var kernelOptions: KernelOptions
@@ -33,7 +33,7 @@ struct BenchOptions: ParsableArguments {
         options.model = model
         options.batch = batch
         options.resolution = latent
-        options.precision = precision
+        options.precision = precision.rawValue
         options.device = device
         let own = [
             ("network.channels", channels), ("network.classes", classes), ("network.hidden", hidden),
@@ -95,9 +95,9 @@ struct BenchOptions: ParsableArguments {
 
     /// The kernels that ran: those that were asked for, unless a device cannot run them.
     private func kernels(on device: Device) -> String {
-        guard kernelOptions.kernels == "fused", device.kind == .cuda, let problem = Kernels.cudaProblem(of: device)
+        guard kernelOptions.kernels == .fused, device.kind == .cuda, let problem = Kernels.cudaProblem(of: device)
         else {
-            return kernelOptions.kernels
+            return kernelOptions.kernels.rawValue
         }
         return "plain: \(problem)"
     }
@@ -113,7 +113,7 @@ struct BenchOptions: ParsableArguments {
         let seconds = result.medianSeconds
         return [
             ("system", .string("transcend \(Version.current), libtorch \(Library.version)")), ("model", .string(model)),
-            ("batch", .int(Int64(batch))), ("stage", .string(stage)), ("precision", .string(precision)),
+            ("batch", .int(Int64(batch))), ("stage", .string(stage)), ("precision", .string(precision.rawValue)),
             ("kernels", .string(kernels(on: c.chosenDevice))), ("device", .string(c.chosenDevice.description)),
             ("threads", .int(Int64(Library.threads))), ("processes", .int(Int64(result.processes))),
             ("step_seconds", rounded(seconds, 5)), ("step_seconds_min", rounded(result.stepSeconds.min() ?? 0, 5)),

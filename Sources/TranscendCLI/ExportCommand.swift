@@ -15,13 +15,10 @@ struct ExportCommand: ParsableCommand {
             "NAME.safetensors or a folder with config.json: the network's weights; NAME.pt: all of the checkpoint.",
             valueName: "path"))
     var out: String
-    @Option(help: ArgumentHelp("ema or raw; a .pt has both.", valueName: "name"))
-    var weights = "ema"
+    @Option(help: ArgumentHelp("Averaged or raw; a .pt has both.", valueName: "name"))
+    var weights = NetworkWeights.ema
 
     func run() throws {
-        guard let weights = NetworkWeights(rawValue: weights) else {
-            throw ConfigurationError("--weights \(weights): choose ema or raw")
-        }
         let path = try absolute(out)
         try CheckpointExport(Checkpoint(absolute(checkpoint))).write(weights, to: path)
         print(path)

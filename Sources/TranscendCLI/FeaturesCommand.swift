@@ -16,19 +16,16 @@ struct LookingOptions: ParsableArguments {
     var data: String?
     @Option(parsing: .upToNextOption, help: ArgumentHelp("Blocks, from 1. (default: all)", valueName: "n"))
     var blocks: [Int] = []
-    @Option(help: ArgumentHelp("ema or raw.", valueName: "name"))
-    var weights = "ema"
+    @Option(help: ArgumentHelp("Averaged or raw.", valueName: "name"))
+    var weights = NetworkWeights.ema
     @Option(help: ArgumentHelp("auto, cpu, cuda or cuda:N.", valueName: "name"))
     var device = "auto"
 
-    func open() throws -> (Checkpoint, NetworkWeights, NoisedImages, Device) {
+    func open() throws -> (Checkpoint, NoisedImages, Device) {
         if let problem = deviceProblem(device) { throw ConfigurationError("--device: \(problem)") }
-        guard let weights = NetworkWeights(rawValue: weights) else {
-            throw ConfigurationError("--weights \(weights): choose ema or raw")
-        }
         let device = chooseDevice(device)
         let opened = try Checkpoint(absolute(checkpoint))
-        return (opened, weights, try NoisedImages(opened, data: data.map(absolute), on: device), device)
+        return (opened, try NoisedImages(opened, data: data.map(absolute), on: device), device)
     }
 
     /// Where a result goes: to `out`, else into a folder of the checkpoint's run.
@@ -66,9 +63,8 @@ struct FeaturesCommand: ParsableCommand {
     var times: [Double] = []
     @Option(
         parsing: .upToNextOption,
-        help: ArgumentHelp(
-            "conditional, unconditional, guided; several make more rows. (default: conditional)", valueName: "name"))
-    var kinds: [String] = []
+        help: ArgumentHelp("Of which labels; several make more rows. (default: conditional)", valueName: "name"))
+    var kinds: [BlockFeatures] = []
     @Option(help: ArgumentHelp("w of the guided features.", valueName: "w"))
     var scale = 30.0
     @Flag(help: "A row for each of up to 8 checkpoints of the run.")
@@ -82,16 +78,9 @@ struct FeaturesCommand: ParsableCommand {
         var settings = FeatureSheet.Settings()
         if !images.isEmpty { settings.images = images }
         if !times.isEmpty { settings.times = times }
-        if !kinds.isEmpty {
-            settings.kinds = try kinds.map { name in
-                guard let kind = BlockFeatures(rawValue: name) else {
-                    throw ConfigurationError("--kinds \(name): choose conditional, unconditional or guided")
-                }
-                return kind
-            }
-        }
-        let (checkpoint, weights, source, device) = try looking.open()
-        (settings.blocks, settings.scale, settings.weights) = (looking.blocks, scale, weights)
+        if !kinds.isEmpty { settings.kinds = kinds }
+        let (checkpoint, source, device) = try looking.open()
+        (settings.blocks, settings.scale, settings.weights) = (looking.blocks, scale, looking.weights)
         settings.keepsPositions = keepPositions
         let state = checkpoint.state
         let decoder = try PictureDecoder(
@@ -134,12 +123,12 @@ struct ProbeCommand: ParsableCommand {
     var json = false
 
     func run() throws {
-        let (checkpoint, weights, source, device) = try looking.open()
+        let (checkpoint, source, device) = try looking.open()
         let name = URL(fileURLWithPath: checkpoint.path).lastPathComponent
         let target = try looking.target(out, folder: "probes", name: name, for: checkpoint)
         let progress = MeasuringProgress()
         let report = try ProbeReport(
-            checkpoint, weights: weights, source: source, blocks: looking.blocks,
+            checkpoint, weights: looking.weights, source: source, blocks: looking.blocks,
             times: times.isEmpty ? [0.1, 0.3, 0.5, 0.7, 0.9] : times, count: count, on: device
         ) { progress.update("features", done: $0, count: $1) }
         progress.finish()

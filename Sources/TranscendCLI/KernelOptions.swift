@@ -1,28 +1,25 @@
 import ArgumentParser
+import Diffusion
 import Torch
 import Transcend
 
 /// Which kernels a command computes with.
 struct KernelOptions: ParsableArguments {
-    @Option(help: ArgumentHelp("fused, or plain: libtorch's operators alone.", valueName: "name"))
-    var kernels = "fused"
+    /// Our own, or libtorch's operators.
+    enum Choice: String, ExpressibleByArgument, CaseIterable { case fused, plain }
 
-    func validate() throws {
-        guard kernels == "fused" || kernels == "plain" else {
-            throw ValidationError("--kernels \(kernels): give fused or plain")
-        }
-    }
+    @Option(help: ArgumentHelp("Our own fused kernels, or plain: libtorch's operators alone.", valueName: "name"))
+    var kernels = Choice.fused
 
     /// Runs `body` with the kernels that were asked for.
     func run<Result>(_ body: () throws -> Result) rethrows -> Result {
-        try Kernels.$areFused.withValue(kernels == "fused", operation: body)
+        try Kernels.$areFused.withValue(kernels == .fused, operation: body)
     }
 }
 
-/// The precision that `--precision` names.
-func parsePrecision(_ name: String) throws -> Precision {
-    guard let precision = Precision(rawValue: name) else {
-        throw ConfigurationError("--precision \(name): choose f32 or bf16")
-    }
-    return precision
-}
+// What flags name by its case; the parser lists the cases in --help and where a word is none of them.
+extension Precision: ExpressibleByArgument {}
+extension NetworkWeights: ExpressibleByArgument {}
+extension Sampler.Mode: ExpressibleByArgument {}
+extension BlockFeatures: ExpressibleByArgument {}
+extension Reading: ExpressibleByArgument {}

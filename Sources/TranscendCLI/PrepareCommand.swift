@@ -20,6 +20,9 @@ struct PrepareCommand: ParsableCommand {
     /// What records are made of images.
     enum Mode: String, ExpressibleByArgument, CaseIterable { case pixels, latents }
 
+    /// The numbers of latents.
+    enum Number: String, ExpressibleByArgument, CaseIterable { case f16, f32 }
+
     @Option(help: ArgumentHelp("Folder, zip or tar of class folders, or latents to import.", valueName: "path"))
     var data: String?
     @Option(help: ArgumentHelp("Folder of the store; the same command continues it.", valueName: "path"))
@@ -28,7 +31,7 @@ struct PrepareCommand: ParsableCommand {
     var resolution: Int?
     @Option(
         help: ArgumentHelp(
-            "What is stored of an image: pixels or latents. (default: latents with --autoencoder)", valueName: "name"))
+            "What is stored of an image. (default: latents with --autoencoder)", valueName: "name"))
     var mode: Mode?
     @Option(
         help: ArgumentHelp(
@@ -47,10 +50,10 @@ struct PrepareCommand: ParsableCommand {
     var featureGrid: Int?
     @Flag(help: "Store the latents and features of the mirrored images too, for data.flips.")
     var mirrored = false
-    @Option(help: ArgumentHelp("Numbers of latents: f16 or f32. (default: f16)", valueName: "type"))
-    var type: String?
-    @Option(help: ArgumentHelp("Of the autoencoder's products: f32 or bf16. (default: f32)", valueName: "type"))
-    var precision: String?
+    @Option(help: ArgumentHelp("Numbers of latents. (default: f16)", valueName: "type"))
+    var type: Number?
+    @Option(help: ArgumentHelp("Of the autoencoder's products. (default: f32)", valueName: "type"))
+    var precision: Precision?
     @Option(help: ArgumentHelp("Of the autoencoder: auto, cpu, cuda or cuda:N. (default: auto)", valueName: "name"))
     var device: String?
     @Option(
@@ -85,7 +88,6 @@ struct PrepareCommand: ParsableCommand {
         if let sheetImages, sheetImages < 1 { throw ValidationError("--sheet-images \(sheetImages): give 1 or more") }
         if sheetImages != nil, sheet == nil { throw ValidationError("--sheet-images: give --sheet NAME.png too") }
         if let device, let problem = deviceProblem(device) { throw ValidationError("--device: \(problem)") }
-        if let type, !["f16", "f32"].contains(type) { throw ValidationError("--type \(type): give f16 or f32") }
     }
 
     func run() throws {
@@ -124,10 +126,10 @@ struct PrepareCommand: ParsableCommand {
     }
 
     /// That of the records.
-    private var elementType: ElementType { type == "f32" ? .F32 : .F16 }
+    private var elementType: ElementType { type == .f32 ? .F32 : .F16 }
 
     private func encode(_ source: any ImageSource, autoencoder path: String, to out: String) throws {
-        let (precision, device) = (try parsePrecision(precision ?? "f32"), try chosenDevice())
+        let (precision, device) = (precision ?? .f32, try chosenDevice())
         let autoencoder = try AutoencoderFiles.open(path, on: device)
         let encoder = try LatentEncoder(
             autoencoder, resolution: side, type: elementType, hasMirrored: mirrored, precision: precision, on: device)

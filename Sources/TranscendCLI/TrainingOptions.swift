@@ -143,19 +143,16 @@ extension ArgumentHelp {
 struct StartOptions: ParsableArguments {
     @Option(help: ArgumentHelp("Starting point: \(Preset.all.map(\.name).joined(separator: ", ")).", valueName: "name"))
     var preset: String?
-    @Option(help: ArgumentHelp("Of the method: paper, or published (its code). (default: paper)", valueName: "name"))
-    var reading: String?
+    @Option(help: ArgumentHelp("Of the method: the paper, or its published code. (default: paper)", valueName: "name"))
+    var reading: Reading?
 
     /// The builder of configurations.
     func builder(
         file: ConfigurationFile? = nil, _ settings: [Setting] = [], stages: [String: [Setting]] = [:]
     ) throws -> ConfigurationBuilder {
-        if let reading, Reading(rawValue: reading) == nil {
-            throw ConfigurationError("--reading \(reading): choose paper or published")
-        }
-        return ConfigurationBuilder(
-            preset: try preset.map { try Preset.named($0) }, reading: reading.flatMap(Reading.init), file: file,
-            settings: settings, stageSettings: stages)
+        ConfigurationBuilder(
+            preset: try preset.map { try Preset.named($0) }, reading: reading, file: file, settings: settings,
+            stageSettings: stages)
     }
 }
 

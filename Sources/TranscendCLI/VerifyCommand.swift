@@ -19,13 +19,12 @@ struct VerifyCommand: ParsableCommand {
     var models: String?
     @Option(help: ArgumentHelp("auto, cpu, cuda or cuda:N.", valueName: "name"))
     var device = "cpu"
-    @Option(help: ArgumentHelp("Of products: f32 or bf16.", valueName: "type"))
-    var precision = "f32"
+    @Option(help: ArgumentHelp("Of products.", valueName: "type"))
+    var precision = Precision.f32
     @OptionGroup var kernelOptions: KernelOptions
 
     func run() throws {
         if let problem = deviceProblem(device) { throw ConfigurationError("--device: \(problem)") }
-        let precision = try parsePrecision(precision)
         let directory = try absolute(directory)
         var isFolder: ObjCBool = false
         if let models, !FileManager.default.fileExists(atPath: models, isDirectory: &isFolder) || !isFolder.boolValue {

@@ -66,7 +66,9 @@ import Testing
         WrongUse(2, "--check-images reads a data set, --config explains", "inspect --config --check-images"),
         WrongUse(1, "nothing: is not a run; give the folder of a run or of a pipeline", "watch nothing"),
         WrongUse(2, "holds no golden file", "verify ."),
-        WrongUse(2, "--kernels fast: give fused or plain", "verify . --kernels fast"),
+        WrongUse(
+            2, "'fast' is invalid for '--kernels <name>'. Please provide one of 'fused' and 'plain'",
+            "verify . --kernels fast"),
         WrongUse(2, "--steps and --warmup", "bench --steps 9223372036854775807"),
         WrongUse(2, "the scale of guidance", "bench sample --cfg 0.5"),
         WrongUse(2, "--warmup 20: give 1 to --steps less 1, here 9", "bench train --preset demo --steps 10"),
@@ -77,7 +79,7 @@ import Testing
         WrongUse(2, "--data: give the images to prepare", "prepare --out s"),
         WrongUse(2, "--verify: reads the store --out", "prepare --data x --verify --out s"),
         WrongUse(2, "--resolution 2: give 8 to 4096", "prepare --data x --resolution 2 --out s"),
-        WrongUse(2, "--type f8: give f16 or f32", "prepare --data x --type f8 --out s"),
+        WrongUse(2, "'f8' is invalid for '--type <type>'", "prepare --data x --type f8 --out s"),
         WrongUse(1, "nothing: cannot be opened", "prepare --data nothing --out s"),
         WrongUse(1, "manifest.json: cannot be opened", "prepare --verify --out s"),
         WrongUse(2, "--mode latents: give their --autoencoder", "prepare --data x --mode latents --out s"),
@@ -101,7 +103,7 @@ import Testing
         WrongUse(2, "--steps 0: give 1 to 1000000", "fit-extractor --data x --out x.pt --steps 0"),
         WrongUse(2, "it holds latents; give images", "fit-extractor --data GOLDEN/vae-sd --out x.pt"),
         WrongUse(1, "nothing: holds no checkpoint", "features nothing"),
-        WrongUse(2, "--kinds x: choose conditional", "features nothing --kinds x"),
+        WrongUse(2, "'x' is invalid for '--kinds <name>'", "features nothing --kinds x"),
         WrongUse(1, "nothing: holds no checkpoint", "probe nothing"),
         WrongUse(2, "--reference: give it, or --make-reference", "evaluate --samples . --extractor EXTRACTOR"),
         WrongUse(
