@@ -43,7 +43,7 @@ public struct AlignmentSettings: Codable, Sendable, Equatable {
             "Step from which the term is left out; null: never."),
         SettingDescription(
             "headWidth", .whole(1...1 << 20),
-            "Hidden width of the head. Default: 2048, or 4 D for networks narrower than SiT-S."),
+            "Hidden width of the head: 2048, below SiT-S 4 D."),
     ]
 
     /// 2048 wide heads as published for sizes S and above, 4 D for smaller networks.

@@ -25,7 +25,7 @@ public struct TargetSettings: Codable, Sendable, Equatable {
     static let settings: [SettingDescription] = [
         SettingDescription(
             "encoders", .list(of: .path(or: [])),
-            "Encoder files to follow; empty: all encoders of the store."),
+            "Encoder files to follow; empty: those of the store."),
         SettingDescription(
             "widths", .list(of: .whole(1...1 << 20)), "Size of each encoder's features; found where none is given."),
         SettingDescription(

@@ -46,7 +46,8 @@ import Torch
                     return torch.transpose(torch.flatten(torch.avg_pool2d(x.float(), [6, 6]), 2), 1, 2)
 
                 """
-            let encoder = TorchScript.bytes(source: source, tensors: [(name: "calls", tensor: Tensor([0]))])
+            let encoder = TorchScript.bytes(
+                name: "HangingEncoder", source: source, tensors: [(name: "calls", tensor: Tensor([0]))])
             try Data(encoder).write(to: URL(fileURLWithPath: folder + "/hanging.pt"))
             let process = try program(
                 ["train", "--stage", "repa", "--encoders", "hanging.pt", "--out", "run", "--steps", "9"] + alignTiny,

@@ -36,12 +36,12 @@ public enum SettingsTable {
         SettingDescription("steps", steps, unit: "steps", "Optimiser steps in all."),
         SettingDescription("seed", .whole(0...Int.max), "Seed of every random number."),
         SettingDescription(
-            "precision", .name(of: Precision.self), "Number type of matrix products."),
+            "precision", .name(of: Precision.self), "Type of matrix products."),
         SettingDescription(
             "recompute", .truth,
             "Activation checkpointing: the backward pass recomputes each block. Less memory, more time, the same bits on the CPU."
         ),
-        SettingDescription("device", .text("auto (CUDA where there is one), cpu, cuda or cuda:N"), "Where to compute."),
+        SettingDescription("device", .text("auto, cpu, cuda or cuda:N"), "Device."),
         SettingDescription("teacher", .optional(.path(or: [])), "Checkpoint or run that selfguided follows."),
         SettingDescription(
             "initialWeights", .optional(.path(or: [])), "Checkpoint or run whose weights to start from."),
@@ -101,7 +101,7 @@ public enum SettingsTable {
         SettingDescription("optimizer.emaDecay", .number(NumberRange(0..<1)), "Decay of the averaged weights."),
         SettingDescription(
             "optimizer.skipNonfinite", stepsOrNone, unit: "steps",
-            "Steps in a row that may be skipped since they are not finite."),
+            "Non-finite steps in a row that may be skipped."),
     ]
 
     private static let schedule = [
@@ -144,7 +144,7 @@ public enum SettingsTable {
         SettingDescription("preview.perClass", .whole(0...1024), unit: "images", "Samples of each class."),
         SettingDescription(
             "preview.autoencoder", .optional(.path(or: [])),
-            "Folder or file of the autoencoder that decodes samples of latents, also those of `sample`."),
+            "Autoencoder, a folder or file, that decodes latents."),
         SettingDescription("preview.sampler.mode", .name(of: Sampler.Mode.self), "How samples are made from noise."),
         SettingDescription("preview.sampler.steps", .whole(Sampler.stepRange), unit: "steps", "Steps of the solver."),
         SettingDescription(
