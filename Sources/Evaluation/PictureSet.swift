@@ -26,7 +26,7 @@ extension PictureSet {
 /// Opens an array of NumPy (`arr_0` of a .npz file), a store of pixels, or a folder, ZIP or tar of images. Throws a
 /// `FileError`.
 public func openPictures(path: String) throws -> any PictureSet {
-    if path.hasSuffix(".npz") { return try ArrayPictures(path: path) }
+    if NumpyFile.isArchive(path) { return try ArrayPictures(path: path) }
     if StoreManifest.exists(in: path) { return try StoredPictures(PackedStore(path: path)) }
     return try SourcePictures(source: openSource(path: path))
 }

@@ -10,7 +10,7 @@ public enum StatisticsFile {
 
     /// Whether the file is a reference of this form.
     public static func isOne(_ path: String) throws -> Bool {
-        guard path.hasSuffix(".npz") else { return false }
+        guard NumpyFile.isArchive(path) else { return false }
         return try ZipArchive(path: path).entries.contains { $0.name == "mu.npy" }
     }
 

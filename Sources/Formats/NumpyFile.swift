@@ -53,6 +53,9 @@ public enum NumpyFile {
         return arrays
     }
 
+    /// Whether a path is called as an archive of arrays, `NAME.npz`.
+    public static func isArchive(_ path: String) -> Bool { path.lowercased().hasSuffix(".npz") }
+
     /// Writes a `.npy` file whole or not at all; throws a `FileError`.
     package static func write(_ array: NumpyArray, to path: String) throws {
         try AtomicFile.write(to: path) { writer in

@@ -44,9 +44,10 @@ struct CurveCommand: ParsableCommand {
         let checkpoints = try curve.runs.indices.map { run in
             try curve.checkpoints(of: run, every: every).map { try Checkpoint($0) }
         }
+        if measuring.reference == nil { try Self.checkData(of: checkpoints.map { $0[0] }) }
         let evaluator = CheckpointEvaluator(
             network, reference: try measuring.reference(for: checkpoints[0][0], by: network), settings: settings,
-            labels: measuring.chosenLabels, count: count, world: world)
+            labels: measuring.chosenLabels, count: count, world: world, note: say)
         let progress = MeasuringProgress(isShown: world.isFirst)
         var last: EvaluationResult?
         for (run, all) in checkpoints.enumerated() {
@@ -65,5 +66,17 @@ struct CurveCommand: ParsableCommand {
         try ImageFile.writePNG(curve.plot(subtitle: subtitle).render(), to: target)
         if !json { print(curve.table) }
         print(target)
+    }
+
+    /// Numbers against different images are not to be put into one plot.
+    private static func checkData(of checkpoints: [Checkpoint]) throws {
+        func data(_ checkpoint: Checkpoint) -> (String, Int) {
+            let c = checkpoint.state.configuration
+            return (c.data.source, c.network.inputSize)
+        }
+        guard let other = checkpoints.first(where: { data($0) != data(checkpoints[0]) }) else { return }
+        throw ConfigurationError(
+            "\(other.path): it was trained on \(data(other).0), \(checkpoints[0].path) on \(data(checkpoints[0]).0), or at "
+                + "another size; give the --reference against which all are measured")
     }
 }

@@ -57,7 +57,7 @@ struct EvaluateCommand: ParsableCommand {
             let network = try measuring.openNetwork(on: settings.device)
             let evaluator = CheckpointEvaluator(
                 network, reference: try measuring.reference(for: checkpoint, by: network), settings: settings,
-                labels: measuring.chosenLabels, count: count, world: world)
+                labels: measuring.chosenLabels, count: count, world: world, note: say)
             result = try evaluator.evaluate(checkpoint, progress: progress.update)
         } else {
             guard let reference = measuring.reference else {

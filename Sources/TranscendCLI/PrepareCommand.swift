@@ -93,6 +93,10 @@ struct PrepareCommand: ParsableCommand {
     func run() throws {
         let out = try absolute(out)
         guard let data = try data.map(absolute) else { return try verifyStore(out) }
+        if (out + "/").hasPrefix(data + "/") {
+            throw ConfigurationError(
+                "--out \(out): it lies in --data, and would be read as images of it; give another place")
+        }
         if let latents = try openLatents(path: data) {
             try importLatents(latents, to: out)
         } else if let autoencoder, mode != .pixels {
@@ -172,6 +176,10 @@ struct PrepareCommand: ParsableCommand {
             }
             progress.finish()
             guard world.isFirst else { return nil }
+            let labels = Set((0..<store.count).map(store.label))
+            for (label, name) in store.classNames.enumerated() where !labels.contains(label) {
+                say("warning: all images of the class \(name) are bad: the store has none of it")
+            }
             print(store.text)
             return store
         }

@@ -46,9 +46,72 @@ import Testing
             #expect(try killAmong(sample(["many"]), in: folder, once: "many/.unfinished.json"))
             #expect(try transcend(sample(["many"]), in: folder).status == 0)
             #expect(try files(folder + "/many") == pictures)
+            // The first pictures are known as the job's from the beginning.
+            #expect(try killAmong(sample(["early"]), in: folder, once: "early/000003.png"))
+            #expect(try transcend(sample(["early"]), in: folder).status == 0)
+            #expect(try files(folder + "/early") == pictures)
+            // A picture that is lost is drawn again.
+            try FileManager.default.removeItem(atPath: folder + "/early/000070.png")
+            #expect(try transcend(sample(["early"]), in: folder).status == 0)
+            #expect(try files(folder + "/early") == pictures)
             // What is complete stays as it is.
             let again = try transcend(sample(["many", "array.npz"]), in: folder)
             #expect(again.status == 0 && !again.errors.contains("sample"))
+        }
+    }
+
+    @Test func aFileThatIsNoStampIsNotOverwritten() throws {
+        try withRun { folder in
+            let own = Data("{\"mine\": 1}".utf8)
+            try own.write(to: URL(fileURLWithPath: folder + "/mine.json"))
+            let few = ["--count", "2", "--labels", "0", "--steps", "2"]
+            let ended = try transcend(["sample", "--checkpoint", "run", "--out", "mine.npz"] + few, in: folder)
+            #expect(ended.status == 1 && ended.errors.contains("mine.json: is no stamp of samples; move it"))
+            #expect(FileManager.default.contents(atPath: folder + "/mine.json") == own)
+            #expect(
+                try transcend(["sample", "--checkpoint", "run", "--out", "LARGE.NPZ"] + few, in: folder).status == 0)
+            #expect(FileManager.default.fileExists(atPath: folder + "/LARGE.json"))
+        }
+    }
+
+    /// A result belongs to what it was measured against, not to its path; one that cannot be kept is told all the same.
+    @Test func anotherReferenceOfTheSameNameIsMeasuredAgainst() throws {
+        try withRun { folder in
+            let network = ["--extractor", fixture("colours.pt")]
+            let measure = ["evaluate", "--samples", "run", "--json", "--steps", "2", "--count", "8"] + network
+            func distance(_ arguments: [String]) throws -> Double {
+                let ended = try transcend(arguments, in: folder)
+                let result = try JSONSerialization.jsonObject(with: Data(ended.output.utf8)) as? [String: Any]
+                return try #require(result?["frechet_distance"] as? Double, "\(ended.errors)")
+            }
+            func makeReference(_ seed: Int) throws {
+                let draw = ["sample", "--checkpoint", "run", "--out", "\(seed).npz", "--count", "16", "--steps", "2"]
+                #expect(try transcend(draw + ["--seed", "\(seed)"], in: folder).status == 0)
+                let make = ["evaluate", "--samples", "\(seed).npz", "--make-reference", "own.npz"] + network
+                #expect(try transcend(make, in: folder).status == 0)
+            }
+            try makeReference(1)
+            let first = try distance(measure + ["--reference", "own.npz"])
+            #expect(try distance(measure + ["--reference", "own.npz"]) == first)
+            try makeReference(2)
+            #expect(try distance(measure + ["--reference", "own.npz"]) != first)
+
+            let kept = folder + "/run/evaluations"
+            try FileManager.default.removeItem(atPath: kept)
+            try Data().write(to: URL(fileURLWithPath: kept))
+            let ended = try transcend(measure + ["--reference", "own.npz"], in: folder)
+            #expect(ended.status == 0 && ended.errors.contains("warning: the result is not kept:"), "\(ended.errors)")
+            #expect(ended.output.contains("frechet_distance"))
+        }
+    }
+
+    @Test func curvesOfOtherDataAreNotDrawnTogether() throws {
+        try withRun { folder in
+            let larger = ["train", "--stage", "plain", "--out", "larger", "--steps", "2"] + plainTiny
+            #expect(try transcend(larger + ["--resolution", "30"], in: folder).status == 0)
+            let curve = ["curve", "run", "larger", "--out", "curve.png", "--extractor", fixture("colours.pt")]
+            let ended = try transcend(curve, in: folder)
+            #expect(ended.status == 2 && ended.errors.contains("give the --reference against which all are measured"))
         }
     }
 

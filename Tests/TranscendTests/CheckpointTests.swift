@@ -80,17 +80,36 @@ extension TrainingTests {
                 let run = folder + "/run"
                 try train(tinyConfiguration("plain", [Setting("steps", 3)]), in: run)
                 let whole = run + "/checkpoints/step-0000003"
-                // In the midst of writing, of removing, and a checkpoint that somebody emptied.
-                for leftover in [".partial-step-0000005", ".removed-step-0000004", "step-0000006"] {
+                // In the midst of writing and of removing.
+                for leftover in [".partial-step-0000005", ".removed-step-0000004"] {
                     try FileManager.default.copyItem(atPath: whole, toPath: run + "/checkpoints/" + leftover)
                 }
-                try FileManager.default.removeItem(atPath: run + "/checkpoints/step-0000006/state.json")
                 try Data("{".utf8).write(to: URL(fileURLWithPath: run + "/.config.json.partial-1"))
                 try train(tinyConfiguration("plain"), in: run)
                 let names = try FileManager.default.subpathsOfDirectory(atPath: run)
                 #expect(!names.contains { $0.contains(".partial-") || $0.contains(".removed-") })
                 let last = "/checkpoints/step-0000006"
                 #expect(try contents(of: run + last) == contents(of: folder + "/whole" + last))
+            }
+        }
+
+        /// The run could only begin anew, or lose steps.
+        @Test func aCheckpointWithoutItsStateStopsTheRun() throws {
+            try withTemporaryFolder { folder in
+                try train(tinyConfiguration("plain"), in: folder)
+                try FileManager.default.removeItem(atPath: folder + "/checkpoints/step-0000006/state.json")
+                for path in [folder, folder + "/checkpoints/step-0000006"] {
+                    let error = #expect(throws: FileError.self) { try Checkpoint(path) }
+                    #expect(error?.path == folder + "/checkpoints/step-0000006/state.json")
+                    #expect(
+                        error?.description.contains("is missing; copy the checkpoint again, or remove its folder")
+                            == true)
+                }
+                #expect(throws: FileError.self) {
+                    try train(tinyConfiguration("plain", [Setting("steps", 9)]), in: folder)
+                }
+                try FileManager.default.removeItem(atPath: folder + "/checkpoints/step-0000006")
+                try train(tinyConfiguration("plain"), in: folder)
             }
         }
 

@@ -113,6 +113,30 @@ extension TrainingTests {
                     == nil)
         }
 
+        /// Else samples by one decoder would be taken for those by another, as by the two that are published for one encoder.
+        @Test func decodersOfOneEncoderAreTold() throws {
+            try withTemporaryFolder { folder in
+                let other = folder + "/other"
+                try FileManager.default.copyItem(atPath: smallAutoencoder, toPath: other)
+                let weights = "/diffusion_pytorch_model.safetensors"
+                let file = try SafetensorsFile(path: smallAutoencoder + weights)
+                let changed = try file.names.map { name in
+                    let tensor = try file.tensor(name)
+                    return (name: name, tensor: name == "decoder.conv_in.bias" ? tensor + 1 : tensor)
+                }
+                try SafetensorsFile.write(changed, to: other + weights)
+                let paths = [smallAutoencoder, other]
+                let encodings = try paths.map {
+                    try LatentEncoder(AutoencoderFiles.open($0), resolution: 24, type: .F32).encoding
+                }
+                #expect(encodings[0] == encodings[1])
+                let decoders = try paths.map {
+                    try PictureDecoder(channels: 4, latents: encodings[0], autoencoder: $0, on: .cpu).identity
+                }
+                #expect(decoders[0] != decoders[1] && decoders[0].hasPrefix("AutoencoderKL (decoder crc32:"))
+            }
+        }
+
         @Test func aRunAndItsTeacherKeepTheirNormalisation() throws {
             try train(configuration(), in: run)
             try FileManager.default.removeItem(atPath: store)

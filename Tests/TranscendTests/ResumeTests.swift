@@ -94,6 +94,54 @@ extension TrainingTests {
             }
         }
 
+        /// Its checkpoint has the settings too.
+        @Test func aRunWithoutItsConfigurationDoesNotEither() throws {
+            try withTemporaryFolder { folder in
+                try train(tinyConfiguration("plain"), in: folder)
+                try FileManager.default.removeItem(atPath: folder + "/config.json")
+                let error = #expect(throws: ConfigurationError.self) {
+                    try train(tinyConfiguration("plain", [Setting("batch", 16)]), in: folder)
+                }
+                #expect(error?.description.contains("this run has batch = 8, now it would be 16") == true)
+            }
+        }
+
+        @Test func aRunThatHasNoCheckpointYetMayBeginOtherwise() throws {
+            try withTemporaryFolder { folder in
+                let high = [Setting("schedule.learningRate", 1e30)]
+                #expect(throws: (any Error).self) { try train(tinyConfiguration("plain", high), in: folder) }
+                #expect(FileManager.default.fileExists(atPath: folder + "/config.json"))
+                try train(tinyConfiguration("plain"), in: folder)
+                let metrics = try MetricsLog.read(path: folder + "/metrics.jsonl")
+                #expect(metrics.map(\.step) == Array(0..<6))
+            }
+        }
+
+        /// Before anything is trained.
+        @Test func whatAPipelineStartsFromHasToFitBothStages() throws {
+            try withTemporaryFolder { folder in
+                try train(tinyConfiguration("plain", [Setting("network.hidden", 32)]), in: folder + "/other")
+                try train(tinyConfiguration("align"), in: folder + "/align")
+                func problem(_ settings: [Setting]) throws -> String? {
+                    let builder = ConfigurationBuilder(
+                        preset: try .named("demo"), settings: tinySettings(),
+                        stageSettings: ["selfguided": settings])
+                    let stages = try builder.pipeline(stages: Pipeline.stages)
+                    do { _ = try Pipeline(path: folder + "/run", configurations: stages) } catch { return "\(error)" }
+                    return nil
+                }
+                let other = JSONValue.string(folder + "/other")
+                let align = JSONValue.string(folder + "/align")
+                let misfit = try problem([Setting("initialWeights", other)])
+                #expect(misfit?.contains("its network has hidden size 32, this one 16") == true)
+                let missing = try problem([Setting("initialWeights", "nowhere")])
+                #expect(missing?.contains("holds no checkpoint") == true)
+                let head = try problem([Setting("initialState", align)])
+                #expect(head?.contains("which has another head than selfguided; take its weights alone") == true)
+                #expect(try problem([Setting("initialWeights", align)]) == nil)
+            }
+        }
+
         @Test func theTeacherHasToFitAndToBeThere() throws {
             try withTemporaryFolder { folder in
                 try train(tinyConfiguration("align", [Setting("network.hidden", 32)]), in: folder + "/teacher")

@@ -116,7 +116,7 @@ public struct StoreManifest: Codable, Equatable, Sendable {
     }
 
     /// A checksum of all that it says.
-    var fingerprint: String { get throws { try bytes.withUnsafeBytes { Checksum(of: $0).text } } }
+    public var fingerprint: String { get throws { try bytes.withUnsafeBytes { Checksum(of: $0).text } } }
 
     private var bytes: [UInt8] {
         get throws {

@@ -44,30 +44,39 @@ extension TrainingConfiguration {
 
 extension TrainingConfiguration {
     /// The configuration with the checkpoints that it names found: a run's folder becomes that of its newest checkpoint, so
-    /// that it stays the same while that run goes on. Throws if one is missing or of another network.
+    /// that it stays the same while that run goes on. Throws if one is missing or does not fit.
     public func resolvingCheckpoints() throws -> TrainingConfiguration {
-        var resolved = self
         if method.method.followedWeights != nil, teacher == nil {
             throw ConfigurationError("--stage \(method.name) follows a trained network; give its --teacher CHECKPOINT")
         }
         if method.method.followedWeights == nil, teacher != nil {
             throw ConfigurationError("--teacher: \(method.name) follows no other network; leave it out")
         }
-        func find(_ path: String?, _ flag: String) throws -> String? {
-            guard let path else { return nil }
-            let checkpoint = try Checkpoint(path)
-            if let misfit = network.misfit(of: checkpoint.state.configuration.network) {
-                throw ConfigurationError("\(flag) \(path): \(misfit)")
-            }
-            return checkpoint.path
-        }
-        resolved.teacher = try find(teacher, "--teacher")
-        resolved.initialWeights = try find(initialWeights, "--init")
-        resolved.initialState = try find(initialState, "--resume")
+        var resolved = try resolvingStart()
+        resolved.teacher = try find(teacher, "--teacher")?.path
+        return resolved
+    }
+
+    /// The same for what training starts from alone.
+    func resolvingStart() throws -> TrainingConfiguration {
+        var resolved = self
         if initialWeights != nil, initialState != nil {
             throw ConfigurationError("--init and --resume: a run starts from one of them; leave the other out")
         }
+        resolved.initialWeights = try find(initialWeights, "--init")?.path
+        let start = try find(initialState, "--resume")
+        try start?.checkResuming(self)
+        resolved.initialState = start?.path
         return resolved
+    }
+
+    private func find(_ path: String?, _ flag: String) throws -> Checkpoint? {
+        guard let path else { return nil }
+        let checkpoint = try Checkpoint(path)
+        if let misfit = network.misfit(of: checkpoint.state.configuration.network) {
+            throw ConfigurationError("\(flag) \(path): \(misfit)")
+        }
+        return checkpoint
     }
 }
 

@@ -21,14 +21,16 @@ public final class CheckpointEvaluator {
     private let labels: [String]
     private let count: Int
     private let world: World
+    private let note: ((_ warning: String) -> Void)?
 
-    /// `labels` and `count` are those of the samples, as `SampleLabels` has them.
+    /// `labels` and `count` are those of the samples, as `SampleLabels` has them. `note` is told where a result cannot be kept;
+    /// without it that is thrown.
     public init(
         _ extractor: any FeatureExtractor, reference: EvaluationReference, settings: SamplingSettings,
-        labels: [String], count: Int, world: World = .alone
+        labels: [String], count: Int, world: World = .alone, note: ((_ warning: String) -> Void)? = nil
     ) {
         (self.extractor, self.reference, self.settings) = (extractor, reference, settings)
-        (self.labels, self.count, self.world) = (labels, count, world)
+        (self.labels, self.count, self.world, self.note) = (labels, count, world, note)
     }
 
     /// The numbers of a checkpoint, from its run's folder if they are there. Throws a `ConfigurationError` where the settings do
@@ -38,7 +40,7 @@ public final class CheckpointEvaluator {
     ) throws -> EvaluationResult? {
         let job = try SamplingJob(checkpoint, settings, labels: labels, count: count)
         let folder = RunDirectory.run(ofCheckpoint: checkpoint.path).map { $0 + "/" + Self.folder }
-        let parts = [job.stamp.json.text(), extractor.identity, reference.name]
+        let parts = [job.stamp.json.text(), extractor.identity, reference.name, try reference.content.get()]
         let record = folder.map { "\($0)/\(Self.recordName(step: checkpoint.state.step, of: parts)).json" }
         let kept = record.flatMap { try? JSONValue.read(path: $0) }.flatMap(EvaluationResult.init(json:))
         if try world.any(world.isFirst && kept != nil) { return world.isFirst ? kept : nil }
@@ -54,9 +56,13 @@ public final class CheckpointEvaluator {
         }
         result.stamp = job.stamp.json
         if let folder, let record {
-            try makeFolder(folder)
-            let text = result.json.text(.pretty) + "\n"
-            try AtomicFile.write(text, to: record)
+            do {
+                try makeFolder(folder)
+                try AtomicFile.write(result.json.text(.pretty) + "\n", to: record)
+            } catch {
+                guard let note else { throw error }
+                note("warning: the result is not kept: \(error)")
+            }
         }
         return result
     }

@@ -1,5 +1,6 @@
 import Data
 import Evaluation
+import Formats
 import Foundation
 
 /// What samples are measured against: pictures, a file of their statistics, or the data of a run. Measured once, when it is
@@ -11,6 +12,9 @@ public final class EvaluationReference {
     private let configuration: TrainingConfiguration?
     private var measured: MeasuredSet?
     private var isMeasured = false
+    /// What tells its content from another under the same name: checksums where they are there already, else sizes and times of
+    /// files. Throws a `FileError`.
+    private(set) lazy var content = Result { try Self.content(of: name) }
 
     /// Pictures or a file of statistics at a path.
     public init(path: String, extractor: any FeatureExtractor) {
@@ -21,6 +25,26 @@ public final class EvaluationReference {
     public init(trainingDataOf checkpoint: Checkpoint, extractor: any FeatureExtractor) {
         let configuration = checkpoint.state.configuration
         (name, self.extractor, self.configuration) = (configuration.data.source, extractor, configuration)
+    }
+
+    private static func content(of path: String) throws -> String {
+        if path == DataConfiguration.embedded { return path }
+        if NumpyFile.isArchive(path) {
+            let entries = try ZipArchive(path: path).entries.map { "\($0.name) \($0.crc) \($0.count)" }
+            return Checksum(of: entries.joined(separator: "\n")).text
+        }
+        if StoreManifest.exists(in: path) { return try StoreManifest.read(from: path).fingerprint }
+        var isFolder: ObjCBool = false
+        _ = FileManager.default.fileExists(atPath: path, isDirectory: &isFolder)
+        let files = isFolder.boolValue ? try openSource(path: path).entries.map { path + "/" + $0.name } : [path]
+        return try Checksum(of: files.map(trait).joined(separator: "\n")).text
+    }
+
+    /// Name, size and time of the last change.
+    private static func trait(ofFile path: String) throws -> String {
+        var status = stat()
+        guard stat(path, &status) == 0 else { throw FileError.system(path, "cannot be opened", code: errno) }
+        return "\(path) \(status.st_size) \(status.st_mtim.tv_sec) \(status.st_mtim.tv_nsec)"
     }
 
     /// Its features, on the first of several ranks. `progress` is told of how many pictures how many are done. Throws what keeps

@@ -23,19 +23,23 @@ public struct Checkpoint: Sendable {
                 path, "holds no checkpoint", remedy: "give a run's folder or one of its checkpoints/step-...")
         }
         self.path = found
+        guard FileManager.default.fileExists(atPath: found + "/" + State.file) else {
+            throw FileError(found + "/" + State.file, "is missing", remedy: Self.damageRemedy)
+        }
         state = try State.read(found + "/" + State.file)
     }
 
     /// Whether there is one that `init` would open.
     public static func exists(at path: String) -> Bool { folder(at: path) != nil }
 
+    /// The folder of a checkpoint, though it may have lost its `state.json`.
     private static func folder(at path: String) -> String? {
-        let folders =
-            [path]
-            + ([path] + Pipeline.stages.reversed().map { path + "/" + $0 }).compactMap {
-                RunDirectory.newestCheckpoint(in: $0)
-            }
-        return folders.first { FileManager.default.fileExists(atPath: $0 + "/" + State.file) }
+        let isThere = FileManager.default.fileExists(atPath:)
+        if isThere(path + "/" + State.file) || RunDirectory.run(ofCheckpoint: path) != nil && isThere(path) {
+            return path
+        }
+        return ([path] + Pipeline.stages.reversed().map { path + "/" + $0 }).lazy
+            .compactMap(RunDirectory.newestCheckpoint).first
     }
 
     /// What a run does not decide by itself when a checkpoint is damaged: going on from an older one loses work.

@@ -48,17 +48,13 @@ extension Checkpoint {
 }
 
 extension RunDirectory {
-    /// The steps of the complete checkpoints below a run's folder, in order.
+    /// The steps of the checkpoints below a run's folder, in order: their folders have these names since they were whole.
     public static func checkpointSteps(in path: String) -> [Int] {
         let names = (try? FileManager.default.contentsOfDirectory(atPath: path + "/checkpoints")) ?? []
-        return names.compactMap { name -> Int? in
-            guard let step = CheckpointName.step(name) else { return nil }
-            let isWhole = FileManager.default.fileExists(atPath: "\(path)/checkpoints/\(name)/\(Checkpoint.State.file)")
-            return isWhole ? step : nil
-        }.sorted()
+        return names.compactMap(CheckpointName.step).sorted()
     }
 
-    /// The newest complete checkpoint of a run; nil if there is none.
+    /// The newest checkpoint of a run; nil if there is none.
     public static func newestCheckpoint(in path: String) -> String? {
         checkpointSteps(in: path).last.map { path + "/checkpoints/" + CheckpointName.of(step: $0) }
     }
@@ -73,7 +69,7 @@ extension RunDirectory {
         return above.deletingLastPathComponent().path
     }
 
-    /// All complete checkpoints of the run that a checkpoint belongs to, in order; itself where it stands alone.
+    /// All checkpoints of the run that a checkpoint belongs to, in order; itself where it stands alone.
     public static func checkpoints(besides path: String) -> [String] {
         guard let run = run(ofCheckpoint: path) else { return [path] }
         return checkpointSteps(in: run).map { "\(run)/checkpoints/\(CheckpointName.of(step: $0))" }

@@ -24,7 +24,7 @@ public struct Pipeline {
         if configurations.contains(where: { $0.teacher != nil }) {
             throw ConfigurationError("--teacher: a pipeline trains its own; use `train --stage selfguided`")
         }
-        let (first, second) = (configurations[0], configurations[1])
+        let (first, second) = (try configurations[0].resolvingStart(), try configurations[1].resolvingStart())
         if let misfit = second.network.misfit(of: first.network) {
             throw ConfigurationError("selfguided cannot follow align: \(misfit)")
         }

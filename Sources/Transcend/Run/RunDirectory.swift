@@ -113,10 +113,13 @@ public final class RunDirectory: Sendable {
             throw ConfigurationError(
                 "--steps \(configuration.steps): the run \(path) is at step \(step) already; give as many or more")
         }
+        // Before its first checkpoint a run has nothing to continue.
+        guard let newest = newestCheckpoint(in: path) else { return }
         let stored = path + "/config.json"
-        guard FileManager.default.fileExists(atPath: stored) else { return }
-        let past = try ConfigurationTree.tree(of: TrainingConfiguration(storedAt: stored))
-        let before = ConfigurationTree.flattened(past)
+        let past =
+            FileManager.default.fileExists(atPath: stored)
+            ? try TrainingConfiguration(storedAt: stored) : try Checkpoint(newest).state.configuration
+        let before = ConfigurationTree.flattened(try ConfigurationTree.tree(of: past))
         let new = ConfigurationTree.flattened(try ConfigurationTree.tree(of: configuration))
         for (key, value) in new where !isChangeable(key) {
             guard let old = before.first(where: { $0.key == key })?.value, old != value else { continue }

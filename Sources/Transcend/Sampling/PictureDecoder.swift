@@ -7,8 +7,8 @@ import Torch
 public struct PictureDecoder: Sendable {
     /// Why the pictures may look wrong, in a sentence; nil if nothing speaks for it.
     public let warning: String?
-    /// The autoencoder's name and the checksum of its weights, or "pixels".
-    let identity: String
+    /// What decides which pictures it makes: the autoencoder's name and a checksum of its decoder, or "pixels".
+    package let identity: String
 
     private let autoencoder: (any Autoencoder)?
     private let normalisation: LatentNormalisation
@@ -37,8 +37,8 @@ public struct PictureDecoder: Sendable {
         }
         warning = latents.flatMap { Self.warning(of: $0, decodedBy: autoencoder, at: path) }
         self.autoencoder = autoencoder
-        identity = autoencoder.encoding(precision: .f32).identity
         normalisation = latents?.normalisation ?? autoencoder.normalisation
+        identity = autoencoder.decoderIdentity(normalisation)
     }
 
     private static func warning(

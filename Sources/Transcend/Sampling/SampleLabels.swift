@@ -42,7 +42,10 @@ public struct SampleLabels: Sendable {
         labels = (0..<total).map { classes[$0 * classes.count / total] }
         rule = words.isEmpty ? "all, in blocks" : classes.map(String.init).joined(separator: ", ")
         columns = total % perClass == 0 && perClass <= 32 ? perClass : 8
-        rows = columns == perClass ? Array(classes.prefix(total / perClass)) : []
+        let inRows = stride(from: 0, to: total, by: columns).map { [columns, labels] start in
+            Set(labels[start..<min(start + columns, labels.count)])
+        }
+        rows = inRows.allSatisfy { $0.count == 1 } ? inRows.compactMap(\.first) : []
     }
 
     /// A class by its name, else by its number.

@@ -15,6 +15,8 @@ public final class SampleOutput {
     private let job: SamplingJob
     private let isDone: Bool
     private var sink: any SampleSink
+    /// Whether this process has written the record of what is unfinished.
+    private var hasRecord = false
     /// The folders that were not there before.
     private let newFolders: [String]
 
@@ -30,16 +32,15 @@ public final class SampleOutput {
         }
         let isFile = ["png", "npz"].contains(kind)
         newFolders = try makeFolder(isFile ? url.deletingLastPathComponent().path : path)
-        let isThere = kind == "npz" ? FileManager.default.fileExists(atPath: path) : !isFile
-        isDone = isThere && SampleStamp.read(ofSamples: path) == job.stamp
         switch kind {
         case "png": sink = GridSink(path: path, job: job)
         case "npz": sink = ArraySink(path: path, job: job)
         default: sink = FolderSink(path: path)
         }
-        if isDone {
-            count = job.stamp.samples
-        } else {
+        let isStamped = kind != "png" && SampleStamp.read(ofSamples: path) == job.stamp
+        if isStamped { count = sink.presentCount(of: job.stamp.samples) }
+        isDone = isStamped && count == job.stamp.samples
+        if !isStamped {
             let record = try sink.record.flatMap { try SamplingRecord.read($0) }
             if let record, record.job != job.stamp {
                 throw FileError(
@@ -52,8 +53,13 @@ public final class SampleOutput {
 
     /// Where nothing could be drawn, nothing is left behind.
     deinit {
-        if count == 0 { sink.abandon() }
+        if count == 0 { abandon() }
         removeEmptyFolders(newFolders)
+    }
+
+    private func abandon() {
+        sink.abandon()
+        if hasRecord, let record = sink.record { unlink(record) }
     }
 
     /// What is not meant as the name of a folder.
@@ -64,12 +70,18 @@ public final class SampleOutput {
         precondition(first <= count, "no sample is left out")
         let new = Array(images.dropFirst(count - first))
         guard !new.isEmpty else { return }
+        let size = [new[0].height, new[0].width]
+        // The first pictures of a folder, too, are known as those of this job.
+        if count == 0 { try record(size: size, checksum: nil) }
         let checksum = try sink.append(new, from: count)
         count += new.count
-        if let path = sink.record {
-            let size = [new[0].height, new[0].width]
-            try SamplingRecord(job: job.stamp, count: count, size: size, checksum: checksum).write(to: path)
-        }
+        try record(size: size, checksum: checksum)
+    }
+
+    private func record(size: [Int], checksum: String?) throws {
+        guard let path = sink.record else { return }
+        hasRecord = true
+        try SamplingRecord(job: job.stamp, count: count, size: size, checksum: checksum).write(to: path)
     }
 
     /// Completes what is written, with the stamp of the job.
@@ -95,7 +107,7 @@ private struct SamplingRecord: Codable {
         guard FileManager.default.fileExists(atPath: path) else { return nil }
         let document = try JSONValue.read(path: path)
         guard let record = try? document.decoded(as: SamplingRecord.self),
-            (1...record.job.samples).contains(record.count), record.size.count == 2,
+            (0...record.job.samples).contains(record.count), record.size.count == 2,
             record.size.allSatisfy({ $0 > 0 })
         else { throw FileError(path, "is no record of unfinished samples", remedy: "remove it to begin anew") }
         return record
@@ -111,6 +123,8 @@ private struct SamplingRecord: Codable {
 private protocol SampleSink: AnyObject {
     /// The record of what is unfinished; nil where nothing can be continued.
     var record: String? { get }
+    /// How many of so many samples are there, from the first one on, where their stamp is there.
+    func presentCount(of samples: Int) -> Int
     /// Begins, or goes on after what the record tells; returns how many samples are there. Throws if it cannot.
     func open(after record: SamplingRecord?) throws -> Int
     /// Takes pictures, which are on the disk when it returns where they can be continued, with the checksum of all so far.
@@ -127,6 +141,8 @@ private final class GridSink: SampleSink {
     private var images: [RGBImage] = []
 
     init(path: String, job: SamplingJob) { (self.path, self.job) = (path, job) }
+
+    func presentCount(of samples: Int) -> Int { 0 }
 
     func open(after record: SamplingRecord?) throws -> Int {
         try AtomicFile.check(path)
@@ -157,11 +173,17 @@ private final class ArraySink: SampleSink {
 
     init(path: String, job: SamplingJob) { (self.path, self.job) = (path, job) }
 
+    func presentCount(of samples: Int) -> Int { FileManager.default.fileExists(atPath: path) ? samples : 0 }
+
     func open(after record: SamplingRecord?) throws -> Int {
         try AtomicFile.check(path)
+        let stamp = SampleStamp.path(ofSamples: path)
+        if FileManager.default.fileExists(atPath: stamp), SampleStamp.read(ofSamples: path) == nil {
+            throw FileError(stamp, "is no stamp of samples", remedy: "move it, or give another --out")
+        }
         if let record, isComplete(record) { return record.count }
         let writer = try NpzWriter(continuing: path)
-        if let record {
+        if let record, record.count > 0 {
             try writer.beginArray(itemShape: record.size + [3])
             guard try writer.adopt(items: record.count, checksum: record.checksum ?? "") else {
                 throw FileError(
@@ -204,10 +226,16 @@ private final class ArraySink: SampleSink {
 
 private final class FolderSink: SampleSink {
     private let path: String
+    /// How many pictures of the first batch, which `abandon` removes, may be there.
+    private var firstCount = 0
 
     var record: String? { path + "/.unfinished.json" }
 
     init(path: String) { self.path = path }
+
+    func presentCount(of samples: Int) -> Int {
+        (0..<samples).first { !FileManager.default.fileExists(atPath: picture($0)) } ?? samples
+    }
 
     /// Samples of another number from before would be taken for those of now, as would the pictures of a data set.
     func open(after record: SamplingRecord?) throws -> Int {
@@ -215,9 +243,11 @@ private final class FolderSink: SampleSink {
         if record == nil, let other = names.filter({ !$0.hasPrefix(".") }).min() {
             throw FileError(path, "is not empty (\(other))", remedy: "give another --out")
         }
+        for name in names where name.hasPrefix(".") && name.contains(FileWriter.partialMark) {
+            unlink(path + "/" + name)
+        }
         try AtomicFile.check(picture(0))
-        let whole = record?.count ?? 0
-        return (0..<whole).first { !FileManager.default.fileExists(atPath: picture($0)) } ?? whole
+        return presentCount(of: record?.count ?? 0)
     }
 
     private func picture(_ index: Int) -> String {
@@ -226,6 +256,7 @@ private final class FolderSink: SampleSink {
     }
 
     func append(_ images: [RGBImage], from first: Int) throws -> String? {
+        if first == 0 { firstCount = images.count }
         for (index, image) in images.enumerated() {
             try ImageFile.writePNG(image, to: picture(first + index))
         }
@@ -233,5 +264,8 @@ private final class FolderSink: SampleSink {
     }
 
     func finish() {}
-    func abandon() {}
+
+    func abandon() {
+        for index in 0..<firstCount { unlink(picture(index)) }
+    }
 }

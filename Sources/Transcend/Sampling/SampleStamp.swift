@@ -16,7 +16,7 @@ public struct SampleStamp: Codable, Sendable, Equatable {
     public var seed: UInt64
     /// Of products.
     public var precision: Precision
-    /// Whose latents are decoded: the autoencoder's name and the checksum of its weights, or "pixels".
+    /// What decodes latents: the autoencoder's name and a checksum of its decoder, or "pixels".
     public var decoder: String
     /// From a network's or a decoder's output to bytes.
     public var rounding = "floor(clamp(255 (x + 1) / 2, 0, 255))"
@@ -39,7 +39,7 @@ public struct SampleStamp: Codable, Sendable, Equatable {
 
     /// Where the stamp of samples lies: in their folder, or beside their array.
     static func path(ofSamples path: String) -> String {
-        path.hasSuffix(".npz") ? path.dropLast(4) + ".json" : path + "/protocol.json"
+        NumpyFile.isArchive(path) ? path.dropLast(4) + ".json" : path + "/protocol.json"
     }
 
     /// The stamp of samples in a folder or an array; nil where there is none.

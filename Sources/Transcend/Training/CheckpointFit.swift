@@ -29,10 +29,27 @@ extension Checkpoint {
         }
     }
 
-    /// Throws where its whole state is that of another training: another path or other latents.
-    func checkResuming(_ c: TrainingConfiguration, _ dataset: any Dataset) throws {
+    /// Throws where its whole state is that of another training, with another head or along another path, or is at a later step.
+    func checkResuming(_ c: TrainingConfiguration) throws {
+        let own = state.configuration
+        func head(_ c: TrainingConfiguration) -> [String] {
+            c.method.method.objective(for: c.network, teacher: nil, on: .meta).parameters().map(\.name)
+        }
+        if own.method.name != c.method.name, head(own) != head(c) {
+            throw ConfigurationError(
+                "--resume \(path): it was trained by \(own.method.name), which has another head than \(c.method.name); take "
+                    + "its weights alone with --init")
+        }
+        try checkPath(c, "--resume \(path)")
+        if state.step > c.steps {
+            throw ConfigurationError(
+                "--steps \(c.steps): --resume begins at step \(state.step) already; give more steps")
+        }
+    }
+
+    /// Throws where its whole state is that of a training on other latents.
+    func checkResuming(on dataset: any Dataset) throws {
         let start = "--resume \(path)"
-        try checkPath(c, start)
         if let seen = state.latents, let latents = dataset.latents, seen != latents {
             throw ConfigurationError(
                 "\(start): it knows latents of \(seen.identity), the data hold those of \(latents.identity) or others "

@@ -51,12 +51,9 @@ public final class Trainer {
             try Self.load(Checkpoint(path), into: state, on: device)
         } else if let path = configuration.initialState {
             let other = try Checkpoint(path)
-            try other.checkResuming(configuration, dataset)
+            try other.checkResuming(configuration)
+            try other.checkResuming(on: dataset)
             try other.restore(state)
-            guard state.step <= configuration.steps else {
-                throw ConfigurationError(
-                    "--steps \(configuration.steps): --resume begins at step \(state.step) already")
-            }
         }
         guard let preview else {
             recorder = nil
