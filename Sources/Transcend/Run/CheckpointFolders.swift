@@ -43,7 +43,7 @@ extension Checkpoint {
     /// without it. Where nothing can be written here, nothing is promised.
     func markFollowed() {
         guard RunDirectory.run(ofCheckpoint: path) != nil else { return }
-        try? AtomicFile.write(to: path + "/" + CheckpointName.followed) { try $0.write([]) }
+        try? AtomicFile.write([], to: path + "/" + CheckpointName.followed)
     }
 }
 
