@@ -55,10 +55,15 @@ public struct Canvas: Sendable {
 
     /// A picture of one colour.
     public init(width: Int, height: Int, background: Color) {
-        let plane = width * height
-        let bytes = [background.red, background.green, background.blue]
-        picture = RGBImage(
-            planes: bytes.flatMap { [UInt8](repeating: $0, count: plane) }, width: width, height: height)
+        let pixels = [UInt8](unsafeUninitializedCapacity: 3 * width * height) { bytes, count in
+            for index in 0..<width * height {
+                bytes[3 * index] = background.red
+                bytes[3 * index + 1] = background.green
+                bytes[3 * index + 2] = background.blue
+            }
+            count = 3 * width * height
+        }
+        picture = RGBImage(width: width, height: height, pixels: pixels)
     }
 }
 
