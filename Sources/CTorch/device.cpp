@@ -25,7 +25,12 @@ void ct_keep_freed_memory(void) {
 
 int32_t ct_open_cuda(const char *path) {
     // RTLD_GLOBAL: its static constructors register the CUDA kernels with the dispatcher that is already loaded.
-    return guarded([&] { TORCH_CHECK(dlopen(path, RTLD_NOW | RTLD_GLOBAL) != nullptr, dlerror()); });
+    return guarded([&] {
+        TORCH_CHECK(dlopen(path, RTLD_NOW | RTLD_GLOBAL) != nullptr, dlerror());
+        // float32 is float32: TF32, which convolutions would take, has 10 bits.
+        at::globalContext().setAllowTF32CuBLAS(false);
+        at::globalContext().setAllowTF32CuDNN(false);
+    });
 }
 
 int32_t ct_cuda_devices(void) {
@@ -60,14 +65,6 @@ int32_t ct_cuda_peak_bytes(int32_t index, int64_t *out) {
         const auto stats = c10::getDeviceAllocator(c10::kCUDA)->getDeviceStats((c10::DeviceIndex)index);
         *out = stats.allocated_bytes[(size_t)c10::CachingAllocator::StatType::AGGREGATE].peak;
     });
-}
-
-int32_t ct_allow_tf32(int32_t products) {
-    at::Context &context = at::globalContext();
-    const int32_t before = (context.allowTF32CuBLAS() ? 1 : 0) | (context.allowTF32CuDNN() ? 2 : 0);
-    context.setAllowTF32CuBLAS(products & 1);
-    context.setAllowTF32CuDNN(products & 2);
-    return before;
 }
 
 const char *ct_version(void) { return TORCH_VERSION; }

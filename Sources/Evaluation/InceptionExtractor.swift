@@ -35,8 +35,7 @@ public struct InceptionExtractor: FeatureExtractor {
 
     public func callAsFunction(_ images: Tensor) -> ImageFeatures {
         let device = network.parameters()[0].parameter.value.device
-        // Numbers of machines are compared with one another.
-        let output = Library.withoutTF32 { withoutGradients { network(images.to(device)) } }
+        let output = withoutGradients { network(images.to(device)) }
         return ImageFeatures(
             features: output.pool.to(images.device), logits: output.logits.to(images.device),
             spatial: output.spatial.to(images.device))

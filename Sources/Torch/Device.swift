@@ -111,12 +111,4 @@ public enum Library {
         let path = folder + "/libtorch_cuda.so"
         return FileManager.default.fileExists(atPath: path) ? path : nil
     }
-
-    /// Runs `body` without TF32, which rounds the operands of float32 products on CUDA to 10 bits: for numbers that are compared
-    /// with those of other machines. Of the whole process meanwhile.
-    public static func withoutTF32<Result>(_ body: () throws -> Result) rethrows -> Result {
-        let before = ct_allow_tf32(0)
-        defer { _ = ct_allow_tf32(before) }
-        return try body()
-    }
 }

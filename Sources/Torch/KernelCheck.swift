@@ -16,7 +16,7 @@ extension Kernels {
                         return (own, Kernels.$areFused.withValue(false) { part.results(of: operands) })
                     }
                 }
-                // Rounding of 8 binary digits, several times over; of float32, and TF32 where it is allowed.
+                // Rounding of 8 binary digits, several times over; of float32, with room for sums in another order.
                 if let difference = difference(of: own, from: twins, beyond: precision == .bf16 ? 3e-2 : 5e-3) {
                     return String(
                         format: "%@ in %@ differs from libtorch's by %.2g", part.name, precision.rawValue, difference)

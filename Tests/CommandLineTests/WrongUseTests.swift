@@ -89,7 +89,7 @@ import Testing
             "prepare --data GOLDEN/vae-sd --features x --out s"),
         WrongUse(
             2, "images/s: it lies in --data, and would be read as images of it", "prepare --data images --out images/s"),
-        WrongUse(2, "--mirrored: pixels are stored as they are", "prepare --data . --mirrored --out s"),
+        WrongUse(2, "--mirrored: pixels are stored as they are", "prepare --data . --mirrored --out ../s"),
         WrongUse(
             2, "holds latents, which are imported", "prepare --data GOLDEN/vae-sd --autoencoder x --out s"),
     ])

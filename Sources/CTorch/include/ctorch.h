@@ -164,8 +164,6 @@ int32_t ct_synchronize(int32_t index);
 int32_t ct_choose_attention(bool by_cudnn);
 /// The most memory that tensors had at once on a CUDA device.
 int32_t ct_cuda_peak_bytes(int32_t index, int64_t *out);
-/// Which float32 products on CUDA may use TF32: 1 those of matrices, 2 convolutions, 3 both. Gives which might before.
-int32_t ct_allow_tf32(int32_t products);
 /// libtorch's version, and the vector instructions that its kernels use ("AVX512", ...).
 const char *ct_version(void);
 const char *ct_cpu_capability(void);

@@ -18,10 +18,8 @@ public enum Verification {
     ) throws -> [VerificationRow] {
         let directory = URL(fileURLWithPath: directory).resolvingSymlinksInPath().path
         let cases = try goldenPaths(in: directory)
-        let rows = Library.withoutTF32 {
-            Precision.$current.withValue(precision) {
-                cases.flatMap { check(directory + "/" + $0, name: $0, models: models, device: device) }
-            }
+        let rows = Precision.$current.withValue(precision) {
+            cases.flatMap { check(directory + "/" + $0, name: $0, models: models, device: device) }
         }
         guard !rows.isEmpty else {
             throw FileError(directory, "holds no golden file", remedy: "give a folder of *.safetensors with a kind")
