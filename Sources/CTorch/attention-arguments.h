@@ -13,16 +13,16 @@ struct PackedHeads {
 
 struct AttentionForwardArguments {
     PackedHeads sizes;
-    const Half *packed;  // [B, N, 3, H, D]
-    Half *output;        // [B, N, H, D]
+    const BFloat16 *packed;  // [B, N, 3, H, D]
+    BFloat16 *output;        // [B, N, H, D]
     float *statistics;   // [B, H, N]: log2 of the sum of e^score of each query; null where there will be no backward pass
 };
 
 struct AttentionBackwardArguments {
     PackedHeads sizes;
-    const Half *packed, *output, *gradientOutput;
+    const BFloat16 *packed, *output, *gradientOutput;
     const float *statistics;
-    Half *gradientPacked;
+    BFloat16 *gradientPacked;
     float *sums;  // [B, 3, H, D]: gradientPacked, summed over the tokens of each sample
 };
 

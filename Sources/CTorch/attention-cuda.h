@@ -13,15 +13,15 @@ namespace loops {
 
 #ifdef __CUDACC__
 /// The shared memory of the block, whose size the launcher gives.
-__device__ inline Half *sharedMemory() {
-    extern __shared__ __align__(128) Half memory[];
+__device__ inline BFloat16 *sharedMemory() {
+    extern __shared__ __align__(128) BFloat16 memory[];
     return memory;
 }
 
-__device__ inline unsigned sharedAddress(const Half *at) { return (unsigned)__cvta_generic_to_shared(at); }
+__device__ inline unsigned sharedAddress(const BFloat16 *at) { return (unsigned)__cvta_generic_to_shared(at); }
 
 /// Begins to copy 16 bytes into shared memory.
-__device__ inline void copyEight(Half *to, const Half *from) {
+__device__ inline void copyEight(BFloat16 *to, const BFloat16 *from) {
     asm volatile("cp.async.cg.shared.global [%0], [%1], 16;" ::"r"(sharedAddress(to)), "l"(from) : "memory");
 }
 
@@ -30,7 +30,7 @@ __device__ inline void waitForCopies() { asm volatile("cp.async.wait_all;" ::: "
 
 /// Four matrices of 8 x 8: lane 8 i + r says where row r of matrix i begins, and gets of row lane / 4 of each matrix the numbers
 /// 2 (lane % 4) and the next.
-__device__ inline void loadMatrices(unsigned (&four)[4], const Half *row) {
+__device__ inline void loadMatrices(unsigned (&four)[4], const BFloat16 *row) {
     asm volatile("ldmatrix.sync.aligned.m8n8.x4.shared.b16 {%0, %1, %2, %3}, [%4];"
                  : "=r"(four[0]), "=r"(four[1]), "=r"(four[2]), "=r"(four[3])
                  : "r"(sharedAddress(row))
@@ -38,7 +38,7 @@ __device__ inline void loadMatrices(unsigned (&four)[4], const Half *row) {
 }
 
 /// The same of the transposed matrices.
-__device__ inline void loadTransposed(unsigned (&four)[4], const Half *row) {
+__device__ inline void loadTransposed(unsigned (&four)[4], const BFloat16 *row) {
     asm volatile("ldmatrix.sync.aligned.m8n8.x4.trans.shared.b16 {%0, %1, %2, %3}, [%4];"
                  : "=r"(four[0]), "=r"(four[1]), "=r"(four[2]), "=r"(four[3])
                  : "r"(sharedAddress(row))
@@ -63,7 +63,7 @@ __device__ inline void multiply8(float (&c)[4], unsigned top, unsigned bottom, u
 }
 
 /// Rounds two numbers into a word.
-__device__ inline unsigned packHalves(float low, float high) {
+__device__ inline unsigned packBFloat16(float low, float high) {
     unsigned word;
     asm("cvt.rn.bf16x2.f32 %0, %1, %2;" : "=r"(word) : "f"(high), "f"(low));
     return word;
@@ -85,7 +85,7 @@ __device__ inline int byRows(int stride) {
 
 /// C [32, 8 count] += A B^T: rows of A and of B are D wide.
 template <int D, int count>
-__device__ inline void multiplyRows(float (&c)[2][count][4], const Half *left, const Half *right) {
+__device__ inline void multiplyRows(float (&c)[2][count][4], const BFloat16 *left, const BFloat16 *right) {
     constexpr int stride = tileStride(D);
     unsigned a[2][4], b[4];
 #pragma unroll
@@ -112,7 +112,7 @@ __device__ inline void multiplyRows(float (&c)[2][count][4], const Half *left, c
 
 /// C [32, D] += A [32, 16 count] B [16 count, D], with an even count: A from registers.
 template <int D, int count>
-__device__ inline void multiplyColumns(float (&c)[2][D / 8][4], const unsigned (&a)[2][count][4], const Half *right) {
+__device__ inline void multiplyColumns(float (&c)[2][D / 8][4], const unsigned (&a)[2][count][4], const BFloat16 *right) {
     constexpr int stride = tileStride(D), last = D / 8 - 1;
     unsigned b[4];
 #pragma unroll
@@ -140,33 +140,33 @@ template <int count> __device__ inline void pack(unsigned (&a)[2][count / 2][4],
     for (int m = 0; m < 2; m++)
 #pragma unroll
         for (int j = 0; j < count; j++) {
-            a[m][j / 2][j % 2 * 2] = packHalves(c[m][j][0], c[m][j][1]);
-            a[m][j / 2][j % 2 * 2 + 1] = packHalves(c[m][j][2], c[m][j][3]);
+            a[m][j / 2][j % 2 * 2] = packBFloat16(c[m][j][0], c[m][j][1]);
+            a[m][j / 2][j % 2 * 2 + 1] = packBFloat16(c[m][j][2], c[m][j][3]);
         }
 }
 
 /// Where a lane has its two numbers of rows 8 i ... of a product.
-__device__ inline unsigned *wordOf(Half *tile, int stride, int i) {
+__device__ inline unsigned *wordOf(BFloat16 *tile, int stride, int i) {
     const int lane = threadIdx.x % 32;
     return reinterpret_cast<unsigned *>(tile + (8 * i + lane / 4) * stride + lane % 4 * 2);
 }
 
 /// Rounds a product into a tile of its width.
-template <int count> __device__ inline void storeProduct(Half *tile, const float (&c)[2][count][4]) {
+template <int count> __device__ inline void storeProduct(BFloat16 *tile, const float (&c)[2][count][4]) {
     constexpr int stride = tileStride(8 * count);
 #pragma unroll
     for (int i = 0; i < 4; i++)
 #pragma unroll
         for (int j = 0; j < count; j++)
-            *wordOf(tile + 8 * j, stride, i) = packHalves(c[i / 2][j][i % 2 * 2], c[i / 2][j][i % 2 * 2 + 1]);
+            *wordOf(tile + 8 * j, stride, i) = packBFloat16(c[i / 2][j][i % 2 * 2], c[i / 2][j][i % 2 * 2 + 1]);
 }
 
 /// Eight numbers of 16 bits: the piece in which rows are read and written.
 struct alignas(16) Eight {
-    Half at[8];
+    BFloat16 at[8];
 };
-__device__ inline const Eight &eightAt(const Half *from) { return *reinterpret_cast<const Eight *>(from); }
-__device__ inline Eight &eightAt(Half *to) { return *reinterpret_cast<Eight *>(to); }
+__device__ inline const Eight &eightAt(const BFloat16 *from) { return *reinterpret_cast<const Eight *>(from); }
+__device__ inline Eight &eightAt(BFloat16 *to) { return *reinterpret_cast<Eight *>(to); }
 
 /// Two numbers of neighbouring queries: those of a lane.
 struct alignas(8) Two {
@@ -175,7 +175,7 @@ struct alignas(8) Two {
 __device__ inline Two twoAt(const float *from) { return reinterpret_cast<const Two *>(from)[threadIdx.x % 4]; }
 
 /// Begins to copy the rows of a head, `step` apart, into a tile.
-template <int D> __device__ inline void copyRows(Half *tile, const Half *from, long long step, int rows) {
+template <int D> __device__ inline void copyRows(BFloat16 *tile, const BFloat16 *from, long long step, int rows) {
     for (int i = threadIdx.x; i < rows * (D / 8); i += blockDim.x) {
         const int row = i / (D / 8), column = i % (D / 8) * 8;
         copyEight(tile + row * tileStride(D) + column, from + row * step + column);
@@ -205,7 +205,7 @@ template <int D> struct Queries {
 
 /// Goes on with some keys. `scale` is that of the scores, times log2(e).
 template <int D, int keys>
-__device__ inline void addKeys(Queries<D> &queries, const Half *q, const Half *k, const Half *v, float scale) {
+__device__ inline void addKeys(Queries<D> &queries, const BFloat16 *q, const BFloat16 *k, const BFloat16 *v, float scale) {
     float scores[2][keys / 8][4] = {};
     multiplyRows<D>(scores, q, k);
 #pragma unroll
@@ -235,7 +235,7 @@ __device__ inline void addKeys(Queries<D> &queries, const Half *q, const Half *k
 }
 
 /// Divides the output by the sums of weights, and writes it into a tile and the statistics of the 32 queries to memory.
-template <int D> __device__ inline void finish(Queries<D> &queries, Half *tile, float *statistics, float scale) {
+template <int D> __device__ inline void finish(Queries<D> &queries, BFloat16 *tile, float *statistics, float scale) {
     const int lane = threadIdx.x % 32;
 #pragma unroll
     for (int i = 0; i < 4; i++) {
@@ -257,13 +257,13 @@ template <int D> __device__ inline void attentionForward(const AttentionForwardA
     const HeadPlace place(a.sizes, D);
     const int tokens = place.tokens, lane = threadIdx.x % 32;
     const float scale = a.sizes.scale * 1.44269504f;
-    Half *const q = sharedMemory(), *const k = q + tokens * stride, *const v = k + tokens * stride;
+    BFloat16 *const q = sharedMemory(), *const k = q + tokens * stride, *const v = k + tokens * stride;
     for (int part = 0; part < 3; part++)
         copyRows<D>(q + part * tokens * stride, a.packed + place.packed(part), 3 * place.step(), tokens);
     waitForCopies();
     __syncthreads();
     for (int query = (int)threadIdx.x / 32 * 32; query < tokens; query += blockDim.x) {
-        Half *const tile = q + query * stride;
+        BFloat16 *const tile = q + query * stride;
         Queries<D> queries;
         for (int i = 0; i < 4; i++) queries.greatest[i / 2][i % 2] = __builtin_bit_cast(float, 0xFF800000);  // -infinity
         int key = 0;
@@ -283,8 +283,8 @@ template <int D> __device__ inline void attentionForward(const AttentionForwardA
 /// dv += p^T dy and dk += ds^T q for ds = p (v dy^T - delta). Scores are transposed here: a row is a key. ds^T stays in a tile.
 /// The sums of dk and dv take more than half of the registers; in this order the rest is just enough.
 template <int D>
-__device__ inline void addQueries(float (&dk)[2][D / 8][4], float (&dv)[2][D / 8][4], const Half *k, const Half *v, const Half *q,
-                                  const Half *dy, const float *statistics, const float *delta, float scale, Half *tile) {
+__device__ inline void addQueries(float (&dk)[2][D / 8][4], float (&dv)[2][D / 8][4], const BFloat16 *k, const BFloat16 *v, const BFloat16 *q,
+                                  const BFloat16 *dy, const float *statistics, const float *delta, float scale, BFloat16 *tile) {
     float p[2][4][4] = {}, ds[2][4][4] = {};
     unsigned packed[2][2][4];
     multiplyRows<D>(p, k, q);
@@ -312,7 +312,7 @@ __device__ inline void addQueries(float (&dk)[2][D / 8][4], float (&dv)[2][D / 8
 
 /// The gradients of 32 queries, scale ds k, take their place in shared memory. A warp does 16 of them, and every fourth piece of
 /// eight columns.
-template <int D> __device__ inline void storeQueryGradients(Half *q, const Half *tile, const Half *k, int tokens, float scale) {
+template <int D> __device__ inline void storeQueryGradients(BFloat16 *q, const BFloat16 *tile, const BFloat16 *k, int tokens, float scale) {
     constexpr int stride = tileStride(D), count = (D / 8 + 3) / 4;
     const int warp = threadIdx.x / 32, half = warp % 2, quarter = warp / 2;
     float dq[2][count][4] = {};  // two sums, since products of one have to wait for one another
@@ -332,15 +332,15 @@ template <int D> __device__ inline void storeQueryGradients(Half *q, const Half 
 #pragma unroll
     for (int i = 0; i < count; i++) {
         if (4 * i + 3 >= D / 8 && 4 * i + quarter >= D / 8) continue;
-        Half *const columns = q + 8 * (4 * i + quarter);
+        BFloat16 *const columns = q + 8 * (4 * i + quarter);
         for (int l = 0; l < 4; l++) dq[0][i][l] = (dq[0][i][l] + dq[1][i][l]) * scale;
-        *wordOf(columns, stride, 2 * half) = packHalves(dq[0][i][0], dq[0][i][1]);
-        *wordOf(columns, stride, 2 * half + 1) = packHalves(dq[0][i][2], dq[0][i][3]);
+        *wordOf(columns, stride, 2 * half) = packBFloat16(dq[0][i][0], dq[0][i][1]);
+        *wordOf(columns, stride, 2 * half + 1) = packBFloat16(dq[0][i][2], dq[0][i][3]);
     }
 }
 
 /// delta of each query: the sum of y dy over a row. Four lanes share a row.
-template <int D> __device__ inline void findDelta(float *delta, const Half *y, const Half *dy, int tokens) {
+template <int D> __device__ inline void findDelta(float *delta, const BFloat16 *y, const BFloat16 *dy, int tokens) {
     for (int row = threadIdx.x / 4; row < tokens; row += attentionBackwardThreads / 4) {
         float sum = 0;
         for (int column = threadIdx.x % 4 * 8; column < D; column += 32) {
@@ -355,7 +355,7 @@ template <int D> __device__ inline void findDelta(float *delta, const Half *y, c
 
 /// Writes the gradients, which lie in the tiles of q, k and v, to memory, and adds them up: a thread keeps to its eight columns.
 template <int D>
-__device__ inline void storeGradients(const AttentionBackwardArguments &a, const HeadPlace &place, const Half *tiles,
+__device__ inline void storeGradients(const AttentionBackwardArguments &a, const HeadPlace &place, const BFloat16 *tiles,
                                       float *sums) {
     constexpr int groups = sumGroups(D);
     const int group = threadIdx.x / (D / 8), column = threadIdx.x % (D / 8) * 8, tokens = place.tokens;
@@ -385,9 +385,9 @@ template <int D> __device__ inline void attentionBackward(const AttentionBackwar
     const HeadPlace place(a.sizes, D);
     const int tokens = place.tokens, size = tokens * stride, firstKey = (int)threadIdx.x / 32 * 32;
     const float scale = a.sizes.scale;
-    Half *const q = sharedMemory(), *const k = q + size, *const v = k + size, *const dy = v + size;
+    BFloat16 *const q = sharedMemory(), *const k = q + size, *const v = k + size, *const dy = v + size;
     float *const statistics = reinterpret_cast<float *>(dy + size), *const delta = statistics + tokens;
-    Half *const tiles = reinterpret_cast<Half *>(delta + tokens);  // y, then dS^T, then the sums
+    BFloat16 *const tiles = reinterpret_cast<BFloat16 *>(delta + tokens);  // y, then dS^T, then the sums
     for (int part = 0; part < 3; part++)
         copyRows<D>(q + part * size, a.packed + place.packed(part), 3 * place.step(), tokens);
     copyRows<D>(dy, a.gradientOutput + place.rows(), place.step(), tokens);
@@ -399,7 +399,7 @@ template <int D> __device__ inline void attentionBackward(const AttentionBackwar
     __syncthreads();
     float dk[2][D / 8][4] = {}, dv[2][D / 8][4] = {};
     for (int query = 0; query < tokens; query += 32) {
-        Half *const tile = tiles + query / 32 % 2 * tokens * scoreStride;
+        BFloat16 *const tile = tiles + query / 32 % 2 * tokens * scoreStride;
         if (firstKey < tokens)
             addQueries<D>(dk, dv, k + firstKey * stride, v + firstKey * stride, q + query * stride, dy + query * stride,
                           statistics + query, delta + query, scale * 1.44269504f, tile + firstKey * scoreStride);

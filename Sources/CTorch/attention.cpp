@@ -78,14 +78,14 @@ Tensor statisticsFor(const Tensor &q) {
 /// Fills `statistics` unless it is undefined.
 Tensor attend(const Three &in, const Tensor &statistics) {
     Tensor y = at::empty(in.q.sizes(), in.q.options());
-    in.q.scalar_type() == at::kFloat ? forward<float>(in, y, statistics) : forward<HardwareHalf>(in, y, statistics);
+    in.q.scalar_type() == at::kFloat ? forward<float>(in, y, statistics) : forward<HardwareBFloat16>(in, y, statistics);
     return y;
 }
 
 void goBack(const Three &in, const Tensor &y, const Tensor &statistics, const Tensor &outgoing, const Three &results) {
     Tensor gradient = withDenseRows(outgoing);
     in.q.scalar_type() == at::kFloat ? backward<float>(in, y, statistics, gradient, results)
-                                     : backward<HardwareHalf>(in, y, statistics, gradient, results);
+                                     : backward<HardwareBFloat16>(in, y, statistics, gradient, results);
 }
 
 struct Attention : torch::autograd::Function<Attention> {

@@ -1,7 +1,7 @@
 // The loops of attention.cpp, which says what is clever about them: one unit is one head of one sample.
 #pragma once
 #include "block-product.h"
-#include "loops.h"
+#include "exponential.h"
 
 namespace loops {
 
@@ -24,7 +24,7 @@ struct AttentionSizes {
     int64_t elements() const { return samples * heads * tokens * width; }
     /// Queries that are done together: their scores [tile, N] stay in the second cache, or in less than a row of all
     /// scores where there are many tokens. Even.
-    int64_t tile() const { return std::clamp<int64_t>((32768 / tokens) & ~1, 16, tokens < 128 ? tokens : 128); }
+    int64_t tile() const { return std::min({tokens, int64_t(128), std::max<int64_t>((32768 / tokens) & ~1, 16)}); }
 };
 
 /// What is kept of a query's softmax: its greatest score, and 1 over the sum of e^(scale (s - greatest)).

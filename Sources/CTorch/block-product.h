@@ -46,7 +46,7 @@ template <class T> constexpr int64_t pairing = 4 / sizeof(T);
 
 /// Two numbers of 16 bits in a word.
 template <class T> INLINE uint32_t paired(T low, T high) {
-    return __builtin_bit_cast(Half, low) | (uint32_t)__builtin_bit_cast(Half, high) << 16;
+    return __builtin_bit_cast(BFloat16, low) | (uint32_t)__builtin_bit_cast(BFloat16, high) << 16;
 }
 
 /// Packs B [k, n] from its rows, `stride` apart: [k / pairing, n, pairing].

@@ -11,7 +11,7 @@ namespace parallel {
 inline bool hasBlockProducts(const at::Tensor &t) {
     static const bool isWide = std::string_view(ct_cpu_capability()).starts_with("AVX512");
     const auto type = t.scalar_type();
-    return t.is_cpu() && (type == at::kFloat ? isWide : type == at::kBFloat16 && loops::hasHardwareHalf());
+    return t.is_cpu() && (type == at::kFloat ? isWide : type == at::kBFloat16 && loops::hasHardwareBFloat16());
 }
 
 /// The first failure of a product in any thread.

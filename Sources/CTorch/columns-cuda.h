@@ -13,7 +13,7 @@ template <int count> struct alignas(16) Columns<float, count> {
 };
 
 /// Two in each register.
-template <int count> struct alignas(2 * count) Columns<Half, count> {
+template <int count> struct alignas(2 * count) Columns<BFloat16, count> {
     unsigned pairs[count / 2];
 
     __device__ float operator[](int i) const {
@@ -30,12 +30,12 @@ template <int count> __device__ inline void store(float *to, const Columns<float
     *reinterpret_cast<Columns<float, count> *>(to) = columns;
 }
 
-template <int count> __device__ inline void store(Half *to, const Columns<float, count> &columns) {
-    Columns<Half, count> rounded;
+template <int count> __device__ inline void store(BFloat16 *to, const Columns<float, count> &columns) {
+    Columns<BFloat16, count> rounded;
 #pragma unroll
     for (int i = 0; i < count / 2; i++)
-        rounded.pairs[i] = narrow<Half>(columns[2 * i]) | (unsigned)narrow<Half>(columns[2 * i + 1]) << 16;
-    *reinterpret_cast<Columns<Half, count> *>(to) = rounded;
+        rounded.pairs[i] = narrow<BFloat16>(columns[2 * i]) | (unsigned)narrow<BFloat16>(columns[2 * i + 1]) << 16;
+    *reinterpret_cast<Columns<BFloat16, count> *>(to) = rounded;
 }
 
 }  // namespace loops

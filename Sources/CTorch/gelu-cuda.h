@@ -60,9 +60,11 @@ template <class T, bool isBackward> __device__ void geluUnit(const GeluArguments
 }  // namespace loops
 
 #define KERNELS(name, T, isBackward)                                                                                      \
-    extern "C" __global__ void __launch_bounds__(loops::geluThreads) name(loops::GeluArguments<T> a) { loops::geluUnit<T, isBackward>(a); }
+    extern "C" __global__ void __launch_bounds__(loops::geluThreads) name(loops::GeluArguments<T> a) {                      \
+        loops::geluUnit<T, isBackward>(a);                                                                                 \
+    }
 KERNELS(gelu_forward, float, false)
 KERNELS(gelu_backward, float, true)
-KERNELS(gelu_forward_half, loops::Half, false)
-KERNELS(gelu_backward_half, loops::Half, true)
+KERNELS(gelu_forward_bf16, loops::BFloat16, false)
+KERNELS(gelu_backward_bf16, loops::BFloat16, true)
 #undef KERNELS

@@ -4,13 +4,13 @@
 // its derivative needs s alone, not the tanh of the forward pass. On CUDA the backward pass leaves the sums over its rows for
 // the bias in front (column-sums.h).
 //
-// Why it is safe. Every element is computed alone, in the same lane of a vector always (parallel.h). The loops (loops.h)
+// Why it is safe. Every element is computed alone, in the same lane of a vector always (parallel.h). The loops (gelu.h)
 // neither allocate nor throw. A second derivative is refused, not wrong.
 #include "border.h"
 #include "column-sums.h"
 #include "cuda.h"
 #include "gelu-arguments.h"
-#include "loops.h"
+#include "gelu.h"
 #include "operands.h"
 #include "parallel.h"
 #include "recording.h"
@@ -34,7 +34,7 @@ template <class T> Tensor runOnCUDA(const Tensor &x, const Tensor &gradient, con
     Tensor sums = gradient.defined() ? at::empty({a.units(), a.width}, x.options().dtype(at::kFloat)) : Tensor();
     a.sums = output(sums);
     std::string kernel = std::string(gradient.defined() ? "gelu_backward" : "gelu_forward") +
-                         (std::is_same_v<T, Half> ? "_half" : "");
+                         (std::is_same_v<T, BFloat16> ? "_bf16" : "");
     cudaKernels().launch(kernel, a.units() * a.blocksOfUnit(), geluThreads, &a, x.device());
     return sums;
 }
@@ -50,12 +50,12 @@ template <class T> void runOnCPU(const Tensor &x, const Tensor &gradient, const 
 /// gelu(x), or with a gradient what comes back of it.
 Tensor pass(const Tensor &x, const Tensor &gradient = {}) {
     Tensor result = at::empty_like(x);
-    const bool isHalf = x.scalar_type() == at::kBFloat16;
+    const bool isBF16 = x.scalar_type() == at::kBFloat16;
     if (x.is_cuda()) {
-        Tensor sums = isHalf ? runOnCUDA<Half>(x, gradient, result) : runOnCUDA<float>(x, gradient, result);
+        Tensor sums = isBF16 ? runOnCUDA<BFloat16>(x, gradient, result) : runOnCUDA<float>(x, gradient, result);
         if (sums.defined()) ColumnSums::attach(result, sums);
-    } else if (isHalf) {
-        hasHardwareHalf() ? runOnCPU<HardwareHalf>(x, gradient, result) : runOnCPU<Half>(x, gradient, result);
+    } else if (isBF16) {
+        hasHardwareBFloat16() ? runOnCPU<HardwareBFloat16>(x, gradient, result) : runOnCPU<BFloat16>(x, gradient, result);
     } else {
         runOnCPU<float>(x, gradient, result);
     }

@@ -46,7 +46,7 @@ Tensor statisticsFor(const Tensor &packed, int64_t heads) {
 
 Tensor forward(const Tensor &packed, int64_t heads, const Tensor &statistics) {
     Tensor y = at::empty({packed.size(0), packed.size(1), packed.size(2) / 3}, packed.options());
-    AttentionForwardArguments arguments{sizesOf(packed, heads), input<Half>(packed), output<Half>(y), output(statistics)};
+    AttentionForwardArguments arguments{sizesOf(packed, heads), input<BFloat16>(packed), output<BFloat16>(y), output(statistics)};
     launch("forward", packed, heads, attentionForwardThreads,
            attentionForwardBytes(packed.size(1), (int)widthOf(packed, heads)), &arguments);
     return y;
@@ -55,8 +55,8 @@ Tensor forward(const Tensor &packed, int64_t heads, const Tensor &statistics) {
 void backward(const Tensor &packed, int64_t heads, const Tensor &y, const Tensor &statistics, const Tensor &gradientY,
               const Tensor &gradientPacked) {
     Tensor sums = at::empty({packed.size(0), packed.size(2)}, packed.options().dtype(at::kFloat));
-    AttentionBackwardArguments arguments{sizesOf(packed, heads), input<Half>(packed), input<Half>(y), input<Half>(gradientY),
-                                         input(statistics), output<Half>(gradientPacked), output(sums)};
+    AttentionBackwardArguments arguments{sizesOf(packed, heads), input<BFloat16>(packed), input<BFloat16>(y), input<BFloat16>(gradientY),
+                                         input(statistics), output<BFloat16>(gradientPacked), output(sums)};
     launch("backward", packed, heads, attentionBackwardThreads,
            attentionBackwardBytes(packed.size(1), (int)widthOf(packed, heads)), &arguments);
     ColumnSums::attach(gradientPacked, sums);

@@ -43,12 +43,12 @@ Tensor ofRows(const Tensor &a, const Tensor &weight, bool isOfColumns, const std
 
 /// The narrower operand is packed; the other one is transposed, which takes longer for each number but nothing but the cache.
 template <class T> panelProducts::Gradients overRows(const Tensor &gradient, const Tensor &x) {
-    const bool isTurned = gradient.size(1) < x.size(1);
-    const Tensor &a = isTurned ? x : gradient, &b = isTurned ? gradient : x;
+    const bool isTransposed = gradient.size(1) < x.size(1);
+    const Tensor &a = isTransposed ? x : gradient, &b = isTransposed ? gradient : x;
     const at::TensorOptions options = x.options().dtype(at::kFloat);
     Tensor memory, bias, weight = at::empty({gradient.size(1), x.size(1)}, options);
-    if (!isTurned) bias = at::empty({gradient.size(1)}, options);
-    ProductOverRows<T> work{.a = input<T>(a), .m = a.size(1), .b = panels<T>(b, false, memory), .isTurned = isTurned,
+    if (!isTransposed) bias = at::empty({gradient.size(1)}, options);
+    ProductOverRows<T> work{.a = input<T>(a), .m = a.size(1), .b = panels<T>(b, false, memory), .isTransposed = isTransposed,
                             .to = output(weight), .columnSums = output(bias)};
     typename ProductOverRows<T>::Space space;
     runWithProducts<T>(work, space.layOut(nullptr), work.units(), elements(x.size(0), weight));
@@ -68,14 +68,14 @@ bool panelProducts::knowGradient(const Tensor &x, const Tensor &weight) {
 }
 
 Tensor panelProducts::forward(const Tensor &x, const Tensor &weight, const std::optional<Tensor> &bias) {
-    return x.scalar_type() == at::kFloat ? ofRows<float>(x, weight, true, bias) : ofRows<HardwareHalf>(x, weight, true, bias);
+    return x.scalar_type() == at::kFloat ? ofRows<float>(x, weight, true, bias) : ofRows<HardwareBFloat16>(x, weight, true, bias);
 }
 
 Tensor panelProducts::gradientX(const Tensor &gradient, const Tensor &weight) {
     return gradient.scalar_type() == at::kFloat ? ofRows<float>(gradient, weight, false, std::nullopt)
-                                                : ofRows<HardwareHalf>(gradient, weight, false, std::nullopt);
+                                                : ofRows<HardwareBFloat16>(gradient, weight, false, std::nullopt);
 }
 
 panelProducts::Gradients panelProducts::gradients(const Tensor &gradient, const Tensor &x) {
-    return x.scalar_type() == at::kFloat ? overRows<float>(gradient, x) : overRows<HardwareHalf>(gradient, x);
+    return x.scalar_type() == at::kFloat ? overRows<float>(gradient, x) : overRows<HardwareBFloat16>(gradient, x);
 }

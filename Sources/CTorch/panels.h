@@ -113,7 +113,7 @@ template <class T> struct ProductOverRows {
     const T *a;
     int64_t m;
     Panels<const T> b;
-    bool isTurned;
+    bool isTransposed;
     float *to, *columnSums;  // null where these are not wanted
 
     int64_t groups() const { return (b.count() + unitPanels - 1) / unitPanels; }
@@ -148,7 +148,7 @@ template <class T> struct ProductOverRows {
                             b.rows(panel, row), own.sums + (panel - firstPanel) * b.panelWidth);
             }
             const int64_t start = firstPanel * b.panelWidth, count = std::min(b.n, endPanel * b.panelWidth) - start;
-            if (isTurned)
+            if (isTransposed)
                 transposeWords(own.sums, 4 * sumsWidth, width, count, to + start * m + column, m);
             else
                 for (int64_t i = 0; i < width; i++)

@@ -5,11 +5,11 @@
 // - Threads come from GOMP_parallel, which is the pool that libtorch's own operators use: two pools would spin against
 //   each other. at::parallel_for cannot do it, since compiled by a clang without OpenMP it is silently serial.
 // - A loop is compiled for three instruction sets and one is chosen when the program runs, the one that libtorch has
-//   chosen for its own. Between processors the last bits of a result differ, as those of libtorch do. Loops over `HardwareHalf`
+//   chosen for its own. Between processors the last bits of a result differ, as those of libtorch do. Loops over `HardwareBFloat16`
 //   are compiled for the processors that have it, and started on no others.
 #pragma once
 #include "ctorch.h"
-#include "hardware-half.h"
+#include "hardware-bfloat16.h"
 #include <ATen/Parallel.h>
 #include <ATen/core/Tensor.h>
 #include <string_view>
@@ -33,7 +33,7 @@ constexpr int64_t serialElements = 32768;
 
 template <class Work, class Number> struct Variants {
     [[gnu::target("avx512f,avx512bw,avx512vl,avx512dq,avx512bf16,avx2,fma")]]
-    static void hardwareHalf(const Work &work, int64_t first, int64_t end) { work(first, end); }
+    static void hardwareBFloat16(const Work &work, int64_t first, int64_t end) { work(first, end); }
     [[gnu::target("avx512f,avx512bw,avx512vl,avx512dq,avx2,fma")]]
     static void avx512(const Work &work, int64_t first, int64_t end) { work(first, end); }
     [[gnu::target("avx2,fma")]]
@@ -42,7 +42,7 @@ template <class Work, class Number> struct Variants {
 
     /// What libtorch's own kernels use, so that ATEN_CPU_CAPABILITY (avx2, default) holds for all of them.
     static auto best() {
-        if constexpr (std::is_same_v<Number, loops::HardwareHalf>) return hardwareHalf;
+        if constexpr (std::is_same_v<Number, loops::HardwareBFloat16>) return hardwareBFloat16;
         else return widest();
     }
 

@@ -189,7 +189,7 @@ template <class T, bool hasBranch, bool hasNorm> __device__ void backwardUnit(co
 KERNELS(branch, float, true, false)
 KERNELS(norm, float, false, true)
 KERNELS(branch_norm, float, true, true)
-KERNELS(branch_half, loops::Half, true, false)
-KERNELS(norm_half, loops::Half, false, true)
-KERNELS(branch_norm_half, loops::Half, true, true)
+KERNELS(branch_bf16, loops::BFloat16, true, false)
+KERNELS(norm_bf16, loops::BFloat16, false, true)
+KERNELS(branch_norm_bf16, loops::BFloat16, true, true)
 #undef KERNELS

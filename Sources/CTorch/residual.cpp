@@ -66,7 +66,7 @@ template <class T, template <class, bool, bool> class Loop, class Arguments>
 void start(const char *name, const Arguments &arguments, int64_t units, bool hasBranch, bool hasNorm, c10::Device device) {
     if (device.is_cuda()) {
         std::string kernel = std::string(name) + (hasBranch ? "_branch" : "") + (hasNorm ? "_norm" : "") +
-                             (std::is_same_v<T, Half> ? "_half" : "");
+                             (std::is_same_v<T, BFloat16> ? "_bf16" : "");
         int64_t threads = std::string_view(name) == "forward" ? 256 : 32 * ((arguments.sizes.width + 127) / 128);
         return cudaKernels(arguments.sizes.width).launch(kernel, arguments.sizes.units(), threads, &arguments, device);
     }
@@ -81,7 +81,7 @@ void start(const char *name, const Arguments &arguments, int64_t units, bool has
 struct Operands {
     Tensor x, branch, gate, scale, shift;
     double epsilon;
-    bool isHalf;
+    bool isBF16;
 
     bool hasBranch() const { return branch.defined(); }
     bool hasNorm() const { return scale.defined(); }
@@ -101,7 +101,7 @@ struct Results {
 template <class T> Results forward(const Operands &in, bool isSaving) {
     Results out;
     if (in.hasBranch()) out.sum = at::empty_like(in.x);
-    if (in.hasNorm()) out.normed = at::empty(in.x.sizes(), in.x.options().dtype(in.isHalf ? at::kBFloat16 : at::kFloat));
+    if (in.hasNorm()) out.normed = at::empty(in.x.sizes(), in.x.options().dtype(in.isBF16 ? at::kBFloat16 : at::kFloat));
     if (in.hasNorm() && isSaving) out.statistics = at::empty({in.x.size(0), in.x.size(1), 2}, in.x.options());
     Sizes sizes = sizesOf(in.x);
     start<T, ResidualForward>("forward",
@@ -113,7 +113,7 @@ template <class T> Results forward(const Operands &in, bool isSaving) {
 }
 
 Results forward(const Operands &in, bool isSaving) {
-    return in.isHalf ? forward<Half>(in, isSaving) : forward<float>(in, isSaving);
+    return in.isBF16 ? forward<BFloat16>(in, isSaving) : forward<float>(in, isSaving);
 }
 
 /// Sums over the rows of each sample, for some vectors: the sums of all units, and what they add up to, [vectors, B, D].
@@ -173,13 +173,13 @@ struct Residual : torch::autograd::Function<Residual> {
     using Optional = std::optional<Tensor>;
 
     static variable_list forward(AutogradContext *context, Tensor x, Optional branch, Optional gate, Optional scale,
-                                 Optional shift, double epsilon, bool isHalf) {
+                                 Optional shift, double epsilon, bool isBF16) {
         auto either = [](const Optional &t) { return t.value_or(Tensor()); };
-        Operands in{x, either(branch), either(gate), either(scale), either(shift), epsilon, isHalf};
+        Operands in{x, either(branch), either(gate), either(scale), either(shift), epsilon, isBF16};
         Results out = ::forward(in, true);
         const Tensor &stream = in.hasBranch() ? out.sum : x;
         context->save_for_backward({in.hasNorm() ? stream : Tensor(), in.branch, in.gate, in.scale, out.statistics});
-        context->saved_data["isHalf"] = isHalf;
+        context->saved_data["isBF16"] = isBF16;
         return out.list();
     }
 
@@ -188,7 +188,7 @@ struct Residual : torch::autograd::Function<Residual> {
         variable_list saved = context->get_saved_variables();
         Tensor gradientSum = saved[1].defined() ? outputs.front() : Tensor();
         Tensor gradientNormed = saved[3].defined() ? outputs.back() : Tensor();
-        return context->saved_data["isHalf"].toBool() ? ::backward<Half>(saved, gradientSum, gradientNormed)
+        return context->saved_data["isBF16"].toBool() ? ::backward<BFloat16>(saved, gradientSum, gradientNormed)
                                                       : ::backward<float>(saved, gradientSum, gradientNormed);
     }
 };
@@ -196,17 +196,17 @@ struct Residual : torch::autograd::Function<Residual> {
 }  // namespace
 
 int32_t ct_residual(const ct_tensor *x, const ct_tensor *branch, const ct_tensor *gate, const ct_tensor *scale,
-                    const ct_tensor *shift, double epsilon, bool isHalf, ct_tensor **sum, ct_tensor **normed) {
+                    const ct_tensor *shift, double epsilon, bool isBF16, ct_tensor **sum, ct_tensor **normed) {
     return guarded([&] {
         RECORD_USER_SCOPE("transcend::residual stream");
         auto optional = [](const ct_tensor *const &handle) { return handle ? view(handle) : Tensor(); };
         auto rows = [&](const ct_tensor *const &handle) { return handle ? withDenseRows(view(handle)) : Tensor(); };
-        Operands in{dense(view(x)), optional(branch), rows(gate), rows(scale), rows(shift), epsilon, isHalf};
+        Operands in{dense(view(x)), optional(branch), rows(gate), rows(scale), rows(shift), epsilon, isBF16};
         if (in.hasBranch()) in.branch = dense(in.branch);
         variable_list out;
         if (isRecorded({&in.x, &in.branch, &in.gate, &in.scale, &in.shift})) {
             auto given = [](const Tensor &t) { return t.defined() ? std::optional(t) : std::nullopt; };
-            out = Residual::apply(in.x, given(in.branch), given(in.gate), given(in.scale), given(in.shift), epsilon, isHalf);
+            out = Residual::apply(in.x, given(in.branch), given(in.gate), given(in.scale), given(in.shift), epsilon, isBF16);
         } else {
             out = forward(in, false).list();
         }

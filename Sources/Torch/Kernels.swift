@@ -1,7 +1,7 @@
 import CTorch
 import Synchronization
 
-/// Kernels of our own (CTorch: products, panel-products, residual, gelu, attention, packed-attention), each with a plain twin of
+/// Kernels of our own (CTorch: linear, panel-products, residual, gelu, attention, packed-attention), each with a plain twin of
 /// libtorch's operators.
 ///
 /// The twin is the definition, and what runs on other devices, for other element types and for shapes that a kernel does

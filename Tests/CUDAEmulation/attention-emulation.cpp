@@ -9,9 +9,9 @@ namespace loops {
 namespace {
 using namespace emulated;
 
-Half *sharedMemory() { return block->memory.get(); }
+BFloat16 *sharedMemory() { return block->memory.get(); }
 
-void copyEight(Half *to, const Half *from) {
+void copyEight(BFloat16 *to, const BFloat16 *from) {
     if ((uintptr_t)to % 16 || (uintptr_t)from % 16) fail("a copy is not aligned");
     current().copies.push_back({to, from});
 }
@@ -21,7 +21,7 @@ void waitForCopies() {
 }
 
 /// ldmatrix .x4: thread T gets of matrix i, from its row T / 4, elements 2 (T % 4) and the next; with .trans from column T / 4.
-void load(unsigned (&four)[4], const Half *row, bool isTransposed) {
+void load(unsigned (&four)[4], const BFloat16 *row, bool isTransposed) {
     const Held *held = exchange({.instruction = isTransposed ? Instruction::loadTransposed : Instruction::load, .row = row});
     const int lane = threadIdx.x % 32;
     for (int i = 0; i < 4; i++) {
@@ -32,7 +32,7 @@ void load(unsigned (&four)[4], const Half *row, bool isTransposed) {
             banks |= 1 << at / 16 % 8;
         }
         if (banks != 0xFF) fail("rows of a matrix are in the same banks");
-        Half pair[2];
+        BFloat16 pair[2];
         for (int j = 0; j < 2; j++) {
             const int r = isTransposed ? 2 * (lane % 4) + j : lane / 4, column = isTransposed ? lane / 4 : 2 * (lane % 4) + j;
             pair[j] = held[8 * i + r].row[column];
@@ -40,8 +40,8 @@ void load(unsigned (&four)[4], const Half *row, bool isTransposed) {
         four[i] = pair[0] | (unsigned)pair[1] << 16;
     }
 }
-void loadMatrices(unsigned (&four)[4], const Half *row) { load(four, row, false); }
-void loadTransposed(unsigned (&four)[4], const Half *row) { load(four, row, true); }
+void loadMatrices(unsigned (&four)[4], const BFloat16 *row) { load(four, row, false); }
+void loadTransposed(unsigned (&four)[4], const BFloat16 *row) { load(four, row, true); }
 
 /// mma .m16n8k16 and .m16n8k8 with .bf16. Two neighbours in a row of A, or in a column of B, lie in one word of a lane: those of
 /// row or column i at 2 t or 8 + 2 t in lane 4 i + t; and of A also those of row i + 8. Element i of C is in row lane / 4 (i < 2)
@@ -49,7 +49,7 @@ void loadTransposed(unsigned (&four)[4], const Half *row) { load(four, row, true
 void multiply(float (&c)[4], const Held *held, int depth) {
     const int lane = threadIdx.x % 32;
     const auto number = [=](int line, int k, int word) {
-        return widen((Half)(held[4 * line + k % 8 / 2].words[word] >> 16 * (k % 2)));
+        return widen((BFloat16)(held[4 * line + k % 8 / 2].words[word] >> 16 * (k % 2)));
     };
     for (int i = 0; i < 4; i++)
         for (int k = 0; k < depth; k++)
@@ -62,7 +62,7 @@ void multiply8(float (&c)[4], unsigned top, unsigned bottom, unsigned b) {
     multiply(c, exchange({.instruction = Instruction::multiply8, .words = {top, bottom, 0, 0, b, 0}}), 8);
 }
 
-unsigned packHalves(float low, float high) { return narrow<Half>(low) | (unsigned)narrow<Half>(high) << 16; }
+unsigned packBFloat16(float low, float high) { return narrow<BFloat16>(low) | (unsigned)narrow<BFloat16>(high) << 16; }
 float powerOfTwo(float x) { return std::exp2(x); }
 }  // namespace
 }  // namespace loops
@@ -74,7 +74,7 @@ const char *emulate_attention(const emulated_attention *a) {
     return problem([&] {
         const int width = (int)a->width;
         const long long blocks = a->samples * a->heads, count = blocks * a->tokens * width;
-        Operand<Half> packed(a->packed, 3 * count), output(a->output, count), gradientOutput(a->gradientOutput, count),
+        Operand<BFloat16> packed(a->packed, 3 * count), output(a->output, count), gradientOutput(a->gradientOutput, count),
             gradientPacked(a->gradientPacked, 3 * count);
         std::vector<float> statistics(blocks * a->tokens, NAN);
         const PackedHeads sizes{a->heads, a->tokens, 1 / std::sqrt((float)width)};

@@ -86,8 +86,8 @@ class Context {
 
 /// 16 bytes that are on their way into shared memory.
 struct Copy {
-    loops::Half *to;
-    const loops::Half *from;
+    loops::BFloat16 *to;
+    const loops::BFloat16 *from;
 };
 
 struct Thread {
@@ -117,7 +117,7 @@ enum class Instruction { synchronize, shuffle, load, loadTransposed, multiply16,
 /// What a lane brings to an instruction of its warp.
 struct Held {
     Instruction instruction;
-    const loops::Half *row = nullptr;
+    const loops::BFloat16 *row = nullptr;
     unsigned words[6] = {};
     float number = 0;
 };
@@ -133,7 +133,7 @@ struct Block {
     Meeting all;
     std::vector<Warp> warps;
     std::vector<Thread> threads;
-    std::unique_ptr<loops::Half, void (*)(loops::Half *)> memory;
+    std::unique_ptr<loops::BFloat16, void (*)(loops::BFloat16 *)> memory;
     long long bytes;
     std::atomic<bool> isMoving = false;  // has somebody come somewhere since it was last looked at?
     std::string problem;
@@ -141,8 +141,8 @@ struct Block {
 
     Block(unsigned index, unsigned size, long long bytes)
         : index{index}, size{size}, all(size), warps(size / 32), threads(size),
-          memory(static_cast<loops::Half *>(operator new((size_t)bytes, alignment)),
-                 [](loops::Half *memory) { operator delete(memory, alignment); }),
+          memory(static_cast<loops::BFloat16 *>(operator new((size_t)bytes, alignment)),
+                 [](loops::BFloat16 *memory) { operator delete(memory, alignment); }),
           bytes(bytes) {
         std::memset(memory.get(), 0xFF, (size_t)bytes);  // not a number
     }

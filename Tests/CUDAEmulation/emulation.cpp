@@ -51,10 +51,10 @@ void emulate(const emulated_residual &a, void (*forward)(ResidualForwardArgument
 
 const char *emulate_residual(const emulated_residual *a) {
     return problem([&] {
-        if (a->isHalf) {
-            if (!a->scale) return emulate<Half>(*a, forward_branch_half, backward_branch_half);
-            if (!a->branch) return emulate<Half>(*a, forward_norm_half, backward_norm_half);
-            return emulate<Half>(*a, forward_branch_norm_half, backward_branch_norm_half);
+        if (a->isBF16) {
+            if (!a->scale) return emulate<BFloat16>(*a, forward_branch_bf16, backward_branch_bf16);
+            if (!a->branch) return emulate<BFloat16>(*a, forward_norm_bf16, backward_norm_bf16);
+            return emulate<BFloat16>(*a, forward_branch_norm_bf16, backward_branch_norm_bf16);
         }
         if (!a->scale) return emulate<float>(*a, forward_branch, backward_branch);
         if (!a->branch) return emulate<float>(*a, forward_norm, backward_norm);
@@ -82,7 +82,7 @@ void emulate(const emulated_gelu &a, void (*forward)(GeluArguments<T>), void (*b
 
 const char *emulate_gelu(const emulated_gelu *a) {
     return problem([&] {
-        if (a->isHalf) return emulate<Half>(*a, gelu_forward_half, gelu_backward_half);
+        if (a->isBF16) return emulate<BFloat16>(*a, gelu_forward_bf16, gelu_backward_bf16);
         return emulate<float>(*a, gelu_forward, gelu_backward);
     });
 }

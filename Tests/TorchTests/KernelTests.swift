@@ -67,7 +67,7 @@ extension EngineTests {
                 expectClose(y.doubles, x.indices.map { x[$0] + gate[vector($0)] * added[$0] }, 1e-6)
                 let gradients = try parameters.map { try #require($0.value.gradient).doubles }
                 expectClose(gradients[0], weights, 1e-6)
-                // Half a unit in the last of 8 binary digits of numbers below 4.
+                // BFloat16 a unit in the last of 8 binary digits of numbers below 4.
                 let rounding = type == .BF16 ? 1.0 / 128 : 1e-6
                 expectClose(gradients[1], x.indices.map { gate[vector($0)] * weights[$0] }, rounding)
                 expectClose(gradients[2], gateSums, 2e-5)
@@ -84,7 +84,7 @@ extension EngineTests {
             #expect(rounded.type == .BF16)
             #expect(rounded.doubles == norm().to(.BF16).doubles)
             let x = tensors[0].to(.BF16)
-            // Half a unit in the last of 8 binary digits, and what the short exponential leaves.
+            // BFloat16 a unit in the last of 8 binary digits, and what the short exponential leaves.
             for (y, exact) in zip(x.gelu().doubles, x.doubles.map(Formulas.gelu)) {
                 #expect(abs(y - exact) <= abs(exact) * (1.0 / 256 + 1e-4) + 1e-6)
             }
@@ -115,14 +115,14 @@ extension EngineTests {
 
         /// The source that CUDA devices compile, thread by thread.
         @Test(arguments: geluSizes, [false, true])
-        func theKernelsOfCUDAComputeGelu(size: [Int], isHalf: Bool) {
+        func theKernelsOfCUDAComputeGelu(size: [Int], isBF16: Bool) {
             let (x, weights, expected) = geluInBfloat16(size[0] * size[1])
             var inputs = [x, weights].map { $0.map(Float.init) }
             var outputs = [x.count, x.count, size[1]].map { [Float](repeating: .nan, count: $0) }
             withPointers(to: &inputs) { x in
                 withPointers(to: &outputs) { out in
                     var arrays = emulated_gelu(
-                        rows: Int64(size[0]), width: Int64(size[1]), isHalf: isHalf, x: x[0], gradient: x[1], y: out[0],
+                        rows: Int64(size[0]), width: Int64(size[1]), isBF16: isBF16, x: x[0], gradient: x[1], y: out[0],
                         gradientX: out[1], sums: out[2])
                     expectNoProblem(emulate_gelu(&arrays))
                 }
@@ -130,24 +130,24 @@ extension EngineTests {
             let columns = (0..<size[1]).map { column in
                 (0..<size[0]).reduce(0) { $0 + expected.gradient[$1 * size[1] + column] }
             }
-            expectClose(outputs[0].map(Double.init), expected.y, isHalf ? 1.0 / 64 : 2e-6)
-            expectClose(outputs[1].map(Double.init), expected.gradient, isHalf ? 1.0 / 64 : 2e-6)
+            expectClose(outputs[0].map(Double.init), expected.y, isBF16 ? 1.0 / 64 : 2e-6)
+            expectClose(outputs[1].map(Double.init), expected.gradient, isBF16 ? 1.0 / 64 : 2e-6)
             expectClose(outputs[2].map(Double.init), columns, 1e-4)
         }
 
         @Test(.enabled(if: Library.cudaDevices > 0), arguments: geluSizes, [false, true])
-        func aCUDADeviceComputesGelu(size: [Int], isHalf: Bool) throws {
+        func aCUDADeviceComputesGelu(size: [Int], isBF16: Bool) throws {
             let device = Device(kind: .cuda)
             #expect(Kernels.cudaProblem(of: device) == nil)
             let (x, weights, expected) = geluInBfloat16(size[0] * size[1])
             let parameter = Parameter(size, .zeros, on: device)
             parameter.assign(Tensor(x, shape: size))
-            let type = isHalf ? ElementType.BF16 : .F32
+            let type = isBF16 ? ElementType.BF16 : .F32
             let y = parameter.value.to(type).gelu()
             (y * Tensor(weights, shape: size).to(device).to(type)).to(.F32).sum().backward()
             // Exponentials are right to 1e-6.
-            expectClose(y.doubles, expected.y, isHalf ? 1.0 / 64 : 1e-5)
-            expectClose(try #require(parameter.value.gradient).doubles, expected.gradient, isHalf ? 1.0 / 64 : 1e-5)
+            expectClose(y.doubles, expected.y, isBF16 ? 1.0 / 64 : 1e-5)
+            expectClose(try #require(parameter.value.gradient).doubles, expected.gradient, isBF16 ? 1.0 / 64 : 1e-5)
         }
 
         /// Numbers that bfloat16 holds and what becomes of them; results, below 8, are rounded by 1/64 at most.

@@ -18,7 +18,7 @@ extension EngineTests {
             let fused = try inputs.results(.F32, precision)
             let exact = try Kernels.$areFused.withValue(false) { try inputs.results(.F64, .f32) }
             for ((name, values), (_, expected)) in zip(fused, exact) {
-                // Half a unit in the last of 8 binary digits of numbers below 8.
+                // BFloat16 a unit in the last of 8 binary digits of numbers below 8.
                 let isRounded = precision == .bf16 && ["normed", "branch"].contains(name)
                 expectClose(values, expected, isRounded ? 1.0 / 64 : 3e-5, "\(name)")
             }
@@ -165,7 +165,7 @@ private struct Inputs {
             withPointers(to: &outputs) { out in
                 let (branch, norm) = (hasBranch, hasNorm)
                 var arrays = emulated_residual(
-                    samples: Int64(size[0]), rows: Int64(size[1]), width: Int64(size[2]), isHalf: branchType == .BF16,
+                    samples: Int64(size[0]), rows: Int64(size[1]), width: Int64(size[2]), isBF16: branchType == .BF16,
                     epsilon: Float(epsilon), x: x[0], branch: branch ? x[1] : nil, gate: branch ? x[2] : nil,
                     scale: norm ? x[3] : nil, shift: norm ? x[4] : nil, gradientSum: branch ? x[5] : nil,
                     gradientNormed: norm ? x[6] : nil, sum: branch ? out[0] : nil, normed: norm ? out[1] : nil,

@@ -117,7 +117,7 @@ typedef char *(*ct_segment)(void *context, ct_tensor *const *inputs, ct_tensor *
 int32_t ct_recomputed(ct_segment function, void *context, void (*release)(void *context), ct_tensor *const *inputs,
                       int32_t input_count, ct_tensor *const *computed, int32_t output_count, ct_tensor **outputs);
 
-// ---- Kernels of our own (products.cpp, panel-products.cpp, residual.cpp, gelu.cpp, attention.cpp, packed-attention.cpp) ----
+// ---- Kernels of our own (linear.cpp, panel-products.cpp, residual.cpp, gelu.cpp, attention.cpp, packed-attention.cpp) ----
 
 // For tensors that are not empty; the caller has checked that and the shapes. Differentiable once. On the CPU; the residual stream,
 // GELU and packed attention also on CUDA, once ct_load_cuda_kernels has succeeded for the device.
@@ -130,10 +130,10 @@ int32_t ct_rounded_linear(const ct_tensor *x, const ct_tensor *weight, const ct_
 
 /// With a branch: sum = x + gate * branch. With a scale: LayerNorm of that (or of x) without weight and bias, then
 /// normed = n (1 + scale) + shift. Of `branch` with `gate` and `scale` with `shift` one pair may be NULL, and its result is none.
-/// x [B, N, D] in float32; branch [B, N, D] and normed in bfloat16 if `isHalf`, else in float32; the vectors [B, D] or
+/// x [B, N, D] in float32; branch [B, N, D] and normed in bfloat16 if `isBF16`, else in float32; the vectors [B, D] or
 /// [B, 1, D] in float32, with any strides. On CUDA D is a multiple of 4 and at most 2048.
 int32_t ct_residual(const ct_tensor *x, const ct_tensor *branch, const ct_tensor *gate, const ct_tensor *scale,
-                    const ct_tensor *shift, double epsilon, bool isHalf, ct_tensor **sum, ct_tensor **normed);
+                    const ct_tensor *shift, double epsilon, bool isBF16, ct_tensor **sum, ct_tensor **normed);
 /// Makes the CUDA kernels usable on a device: compiles those that have not been compiled yet.
 int32_t ct_load_cuda_kernels(int32_t device);
 

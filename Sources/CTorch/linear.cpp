@@ -51,19 +51,19 @@ Tensor product(const Tensor &x, const Tensor &weight, const std::optional<Tensor
 }
 
 /// cuBLAS is up to a quarter slower where W is wider than high; as the transposed of something high it is not.
-bool isTurned(const Tensor &x, const Tensor &weight) { return x.is_cuda() && weight.size(0) < weight.size(1); }
+bool isFasterTransposed(const Tensor &x, const Tensor &weight) { return x.is_cuda() && weight.size(0) < weight.size(1); }
 
 /// G W, the gradient of x.
 Tensor productWithWeight(const Tensor &gradient, const Tensor &weight) {
     if (panelProducts::know(gradient, weight)) return panelProducts::gradientX(gradient, weight);
     if (isForOneDNN(gradient)) return productByOneDNN(gradient, weight.t(), std::nullopt);
-    return isTurned(gradient, weight) ? at::linear(gradient, weight.t().contiguous()) : at::mm(gradient, weight);
+    return isFasterTransposed(gradient, weight) ? at::linear(gradient, weight.t().contiguous()) : at::mm(gradient, weight);
 }
 
 /// G^T x in float32, the gradient of W.
 Tensor productOverRows(const Tensor &gradient, const Tensor &x, const Tensor &weight) {
     if (x.is_cpu() || x.scalar_type() == at::kFloat) return at::mm(gradient.t(), x).to(at::kFloat);
-    return isTurned(x, weight) ? at::mm(x.t(), gradient, at::kFloat).t().contiguous() : at::mm(gradient.t(), x, at::kFloat);
+    return isFasterTransposed(x, weight) ? at::mm(x.t(), gradient, at::kFloat).t().contiguous() : at::mm(gradient.t(), x, at::kFloat);
 }
 
 template <class T> Tensor columnSums(const Tensor &t) {
@@ -84,7 +84,7 @@ Tensor biasGradient(const Tensor &gradient) {
         const Tensor known = ColumnSums::of(gradient);
         return at::sum(known.defined() ? known : t, {0}, false, at::kFloat);
     }
-    return t.scalar_type() == at::kBFloat16 ? columnSums<Half>(t) : columnSums<float>(t);
+    return t.scalar_type() == at::kBFloat16 ? columnSums<BFloat16>(t) : columnSums<float>(t);
 }
 
 panelProducts::Gradients gradients(const Tensor &gradient, const Tensor &x, const Tensor &weight) {
