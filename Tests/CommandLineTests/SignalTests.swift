@@ -6,12 +6,15 @@ import Testing
 import Torch
 
 @Suite(.serialized) struct SignalTests {
-    @Test(arguments: [(SIGINT, 130), (SIGTERM, 143)] as [(Int32, Int32)])
-    func aSignalWritesACheckpointAndSaysHowToContinue(signal: Int32, status: Int32) throws {
+    @Test(arguments: [(SIGINT, 130), (SIGTERM, 143), (SIGHUP, 129)] as [(Int32, Int32)])
+    func aSignalWritesACheckpointAndSaysHowToContinue(number: Int32, status: Int32) throws {
+        // Tests may have been started by nohup, which ignores it for all that they start.
+        let before = signal(SIGHUP, SIG_DFL)
+        defer { signal(SIGHUP, before) }
         try withTemporaryFolder { folder in
             let process = try start(["--steps", "100000"], in: folder)
             waitForLines(3, in: folder + "/run/metrics.jsonl", while: process)
-            kill(process.processIdentifier, signal)
+            kill(process.processIdentifier, number)
             process.waitUntilExit()
             #expect(process.terminationStatus == status)
             let said = try String(contentsOfFile: folder + "/.stderr", encoding: .utf8)

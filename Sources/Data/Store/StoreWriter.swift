@@ -49,7 +49,9 @@ public final class StoreWriter {
 
     /// A store of which nothing could be made leaves nothing behind.
     deinit {
-        if !newFolders.isEmpty, manifest.shards.isEmpty {
+        let files = (try? FileManager.default.contentsOfDirectory(atPath: path)) ?? []
+        // Another rank may have written a shard that is not entered yet.
+        if !newFolders.isEmpty, manifest.shards.isEmpty, files == [StoreManifest.fileName] {
             unlink(path + "/" + StoreManifest.fileName)
             removeEmptyFolders(newFolders)
         }
