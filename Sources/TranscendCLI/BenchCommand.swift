@@ -101,8 +101,8 @@ struct BenchTrainCommand: ParsableCommand {
         abstract: "Time a training with loader, log and checkpoints against its bare step.",
         usage: "transcend bench train --stage <stage> [--preset <name>] [--data <path>] [<options>]",
         discussion: """
-            It trains in a temporary folder, as `transcend train` with the same flags would, but draws no sample grids unless
-            --sample-every asks for them.
+            It trains in a temporary folder, as `transcend train` with the same flags would, but draws no sample grids \
+            unless --sample-every asks for them.
             """)
 
     @Option(help: ArgumentHelp("One of \(Methods.names).", valueName: "name")) var stage =

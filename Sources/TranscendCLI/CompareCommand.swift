@@ -8,9 +8,10 @@ struct CompareCommand: ParsableCommand {
         abstract: "Train variants of one training and hold them against each other, on one page.",
         usage: "transcend compare <config> --out <folder> [--dry-run]",
         discussion: """
-            A YAML file names what all variants share, what each has of its own, the seeds, and how they are measured; README.md
-            explains one. All runs are trained one after another, each is measured then, and the page grows with them. The same
-            command continues what was stopped. A TorchScript module is executed: name only extractors that you trust.
+            A YAML file names what all variants share, what each has of its own, the seeds, and how they are measured; \
+            README.md explains one. All runs are trained one after another, each is measured then, and the page grows \
+            with them. The same command continues what was stopped. A TorchScript module is executed: name only \
+            extractors that you trust.
             """)
 
     @Argument(help: ArgumentHelp("The variants, in YAML.", valueName: "config"))

@@ -14,11 +14,11 @@ struct EvaluateCommand: ParsableCommand {
             transcend evaluate --make-reference <file> --samples <path> [--extractor <file>]
             """,
         discussion: """
-            Samples and reference are a .npz file (arr_0: uint8 [N, H, W, 3]), a store of pixels, or a folder, ZIP or tar of
-            images; the reference may also be a .npz file with mu and sigma, as --make-reference and ADM write them. Of a
-            checkpoint or a run, samples are drawn first, and the result stays in the run's folder evaluations. With the
-            Inception network of 2015 the distances are FID and sFID. A TorchScript module is executed: name only files
-            that you trust.
+            Samples and reference are a .npz file (arr_0: uint8 [N, H, W, 3]), a store of pixels, or a folder, ZIP or \
+            tar of images; the reference may also be a .npz file with mu and sigma, as --make-reference and ADM write \
+            them. Of a checkpoint or a run, samples are drawn first, and the result stays in the run's folder \
+            evaluations. With the Inception network of 2015 the distances are FID and sFID. A TorchScript module is \
+            executed: name only files that you trust.
             """)
 
     @Option(
@@ -29,7 +29,7 @@ struct EvaluateCommand: ParsableCommand {
     @Option(help: ArgumentHelp("Samples that are drawn from a checkpoint.", valueName: "n"))
     var count = 10_000
     @OptionGroup(title: "Options for samples that are drawn") var sampling: SamplingOptions
-    @Option(help: ArgumentHelp("Write the statistics of the samples to NAME.npz instead.", valueName: "file"))
+    @Option(help: ArgumentHelp("Write the samples' statistics to NAME.npz.", valueName: "file"))
     var makeReference: String?
     @Flag(help: "Print one line of JSON.")
     var json = false

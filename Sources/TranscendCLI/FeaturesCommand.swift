@@ -48,8 +48,8 @@ struct FeaturesCommand: ParsableCommand {
         abstract: "Show what a network's blocks make of images, as maps of principal components.",
         usage: "transcend features <checkpoint> [--images <n> ...] [--times <t> ...] [<options>]",
         discussion: """
-            Rows are images, columns blocks; one principal basis colours the whole sheet. The sheet goes into the run's folder
-            features, and from there into its report.
+            Rows are images, columns blocks; one principal basis colours the whole sheet. The sheet goes into the \
+            run's folder features, and from there into its report.
             """)
 
     @OptionGroup var looking: LookingOptions
@@ -105,8 +105,8 @@ struct ProbeCommand: ParsableCommand {
         abstract: "Measure what of the classes can be read from a network's blocks, by block and time.",
         usage: "transcend probe <checkpoint> [--times <t> ...] [--count <n>] [--json]",
         discussion: """
-            A linear classifier is fitted to the mean of each block's tokens, of four fifths of the images, and held against the
-            others. The network is not told the label. Plot and numbers go into the run's folder probes.
+            A linear classifier is fitted to the mean of each block's tokens, of four fifths of the images, and held \
+            against the others. The network is not told the label. Plot and numbers go into the run's folder probes.
             """)
 
     @OptionGroup var looking: LookingOptions

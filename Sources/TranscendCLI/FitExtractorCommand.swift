@@ -12,8 +12,9 @@ struct FitExtractorCommand: ParsableCommand {
         abstract: "Train a small classifier of labelled images, by whose features samples can be measured.",
         usage: "transcend fit-extractor --data <path> --out <file> [<options>]",
         discussion: """
-            The file is a TorchScript module that any PyTorch reads: forward(images) returns features and logits, patches(images)
-            the features of places. A tenth of the images is held out, and the share of them that it recognises is printed.
+            The file is a TorchScript module that any PyTorch reads: forward(images) returns features and logits, \
+            patches(images) the features of places. A tenth of the images is held out, and the share of them that it \
+            recognises is printed.
             """)
 
     @Option(

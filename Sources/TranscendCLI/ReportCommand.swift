@@ -9,8 +9,8 @@ struct ReportCommand: ParsableCommand {
         abstract: "Make one page about a run: curves, samples, evaluations, configuration.",
         usage: "transcend report <run> [--out <file>]",
         discussion: """
-            The page is one file of HTML that needs nothing else. Evaluations are those that evaluate and curve have left in the
-            run's folder, sheets those of features and probe.
+            The page is one file of HTML that needs nothing else. Evaluations are those that evaluate and curve have \
+            left in the run's folder, sheets those of features and probe.
             """)
 
     @Argument(help: ArgumentHelp("Folder of a run or of a pipeline.", valueName: "run"))

@@ -8,8 +8,9 @@ struct SampleCommand: ParsableCommand {
         abstract: "Draw samples from a checkpoint.",
         usage: "transcend sample --checkpoint <path> --out <path> ... [<options>]",
         discussion: """
-            Sample i depends on the seed, i and its label alone. The same command continues an array or a folder that was left
-            unfinished. Beside them a stamp says how they were drawn: NAME.json, or protocol.json in the folder.
+            Sample i depends on the seed, i and its label alone. The same command continues an array or a folder that \
+            was left unfinished. Beside them a stamp says how they were drawn: NAME.json, or protocol.json in the \
+            folder.
             """)
 
     @Option(help: ArgumentHelp("A checkpoint, or a run: its newest.", valueName: "path"))

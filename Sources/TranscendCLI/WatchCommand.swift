@@ -7,8 +7,8 @@ struct WatchCommand: ParsableCommand {
         commandName: "watch",
         abstract: "Show how a run of another process goes: numbers, their course, time left.",
         discussion: """
-            On a terminal the picture is renewed every second until the run ends or Ctrl-C; elsewhere it is printed once.
-            It only reads. NO_COLOR switches colours off.
+            On a terminal the picture is renewed every second until the run ends or Ctrl-C; elsewhere it is printed \
+            once. It only reads. NO_COLOR switches colours off.
             """)
 
     @Argument(help: "Folder of a run or of a pipeline.", completion: .directory)

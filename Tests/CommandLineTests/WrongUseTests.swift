@@ -147,7 +147,7 @@ import Testing
         try withTemporaryFolder { folder in
             let ended = try transcend(command.split(separator: " ").map(String.init) + ["--help"], in: folder)
             #expect(ended.status == 0 && ended.errors.isEmpty)
-            let lines = ended.output.split(separator: "\n")
+            let lines = ended.output.dropLast().split(separator: "\n", omittingEmptySubsequences: false)
             #expect(lines.count <= 50 && lines.allSatisfy { $0.count <= 100 })
             #expect(ended.output.contains("USAGE: transcend \(command)"))
         }

@@ -101,7 +101,7 @@ public enum SettingsTable {
         SettingDescription("optimizer.emaDecay", .number(NumberRange(0..<1)), "Decay of the averaged weights."),
         SettingDescription(
             "optimizer.skipNonfinite", stepsOrNone, unit: "steps",
-            "Non-finite steps in a row that may be skipped."),
+            "Non-finite steps in a row to skip."),
     ]
 
     private static let schedule = [
