@@ -27,7 +27,11 @@ struct CompareCommand: ParsableCommand {
                 "compare: it runs as one process; start it alone, without torchrun, srun or mpirun")
         }
         let configuration = try ComparisonConfiguration(path: absolute(config))
-        if dryRun { return printCosts(of: configuration) }
+        if dryRun {
+            printCosts(of: configuration)
+            for variant in configuration.variants { try Trainer.checkMemory(variant.configuration, launch: nil) }
+            return
+        }
         guard let out else { throw ConfigurationError("--out: give the folder of the comparison") }
         let comparison = try Comparison(configuration, path: absolute(out))
         let progress = MeasuringProgress()

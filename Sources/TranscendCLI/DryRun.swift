@@ -3,13 +3,19 @@ import Transcend
 
 /// What a run would do and cost.
 enum DryRun {
-    /// With processes started together rank 0 prints for all of them.
-    static func print(_ configuration: TrainingConfiguration) throws {
+    /// Prints it for each stage, and throws then where the run itself would for lack of memory. With processes started
+    /// together rank 0 prints for all of them.
+    static func print(_ configurations: [TrainingConfiguration]) throws {
         let launch = try Launch()
         if let launch {
-            try configuration.checkShares(of: launch.size)
+            for configuration in configurations { try configuration.checkShares(of: launch.size) }
             guard launch.rank == 0 else { return }
         }
+        for configuration in configurations { try print(configuration, launch) }
+        for configuration in configurations { try Trainer.checkMemory(configuration, launch: launch) }
+    }
+
+    private static func print(_ configuration: TrainingConfiguration, _ launch: Launch?) throws {
         let cost = CostEstimate(configuration)
         Swift.print(configuration.text)
         var table = Table(.text(configuration.method.name), .number(""))

@@ -16,7 +16,7 @@ struct TrainCommand: ParsableCommand {
 
     func run() throws {
         let configuration = try options.builder(training.settings()).configuration(stage: stage)
-        if options.dryRun { return try DryRun.print(configuration) }
+        if options.dryRun { return try DryRun.print([configuration]) }
         let folder = try options.folder()
         try Pipeline.refuseStage(at: folder)
         let resolved = try configuration.resolvingCheckpoints()
@@ -45,10 +45,7 @@ struct PipelineCommand: ParsableCommand {
         let builder = try options.builder(
             training.settings(), stages: Dictionary(uniqueKeysWithValues: stages))
         let configurations = try builder.pipeline(stages: Pipeline.stages)
-        if options.dryRun {
-            for configuration in configurations { try DryRun.print(configuration) }
-            return
-        }
+        if options.dryRun { return try DryRun.print(configurations) }
         let folder = try options.folder()
         let pipeline = try Pipeline(path: folder, configurations: configurations)
         try trainTogether(configurations[0], folder: folder) { world in

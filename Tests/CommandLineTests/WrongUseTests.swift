@@ -134,6 +134,16 @@ import Testing
     ])
     func evaluations(use: WrongUse) throws { try use.check() }
 
+    @Test(arguments: [["--set", "network.hidden=65536"], ["--batch", "1048576"]])
+    func aDryRunEndsAsTheRunWould(flags: [String]) throws {
+        try withTemporaryFolder { folder in
+            let command = ["pipeline", "--out", "run"] + tiny + flags
+            let (ended, dry) = (try transcend(command, in: folder), try transcend(command + ["--dry-run"], in: folder))
+            #expect(ended.status == 2 && dry.status == 2)
+            #expect(dry.errors == ended.errors && dry.output.contains("memory of weights and optimiser"))
+        }
+    }
+
     @Test(
         arguments: [
             "prepare", "train", "pipeline", "sample", "evaluate", "fit-extractor", "curve", "compare", "features",

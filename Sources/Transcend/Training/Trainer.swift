@@ -38,7 +38,7 @@ public final class Trainer {
         targets = try TrainingTargets(configuration, of: dataset, on: device)
         encoders = targets.identities
         try Self.agree(configuration, dataset, encoders: encoders, run: run, in: world)
-        try Self.checkMemory(configuration, targets, in: world)
+        try Self.checkMemory(configuration, features: targets.elementCount, launch: world.launch)
         state = try withErrors {
             try Self.makeState(configuration, dataset: dataset, run: run, in: world, on: device)
         }

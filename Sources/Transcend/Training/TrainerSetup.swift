@@ -100,14 +100,15 @@ extension Trainer {
 
     // MARK: - Data
 
-    /// Throws if the network, or the batches that are loaded ahead, the one in use and the next with their noise, do not fit
-    /// into memory.
-    static func checkMemory(_ c: TrainingConfiguration, _ targets: TrainingTargets, in world: World) throws {
-        let onHost = world.launch?.localSize ?? 1
-        try ProcessMemory.check(stateOf: c, ranks: world.size, onHost: onHost)
+    /// Throws a `ConfigurationError` if what training changes, or the batches that are loaded ahead, the one in use and the next
+    /// with their noise, do not fit into the memory of this machine. `features` are the numbers of encoders' features of one
+    /// picture.
+    package static func checkMemory(_ c: TrainingConfiguration, features: Int = 0, launch: Launch?) throws {
+        let (ranks, onHost) = (launch?.size ?? 1, launch?.localSize ?? 1)
+        try ProcessMemory.check(stateOf: c, ranks: ranks, onHost: onHost)
         let batches = LoaderSettings(batchSize: c.batch).ahead + 2
-        let share = c.batch / world.size * onHost
-        let loaded = 2 * c.network.elementsPerSample + targets.elementCount
+        let share = c.batch / ranks * onHost
+        let loaded = 2 * c.network.elementsPerSample + features
         try ProcessMemory.check(arrays: batches, ofBatch: share, elementsPerSample: loaded)
     }
 
