@@ -206,8 +206,8 @@ struct PrepareCommand: ParsableCommand {
         let progress = ProgressLine(stage: "verify", total: store.count, imagesPerStep: 1)
         let damages = store.damages { progress.update(step: $0) }
         progress.finish()
-        for damage in damages { print(damage) }
-        print("\(store.manifest.shards.count - damages.count) files are whole, \(damages.count) damaged")
+        for damage in damages { print("\(damage)".visible) }
+        print("\(counted(store.manifest.shards.count - damages.count, "whole file")), \(damages.count) damaged")
         if !damages.isEmpty { throw ExitCode(Program.failure) }
     }
 }

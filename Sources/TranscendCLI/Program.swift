@@ -63,8 +63,9 @@ enum Program {
         }
         let isUsage = error is ConfigurationError || Root.exitCode(for: error) == .validationFailure
         let text = isUsage && !(error is ConfigurationError) ? Root.message(for: error) : "\(error)"
-        let line = text.split(whereSeparator: \.isNewline).joined(separator: " ")
-        StandardError.write("transcend: error: \(line)\n")
+        let line = text.split(whereSeparator: \.isNewline).map { $0.trimmingCharacters(in: .whitespaces) }
+            .joined(separator: " ")
+        say("transcend: error: \(line)")
         exit(isUsage ? usage : failure)
     }
 }
@@ -90,8 +91,8 @@ struct Root: ParsableCommand {
         ])
 }
 
-/// A line of progress or explanation; results go to stdout.
-func say(_ line: String) { StandardError.write(line + "\n") }
+/// A line of progress or explanation; results go to stdout. Control characters in it are shown as escapes.
+func say(_ line: String) { StandardError.write(line.visible + "\n") }
 
 /// An absolute form of a path that the user gave, so that a run can be continued from another folder.
 func absolute(_ path: String) throws -> String {

@@ -16,6 +16,11 @@ import Testing
         WrongUse(1, "images/0/up/: is a link to a folder above it", "prepare --data images --out s", with: "images") {
             symlink("..", $0 + "/images/0/up")
         },
+        WrongUse(
+            1, #"images/0/9\x1b[7m.png: is empty; remove it, or"#, "prepare --data images --out s", with: "images"
+        ) {
+            try write("", $0, "images/0/9\u{1B}[7m.png")
+        },
         WrongUse(1, "images/0/9.png: is empty; remove it, or", "prepare --data images --out s", with: "images") {
             try write("", $0, "images/0/9.png")
         },

@@ -39,9 +39,22 @@ import Transcend
     func numbers(value: Double, text: String) {
         #expect(readableNumber(value) == text)
     }
+
+    @Test(arguments: [
+        (0, "image", "0 images"), (1, "image", "1 image"), (1, "class", "1 class"), (2, "class", "2 classes"),
+    ])
+    func things(count: Int, name: String, text: String) {
+        #expect(counted(count, name) == text)
+    }
 }
 
 @Suite struct TableTests {
+    @Test func controlCharactersAreShownAndNotObeyed() {
+        var table = Table(.text("name"), .number("n"))
+        table.append("a\u{1B}[2J\r\nb\u{9B}é", "1")
+        #expect(table.description.hasSuffix("\na\\x1b[2J\\x0d\\x0ab\\x9bé   1"))
+    }
+
     @Test func namesAreAlignedToTheLeftAndNumbersToTheRight() {
         var table = Table(.text("layer"), .number("parameters"), .text("type"))
         table.append("x_embedder", "18.4 k", "bf16")

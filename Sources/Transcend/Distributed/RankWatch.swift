@@ -224,7 +224,7 @@ package final class RankWatch: @unchecked Sendable {
                 ? (state.failure, state.isEnding ? nil : state.beforeExit) : (nil, nil)
         }
         guard let failure else { return }
-        StandardError.write("transcend: error: \(failure)\n")
+        StandardError.write("transcend: error: \("\(failure)".visible)\n")
         if let body {
             // What it waits for may hang as well.
             let done = DispatchSemaphore(value: 0)

@@ -55,11 +55,11 @@ public final class ProgressLine: Sendable {
         }
     }
 
-    /// Writes a message on a line of its own, above the progress.
+    /// Writes a message on a line of its own, above the progress; control characters in it are shown as escapes.
     public func note(_ message: String) {
         let width = output.width()
         state.withLock { state in
-            output.write((state.isOnScreen ? Self.erase : "") + message + "\n")
+            output.write((state.isOnScreen ? Self.erase : "") + message.visible + "\n")
             state.isOnScreen = false
             if width != nil, state.written != nil, !state.isFinished { write(&state, now: clock(), width: width) }
         }

@@ -1,5 +1,11 @@
 import Foundation
 
+/// A number of things, with their name in the singular or plural: `1 image`, `6 images`, `2 classes`.
+public func counted(_ count: Int, _ name: String) -> String {
+    let plural = name.hasSuffix("s") ? name + "es" : name + "s"
+    return "\(count) \(count == 1 ? name : plural)"
+}
+
 /// A count in three to four digits: `512`, `45.3 k`, `675.1 M`, `1.3 G`.
 public func readableCount(_ count: Int) -> String {
     count.magnitude < 1000 ? "\(count)" : scaled(Double(count), unit: "")

@@ -1,3 +1,5 @@
+import Formats
+
 /// Rows of text in aligned columns for the terminal: names to the left, numbers to the right.
 ///
 ///     layer        shape          parameters
@@ -30,10 +32,10 @@ public struct Table: Sendable, CustomStringConvertible {
         append(cells)
     }
 
-    /// Adds a row with one cell for each column.
+    /// Adds a row with one cell for each column; control characters in it are shown as escapes.
     public mutating func append(_ cells: [String]) {
         precondition(cells.count == columns.count, "a row has one cell for each column")
-        rows.append(cells)
+        rows.append(cells.map(\.visible))
     }
 
     /// All lines, the titles first unless all are empty; without a newline at the end.

@@ -1,3 +1,5 @@
+import Formats
+
 /// The lines in which a watched run is shown: numbers, their course, and what was written last.
 public struct WatchView: Sendable {
     /// What is shown.
@@ -19,7 +21,9 @@ public struct WatchView: Sendable {
         let progress = ProgressState(
             stage: stage, step: s.step, total: s.steps, imagesPerSecond: isRunning ? s.newest("imagesPerSecond") : nil,
             secondsLeft: s.secondsLeft)
-        let head = [clip(s.path, .bold), activity, clip(progress.line(width: width ?? Self.usualWidth), .plain), ""]
+        let head = [
+            clip(s.path.visible, .bold), activity, clip(progress.line(width: width ?? Self.usualWidth), .plain), "",
+        ]
         let curves = Self.curves.compactMap(line(of:))
         return head + (curves.isEmpty ? [clip("no numbers yet", .faint)] : curves) + [""] + files
     }
@@ -79,7 +83,7 @@ public struct WatchView: Sendable {
             guard let file else { return clip(head + "none yet", .faint) }
             let age = ", \(readableDuration(file.seconds)) ago"
             let short = String(file.path.split(separator: "/").last ?? "")
-            let choices = [file.path + age, file.path, short].map { head + $0 }
+            let choices = [file.path + age, file.path, short].map { head + $0.visible }
             return clip(choices.first { $0.count <= width ?? .max } ?? choices[2], .plain)
         }
     }
