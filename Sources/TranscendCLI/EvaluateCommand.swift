@@ -26,8 +26,8 @@ struct EvaluateCommand: ParsableCommand {
     )
     var samples: String
     @OptionGroup var measuring: MeasuringOptions
-    @Option(help: ArgumentHelp("Samples that are drawn from a checkpoint.", valueName: "n"))
-    var count = 10_000
+    @Option(help: ArgumentHelp("Samples to draw from a checkpoint. (default: 10000)", valueName: "n"))
+    var count: Int?
     @OptionGroup(title: "Options for samples that are drawn") var sampling: SamplingOptions
     @Option(help: ArgumentHelp("Write the samples' statistics to NAME.npz.", valueName: "file"))
     var makeReference: String?
@@ -44,6 +44,10 @@ struct EvaluateCommand: ParsableCommand {
         var settings = try sampling.settings()
         settings.device = try world.deviceName(settings.device)
         let isDrawn = Checkpoint.exists(at: path)
+        if !isDrawn, let flag = try givenForDrawing {
+            throw ConfigurationError(
+                "\(flag): it is for samples that are drawn, and \(samples) is neither checkpoint nor run; omit it")
+        }
         if let makeReference {
             guard measuring.reference == nil, !isDrawn else {
                 throw ConfigurationError("--make-reference: it is made of pictures, without --reference")
@@ -57,11 +61,12 @@ struct EvaluateCommand: ParsableCommand {
             let network = try measuring.openNetwork(on: settings.device)
             let evaluator = CheckpointEvaluator(
                 network, reference: try measuring.reference(for: checkpoint, by: network), settings: settings,
-                labels: measuring.chosenLabels, count: count, world: world, note: say)
+                labels: measuring.chosenLabels, count: count ?? 10_000, world: world, note: say)
             result = try evaluator.evaluate(checkpoint, progress: progress.update)
         } else {
             guard let reference = measuring.reference else {
-                throw ConfigurationError("--reference: give it, or --make-reference, and not both")
+                throw ConfigurationError(
+                    "--reference: give what they are measured against, or --make-reference to make such a file of them")
             }
             let network = try measuring.openNetwork(on: settings.device)
             let pictures = try openPictures(path: path)
@@ -79,6 +84,13 @@ struct EvaluateCommand: ParsableCommand {
         guard let result else { return }
         for warning in result.warnings { say("warning: \(warning)") }
         print(json ? result.json.text() : brief ? line(result) : table(result).description)
+    }
+
+    /// A flag that was given and says how samples are drawn.
+    private var givenForDrawing: String? {
+        get throws {
+            try (count != nil ? "--count" : measuring.labels.isEmpty ? nil : "--labels") ?? sampling.given
+        }
     }
 
     private func writeReference(of path: String, to file: String, on device: String, in world: World) throws {

@@ -31,6 +31,24 @@ struct SamplingOptions: ParsableArguments {
     @Option(help: ArgumentHelp("auto, cpu, cuda or cuda:N.", valueName: "name"))
     var device = "auto"
 
+    /// The first flag that says something else than the default, but for the device, on which pictures are measured too; nil if
+    /// none does.
+    var given: String? {
+        get throws {
+            let defaults = try SamplingOptions.parse([])
+            let flags = [
+                ("--autoencoder", autoencoder != defaults.autoencoder), ("--weights", weights != defaults.weights),
+                ("--steps", steps != defaults.steps), ("--mode", mode != defaults.mode), ("--cfg", cfg != defaults.cfg),
+                ("--guidance-low", guidanceLow != defaults.guidanceLow),
+                ("--guidance-high", guidanceHigh != defaults.guidanceHigh),
+                ("--guidance-channels", guidanceChannels != defaults.guidanceChannels),
+                ("--seed", seed != defaults.seed),
+                ("--precision", precision != defaults.precision),
+            ]
+            return flags.first(where: \.1)?.0
+        }
+    }
+
     /// The settings, as far as they can be checked without a checkpoint.
     func settings() throws -> SamplingSettings {
         if let problem = deviceProblem(device) { throw ConfigurationError("--device: \(problem)") }

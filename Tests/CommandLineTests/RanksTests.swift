@@ -108,9 +108,9 @@ extension RanksTests {
                 #expect(try files(folder + "/store-one") == files(folder + "/store-three"))
 
                 // 150 samples of a checkpoint, and files, against the run's own images: batches that do not divide by ranks.
-                let extractor = ["--extractor", fixture("colours.pt"), "--steps", "2", "--json"]
+                let extractor = ["--extractor", fixture("colours.pt"), "--json"]
                 for samples in [
-                    ["--samples", folder + "/run", "--count", "150"],
+                    ["--samples", folder + "/run", "--count", "150", "--steps", "2"],
                     ["--samples", folder + "/one.npz", "--reference", folder + "/store-one"],
                 ] {
                     let one = try transcend(["evaluate"] + samples + extractor, in: folder)

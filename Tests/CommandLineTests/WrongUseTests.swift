@@ -107,7 +107,18 @@ import Testing
         WrongUse(1, "nothing: holds no checkpoint", "features nothing"),
         WrongUse(2, "'x' is invalid for '--kinds <name>'", "features nothing --kinds x"),
         WrongUse(1, "nothing: holds no checkpoint", "probe nothing"),
-        WrongUse(2, "--reference: give it, or --make-reference", "evaluate --samples . --extractor EXTRACTOR"),
+        WrongUse(2, "--reference: give what they are measured", "evaluate --samples . --extractor EXTRACTOR"),
+        WrongUse(
+            2, "--count: it is for samples that are drawn, and images", "evaluate --samples images --count 9",
+            with: "images"),
+        WrongUse(
+            2, "--steps: it is for samples", "evaluate --samples images --reference images --steps 5", with: "images"),
+        WrongUse(
+            2, "--labels: it is for samples", "evaluate --samples images --make-reference r.npz --labels random",
+            with: "images"),
+        WrongUse(
+            2, "the data have 2 classes, the network 10; give data like those of its training",
+            "features run --data images", with: "run", "images"),
         WrongUse(
             2, "--make-reference r.txt: give the name of a .npz",
             "evaluate --samples . --extractor EXTRACTOR --make-reference r.txt"),
