@@ -22,6 +22,8 @@ public struct EvaluationResult: Sendable {
     public let bias: Double?
     /// How many classes the extractor recognises, and of how many; nil where it is no classifier of them.
     public let recognised: (classes: Int, of: Int)?
+    /// Of samples and reference; nil where both are of one size, or that is not known.
+    public let sizes: (samples: PictureSize, reference: PictureSize)?
     /// How the samples were drawn; nil where that is not known.
     public var stamp: JSONValue?
 
@@ -60,6 +62,11 @@ public struct EvaluationResult: Sendable {
         (self.samples, sampleCount) = (samplePath, samples.count ?? 0)
         (self.reference, referenceCount) = (referencePath, reference.count)
         featureSize = samples.gaussian.mean.size(0)
+        if let own = samples.pictureSize, let other = reference.pictureSize, own != other {
+            sizes = (own, other)
+        } else {
+            sizes = nil
+        }
     }
 
     /// Pictures from which on nothing is said of the bias of their number.
@@ -79,13 +86,20 @@ public struct EvaluationResult: Sendable {
 
     /// What makes the numbers less than they seem: sentences.
     public var warnings: [String] {
-        let counts = [(samples, sampleCount)] + (referenceCount.map { [(reference, $0)] } ?? [])
-        return counts.filter { $0.1 < Self.enough }.map { path, count in
-            let isSingular = count <= featureSize ? ", and their covariance is singular" : ""
-            let share = path == samples ? bias.map { String(format: ", by about %.3g", $0) } ?? "" : ""
-            return "\(path): of \(count) pictures the distance is larger than of 10,000 or more\(share)\(isSingular); "
-                + "compare it with that of as many pictures only"
+        let ofSizes = sizes.map { own, other in
+            "\(samples): its pictures have \(own.width) x \(own.height) pixels, those of \(reference) \(other.width) x "
+                + "\(other.height), and that alone makes them differ; compare pictures of one size"
         }
+        let counts = [(samples, sampleCount)] + (referenceCount.map { [(reference, $0)] } ?? [])
+        return (ofSizes.map { [$0] } ?? [])
+            + counts.filter { $0.1 < Self.enough }.map { path, count in
+                let isSingular = count <= featureSize ? ", and their covariance is singular" : ""
+                let excess = path == samples ? bias ?? 0 : 0
+                let share = excess > 0 ? String(format: ", by about %.3g", excess) : ""
+                return
+                    "\(path): of \(count) pictures the distance is larger than of 10,000 or more\(share)\(isSingular); "
+                    + "compare it with that of as many pictures only"
+            }
     }
 
     /// One object, with the names of the table.
@@ -101,8 +115,22 @@ public struct EvaluationResult: Sendable {
             .init("reference", .string(reference)),
         ]
         add("reference_count", referenceCount)
+        if let sizes {
+            members += [
+                .init("sample_size", Self.json(sizes.samples)), .init("reference_size", Self.json(sizes.reference)),
+            ]
+        }
         if let stamp { members.append(.init("protocol", stamp)) }
         return .object(members)
+    }
+
+    private static func json(_ size: PictureSize) -> JSONValue {
+        .array([size.width, size.height].map { .int(Int64($0)) })
+    }
+
+    private static func size(_ json: JSONValue?) -> PictureSize? {
+        let sides = json?.elements?.compactMap(\.int) ?? []
+        return sides.count == 2 ? PictureSize(width: sides[0], height: sides[1]) : nil
     }
 
     /// From such an object; nil if it is none.
@@ -116,6 +144,9 @@ public struct EvaluationResult: Sendable {
         (referenceCount, bias) = (json["reference_count"]?.int, json["estimated_bias"]?.double)
         values = Self.metrics.compactMap { name in json[name]?.double.map { (name, $0) } }
         recognised = json["recognised_classes"]?.int.flatMap { found in json["classes"]?.int.map { (found, $0) } }
+        sizes = Self.size(json["sample_size"]).flatMap { own in
+            Self.size(json["reference_size"]).map { (own, $0) }
+        }
         stamp = json["protocol"]
     }
 

@@ -2,9 +2,11 @@ import Formats
 import Torch
 
 /// The size of pictures, in pixels.
-struct PictureSize: Equatable {
-    var width: Int
-    var height: Int
+public struct PictureSize: Equatable, Sendable {
+    /// Of a row.
+    public var width: Int
+    /// Of a column.
+    public var height: Int
 }
 
 /// What processes that measure together tell each other.

@@ -11,6 +11,8 @@ public struct MeasuredSet: Sendable {
     public let extractor: String
     /// Pictures that were measured; nil where a file of statistics does not say.
     public let count: Int?
+    /// Of the pictures; nil where a file of statistics holds none of them.
+    public let pictureSize: PictureSize?
     /// Mean and covariance of all features.
     public let gaussian: Gaussian
     /// The same of features that keep their places; nil where the extractor has none.
@@ -59,7 +61,7 @@ public struct MeasuredSet: Sendable {
             gaussian: try withErrors { try statistics.gaussian() },
             spatial: try withErrors { spatialStatistics.count > 0 ? try spatialStatistics.gaussian() : nil },
             features: .concatenate(features), logits: logits.isEmpty ? nil : .concatenate(logits),
-            labels: pictures.labels)
+            labels: pictures.labels, pictureSize: size)
     }
 
     /// The same by this process alone.
@@ -89,13 +91,13 @@ public struct MeasuredSet: Sendable {
         }
     }
 
-    /// `count`, `logits` and `labels` are nil for what a file of statistics says (see `StatisticsFile`); `features` are those of
-    /// its pictures.
+    /// `count`, `logits` and `labels` are nil for what a file of statistics says (see `StatisticsFile`); `features` and
+    /// `pictureSize` are those of its pictures.
     init(
         extractor: String, count: Int? = nil, gaussian: Gaussian, spatial: Gaussian?, features: Tensor?,
-        logits: Tensor? = nil, labels: [Int]? = nil
+        logits: Tensor? = nil, labels: [Int]? = nil, pictureSize: PictureSize?
     ) {
         (self.extractor, self.count, self.gaussian, self.spatial) = (extractor, count, gaussian, spatial)
-        (self.features, self.logits, self.labels) = (features, logits, labels)
+        (self.features, self.logits, self.labels, self.pictureSize) = (features, logits, labels, pictureSize)
     }
 }

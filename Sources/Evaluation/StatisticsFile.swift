@@ -16,7 +16,8 @@ public enum StatisticsFile {
 
     /// Reads one, and measures its pictures. Throws a `FileError`, also where another extractor made it.
     public static func read(
-        path: String, extractor: any FeatureExtractor, progress: (_ done: Int) throws -> Void = { _ in }
+        path: String, extractor: any FeatureExtractor,
+        progress: (_ done: Int, _ count: Int) throws -> Void = { _, _ in }
     ) throws -> MeasuredSet {
         let arrays = try NumpyFile.readArchive(path: path, only: ["mu", "sigma", "mu_s", "sigma_s", "extractor"])
         if let made = arrays["extractor"].map({ String(decoding: $0.bytes, as: UTF8.self) }), made != extractor.identity
@@ -39,12 +40,14 @@ public enum StatisticsFile {
             return Gaussian(mean: mean, covariance: covariance)
         }
         let hasPictures = try ZipArchive(path: path).entries.contains { $0.name == "arr_0.npy" }
-        let features =
-            hasPictures
-            ? try MeasuredSet(ArrayPictures(path: path), by: extractor, progress: progress).features : nil
+        let pictures = hasPictures ? try ArrayPictures(path: path) : nil
+        let measured = try pictures.map { pictures in
+            try MeasuredSet(pictures, by: extractor) { try progress($0, pictures.count) }
+        }
         return MeasuredSet(
             extractor: extractor.identity, gaussian: try gaussian(""),
-            spatial: arrays["mu_s"] == nil ? nil : try gaussian("_s"), features: features)
+            spatial: arrays["mu_s"] == nil ? nil : try gaussian("_s"), features: measured?.features,
+            pictureSize: measured?.pictureSize)
     }
 
     /// Writes one of what was measured, with the first pictures of the set; the file appears when it is whole. Throws a

@@ -53,6 +53,22 @@ import Testing
             let same = try evaluate("images", ["--reference", "reference.npz", "--json"], in: folder)
             #expect(try #require(numbers(same)["frechet_distance"]) < 1e-9)
             #expect(try numbers(same)["precision"] == 1)
+            #expect(same.errors.contains("40/40"), "\(same.errors)")
+            #expect(!same.errors.contains("images: its pictures have"), "\(same.errors)")
+        }
+    }
+
+    @Test func picturesOfTwoSizesAreComparedWithAWarning() throws {
+        try withTemporaryFolder { folder in
+            try writeImages(8, side: 24, in: folder)
+            #expect(try evaluate("images", ["--make-reference", "small.npz"], in: folder).status == 0)
+            try writeImages(8, side: 28, in: folder)
+            let ended = try evaluate("images", ["--reference", "small.npz"], in: folder)
+            let warning =
+                "warning: images: its pictures have 28 x 28 pixels, those of small.npz 24 x 24, and that alone makes "
+                + "them differ; compare pictures of one size"
+            #expect(ended.status == 0 && ended.errors.contains(warning), "\(ended.errors)")
+            #expect(ended.output.contains("Fréchet distance"))
         }
     }
 

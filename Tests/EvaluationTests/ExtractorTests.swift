@@ -56,6 +56,19 @@ private struct RowExtractor: FeatureExtractor {
         }
     }
 
+    @Test func aBiasOfNothingIsNotTold() throws {
+        func warning(bias: Double) throws -> String {
+            let result = try JSONValue(
+                parsing: """
+                    {"extractor": "x", "samples": "a", "sample_count": 100, "reference": "b", "feature_size": 8,
+                    "estimated_bias": \(bias)}
+                    """)
+            return try #require(EvaluationResult(json: result)?.warnings.first)
+        }
+        #expect(try warning(bias: 0.25).contains("than of 10,000 or more, by about 0.25; compare"))
+        #expect(try warning(bias: 0).contains("than of 10,000 or more; compare"))
+    }
+
     @Test func inceptionIsKnownByItsWeights() throws {
         let network = Inception()
         try withErrors { network.initialise(stage: "test", seed: 5) }

@@ -60,7 +60,7 @@ public final class EvaluationReference {
         } else if try StatisticsFile.isOne(name) {
             result =
                 try world.isFirst
-                ? StatisticsFile.read(path: name, extractor: extractor) { progress($0, StatisticsFile.pictures) } : nil
+                ? StatisticsFile.read(path: name, extractor: extractor, progress: progress) : nil
         } else {
             let pictures = try openPictures(path: name)
             result = try MeasuredSet.measure(pictures, by: extractor, among: world) { progress($0, pictures.count) }
