@@ -31,8 +31,9 @@ enum Program {
     }
 
     /// A closed descriptor 0, 1 or 2 would be given to the first file that is opened, and texts would be written into it.
+    /// Into what takes its place nothing can be written either, so that results that nobody gets are an error.
     private static func openStandardDescriptors() {
-        for descriptor in 0...2 where fcntl(Int32(descriptor), F_GETFD) < 0 { _ = open("/dev/null", O_RDWR) }
+        for descriptor in 0...2 where fcntl(Int32(descriptor), F_GETFD) < 0 { _ = open("/dev/null", O_RDONLY) }
     }
 
     /// What follows the program's name. Swift's own list replaces bytes that are no text, so that a path would be that of

@@ -103,6 +103,9 @@ import Testing
         WrongUse(
             1, "standard output: cannot be written: no space left", "inspect run", with: "run",
             through: ["sh", "-c", #"exec "$0" "$@" >/dev/full"#]),
+        WrongUse(
+            1, "standard output: cannot be written: bad file descriptor", "inspect --config",
+            through: ["sh", "-c", #"exec "$0" "$@" >&-"#]),
 
         // Permissions, which do not bind root as it is
         WrongUse(
