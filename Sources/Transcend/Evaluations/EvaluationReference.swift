@@ -55,7 +55,7 @@ public final class EvaluationReference {
         if isMeasured { return measured }
         let result: MeasuredSet?
         if let configuration {
-            let pictures = try DatasetPictures(TrainingData.open(configuration), location: name)
+            let pictures = try DatasetPictures(TrainingData.open(configuration, isTrained: true), location: name)
             result = try MeasuredSet.measure(pictures, by: extractor, among: world) { progress($0, pictures.count) }
         } else if try StatisticsFile.isOne(name) {
             result =

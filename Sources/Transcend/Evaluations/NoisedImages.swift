@@ -15,7 +15,7 @@ public struct NoisedImages {
         var configuration = checkpoint.state.configuration
         if let path { configuration.data.source = path }
         configuration.data.flips = false
-        dataset = try TrainingData.open(configuration)
+        dataset = try TrainingData.open(configuration, isTrained: true)
         (self.configuration, self.device) = (configuration, device)
     }
 

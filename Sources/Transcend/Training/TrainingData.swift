@@ -8,11 +8,11 @@ import Torch
 public enum TrainingData {
     /// A store, a folder or archive of images, published latents, or the embedded pictures. Images are read whole, so that
     /// a bad file stops a run before it starts, or which are skipped is settled. Throws too if the data do not fit the
-    /// network.
-    public static func open(_ c: TrainingConfiguration) throws -> any Dataset {
+    /// network, which may be one that `isTrained` and stays as it is.
+    public static func open(_ c: TrainingConfiguration, isTrained: Bool = false) throws -> any Dataset {
         if c.data.source.isEmpty { throw ConfigurationError("--data: give a folder or zip of images to train on") }
         let dataset = try dataset(c)
-        try check(dataset, fits: c.network)
+        try check(dataset, fits: c.network, isTrained: isTrained)
         if c.data.flips, !dataset.canMirror {
             throw ConfigurationError(
                 "data.flips: \(c.data.source) holds no latents of mirror images; set data.flips=false")
@@ -78,21 +78,32 @@ public enum TrainingData {
         return [setting("classes", try openSource(path: source).classNames.count)]
     }
 
-    private static func check(_ dataset: any Dataset, fits network: SiTConfiguration) throws {
+    private static func check(_ dataset: any Dataset, fits network: SiTConfiguration, isTrained: Bool) throws {
+        guard let (misfit, flag) = misfit(of: dataset, for: network) else { return }
+        throw ConfigurationError(
+            isTrained ? "\(misfit); give data like those of its training" : "\(misfit); give \(flag)")
+    }
+
+    /// What of the data a network cannot take, and the flag that makes one that can; nil if there is nothing.
+    private static func misfit(of dataset: any Dataset, for network: SiTConfiguration) -> (String, flag: String)? {
+        let classes = dataset.classNames.count
         if dataset.channels != network.channels {
-            throw ConfigurationError(
-                "the data have \(dataset.channels) channels, the network \(network.channels); "
-                    + "give --set network.channels=\(dataset.channels)")
+            return (
+                "the data have \(dataset.channels) channels, the network \(network.channels)",
+                "--set network.channels=\(dataset.channels)"
+            )
         }
         if dataset.side != network.inputSize {
-            throw ConfigurationError(
-                "the data have a side of \(dataset.side), the network's input \(network.inputSize); "
-                    + "give --resolution \(dataset.side)")
+            return (
+                "the data have a side of \(dataset.side), the network's input \(network.inputSize)",
+                "--resolution \(dataset.side)"
+            )
         }
-        if dataset.classNames.count != network.classes {
-            throw ConfigurationError(
-                "the data have \(dataset.classNames.count) classes, the network \(network.classes); "
-                    + "give --set network.classes=\(dataset.classNames.count)")
+        if classes != network.classes {
+            return (
+                "the data have \(classes) classes, the network \(network.classes)", "--set network.classes=\(classes)"
+            )
         }
+        return nil
     }
 }
