@@ -95,7 +95,9 @@ private func report(_ outcome: Trainer.Outcome, folder: String, printing: Bool) 
         where FileManager.default.fileExists(atPath: "\(run)/\(file)") {
             print(name, "\(run)/\(file)")
         }
-        say("Sample from it with: transcend sample --checkpoint \(folder) --out samples.png")
+        let needsDecoder = checkpoint.state.latents != nil && checkpoint.state.configuration.preview.autoencoder == nil
+        let decoder = needsDecoder ? " --autoencoder PATH" : ""
+        say("Sample from it with: transcend sample --checkpoint \(folder)\(decoder) --out samples.png")
     case .interrupted(let step):
         say("stopped at step \(step); the same command continues from \(checkpoint.path)")
         throw ExitCode(Interruption.status)

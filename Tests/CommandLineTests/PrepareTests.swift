@@ -90,6 +90,9 @@ import Testing
             let trained = try transcend(
                 train + ["--autoencoder", smallAutoencoder, "--sample-every", "2"], in: folder)
             #expect(trained.status == 0 && trained.output.contains("samples/step-0000002.png"), "\(trained.errors)")
+            #expect(trained.errors.contains("sample --checkpoint \(folder)/run --out"), "\(trained.errors)")
+            let undecoded = try transcend(train.map { $0 == "run" ? "undecoded" : $0 }, in: folder)
+            #expect(undecoded.errors.contains("/undecoded --autoencoder PATH --out"), "\(undecoded.errors)")
             try FileManager.default.removeItem(atPath: folder + "/store")
             let sample = ["sample", "--checkpoint", "run", "--count", "2", "--steps", "2", "--out"]
             let drawn = try transcend(sample + ["drawn"], in: folder)
