@@ -18,7 +18,9 @@ enum Program {
         signal(SIGXFSZ, SIG_IGN)  // so that a limit of the size of files is an error of writing
         endOnFailure.withLock { $0 = { end(with: $0) } }
         do {
-            var command = try Root.parseAsRoot(StageFlags.gathered(arguments()))
+            let arguments = try arguments()
+            try checkCommands(arguments)
+            var command = try Root.parseAsRoot(StageFlags.gathered(arguments))
             // What evaluation frees are large arrays that come once.
             if !(command is EvaluateCommand) { Library.keepFreedMemory() }
             try command.run()
@@ -45,6 +47,21 @@ enum Program {
                     "\(CommandLine.arguments[index]): this argument is not text in UTF-8; rename the file or folder")
             }
             return text
+        }
+    }
+
+    /// Throws where a word that should name a command names none: the parser does not say which was meant, and `help` passes
+    /// over it.
+    private static func checkCommands(_ arguments: [String]) throws {
+        var commands = Root.configuration.subcommands
+        for word in arguments.drop(while: { $0 == "help" }) where !commands.isEmpty {
+            if word.hasPrefix("-") { return }
+            guard let command = commands.first(where: { $0.configuration.commandName == word }) else {
+                let nearest = nearestName(to: word, among: commands.compactMap { $0.configuration.commandName })
+                let hint = nearest == nil ? "; see --help" : didYouMean(nearest)
+                throw ConfigurationError("\(word): there is no such command\(hint)")
+            }
+            commands = command.configuration.subcommands
         }
     }
 

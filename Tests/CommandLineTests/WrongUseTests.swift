@@ -6,7 +6,11 @@ import Testing
 /// Flags and words that are wrong by themselves or together.
 @Suite struct WrongUseTests {
     @Test(arguments: [
-        WrongUse(2, "Unexpected argument 'fly'", "fly"),
+        WrongUse(2, "fly: there is no such command; see --help", "fly"),
+        WrongUse(2, "sampel: there is no such command; did you mean sample?", "sampel --count 2"),
+        WrongUse(2, "compar: there is no such command; did you mean compare?", "help compar"),
+        WrongUse(2, "trian: there is no such command; did you mean train?", "bench trian"),
+        WrongUse(2, "scripts for 'tcsh'", "--generate-completion-script tcsh"),
         // train, pipeline
         WrongUse(2, "--stage: choose from plain, align, selfguided", "train"),
         WrongUse(2, "did you mean align?", "train --stage aling --out run"),

@@ -1,5 +1,5 @@
 /// The name that a misspelled one most likely means: within a third of its length in edits; nil if none is that near.
-func nearestName(to word: String, among names: [String]) -> String? {
+package func nearestName(to word: String, among names: [String]) -> String? {
     guard word.count <= 100 else { return nil }
     let best = names.map { ($0, editDistance(word.lowercased(), $0.lowercased())) }.min { $0.1 < $1.1 }
     return best.flatMap { $0.1 <= max(2, word.count / 3) ? $0.0 : nil }
@@ -17,20 +17,20 @@ func nearestKey(to key: String, among keys: [String]) -> String? {
 }
 
 /// The end of a sentence about a name that is not there, with the one that was most likely meant, if any.
-func didYouMean(_ nearest: String?) -> String { nearest.map { "; did you mean \($0)?" } ?? "" }
+package func didYouMean(_ nearest: String?) -> String { nearest.map { "; did you mean \($0)?" } ?? "" }
 
-/// The least number of characters to insert, delete or replace (Levenshtein 1966).
+/// The least number of characters to insert, delete, replace or exchange with their neighbours (Damerau 1964).
 private func editDistance(_ a: String, _ b: String) -> Int {
-    let b = Array(b)
-    var row = Array(0...b.count)
+    let (a, b) = (Array(a), Array(b))
+    var rows = [Array(0...b.count)]
     for (i, x) in a.enumerated() {
-        var diagonal = row[0]
-        row[0] = i + 1
+        var row = [i + 1]
         for (j, y) in b.enumerated() {
-            let next = min(row[j] + 1, row[j + 1] + 1, diagonal + (x == y ? 0 : 1))
-            diagonal = row[j + 1]
-            row[j + 1] = next
+            var least = min(row[j] + 1, rows[i][j + 1] + 1, rows[i][j] + (x == y ? 0 : 1))
+            if i > 0, j > 0, x == b[j - 1], y == a[i - 1] { least = min(least, rows[i - 1][j - 1] + 1) }
+            row.append(least)
         }
+        rows.append(row)
     }
-    return row[b.count]
+    return rows[a.count][b.count]
 }
