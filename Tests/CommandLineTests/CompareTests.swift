@@ -162,6 +162,9 @@ import Testing
         wrong(2, "pictures holds no features of encoders; give files of encoders") {
             $0.replacing("  align: {stage: align", with: "  encoded: {stage: repa}\n  align: {stage: align")
         },
+        wrong(2, "algin is no variant and holds no checkpoint; did you mean align?") {
+            $0.replacing("teacher: align", with: "teacher: algin")
+        },
         wrong(2, "evaluation.reference: give the images of which") {
             latents($0).replacing("  reference: images\n", with: "")
         },

@@ -120,6 +120,13 @@ struct ComparisonVariants {
                         ? "\(place): \(method.name) follows no other network; leave teacher out"
                         : "\(place): \(method.name) follows a trained network; give its teacher, a variant or a path")
             }
+            if variant.teacher == nil, let word = draft.leaf("teacher")?.value.string,
+                let path = variant.configuration.teacher, !Checkpoint.exists(at: path),
+                let nearest = nearestName(to: word, among: variants.map(\.name).filter { $0 != name })
+            {
+                throw ConfigurationError(
+                    "\(place): \(word) is no variant and holds no checkpoint; did you mean \(nearest)?")
+            }
             var seen = [name]
             var next = variant.teacher
             while let teacher = next {
