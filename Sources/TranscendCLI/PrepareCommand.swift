@@ -97,6 +97,9 @@ struct PrepareCommand: ParsableCommand {
             throw ConfigurationError(
                 "--out \(out): it lies in --data, and would be read as images of it; give another place")
         }
+        if StoreManifest.exists(in: data) {
+            throw ConfigurationError("--data \(data): it is a store already; train on it, or give what it was made of")
+        }
         if let latents = try openLatents(path: data) {
             try importLatents(latents, to: out)
         } else if let autoencoder, mode != .pixels {

@@ -86,6 +86,11 @@ import Testing
         WrongUse(2, "'f8' is invalid for '--type <type>'", "prepare --data x --type f8 --out s"),
         WrongUse(1, "nothing: cannot be opened", "prepare --data nothing --out s"),
         WrongUse(1, "manifest.json: cannot be opened", "prepare --verify --out s"),
+        WrongUse(1, "images: is no store; give a folder", "prepare --verify --out images", with: "images"),
+        WrongUse(1, "images: is no store; give a folder", "bench loader --data images", with: "images"),
+        WrongUse(2, "store: it is a store already; train on it", "prepare --data store --out s", with: "store"),
+        WrongUse(2, "run: it is a run or checkpoint; give the images", "inspect --check-images run", with: "run"),
+        WrongUse(2, "it is a store; check it with", "inspect --check-images store", with: "store"),
         WrongUse(2, "--mode latents: give their --autoencoder", "prepare --data x --mode latents --out s"),
         WrongUse(2, "--feature-grid 0: give 1 to 256", "prepare --data x --feature-grid 0 --out s"),
         WrongUse(

@@ -90,6 +90,9 @@ public struct StoreManifest: Codable, Equatable, Sendable {
     /// Reads the manifest of the store in a folder; throws a `FileError`.
     public static func read(from folder: String) throws -> StoreManifest {
         let path = folder + "/" + fileName
+        if !exists(in: folder), access(folder, R_OK) == 0 {
+            throw FileError(folder, "is no store", remedy: "give a folder that `prepare` has made")
+        }
         let file = try MappedFile(path: path)
         let document = try file.withBytes { try JSONValue.read($0, name: path) }
         guard document["format"]?.string == "transcend-store", let version = document["version"]?.int else {
