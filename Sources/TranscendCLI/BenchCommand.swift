@@ -109,12 +109,15 @@ struct BenchTrainCommand: ParsableCommand {
         "plain"
     @OptionGroup var start: StartOptions
     @OptionGroup var training: TrainingOptions
-    @Option(help: ArgumentHelp("Steps before those that are timed.", valueName: "n")) var warmup = 20
+    @Option(help: ArgumentHelp("Steps before those that are timed. (default: 20, at most half)", valueName: "n"))
+    var warmup: Int?
 
     func run() throws {
         var training = training
         training.sampleEvery = training.sampleEvery ?? 0
         let configuration = try start.builder(training.settings()).configuration(stage: stage)
+        guard configuration.steps > 1 else { throw ConfigurationError("--steps 1: give 2 or more") }
+        let warmup = warmup ?? min(20, configuration.steps / 2)
         guard (1..<configuration.steps).contains(warmup) else {
             throw ConfigurationError("--warmup \(warmup): give 1 to --steps less 1, here \(configuration.steps - 1)")
         }

@@ -110,18 +110,22 @@ struct BenchOptions: ParsableArguments {
             let factor = pow(10, Double(digits))
             return .number((value * factor).rounded() / factor)
         }
+        func whole(_ value: Int) -> JSONValue { .int(Int64(value)) }
         let seconds = result.medianSeconds
         return [
             ("system", .string("transcend \(Version.current), libtorch \(Library.version)")), ("model", .string(model)),
-            ("batch", .int(Int64(batch))), ("stage", .string(stage)), ("precision", .string(precision.rawValue)),
+            ("depth", whole(c.network.depth)), ("hidden", whole(c.network.hidden)), ("heads", whole(c.network.heads)),
+            ("patch", whole(c.network.patchSize)), ("latent", whole(c.network.inputSize)),
+            ("channels", whole(c.network.channels)),
+            ("batch", whole(batch)), ("stage", .string(stage)), ("precision", .string(precision.rawValue)),
             ("kernels", .string(kernels(on: c.chosenDevice))), ("device", .string(c.chosenDevice.description)),
-            ("threads", .int(Int64(Library.threads))), ("processes", .int(Int64(result.processes))),
+            ("threads", whole(Library.threads)), ("processes", whole(result.processes)),
             ("step_seconds", rounded(seconds, 5)), ("step_seconds_min", rounded(result.stepSeconds.min() ?? 0, 5)),
             ("images_per_second", rounded(Double(batch) / seconds, 3)),
             ("model_flops_per_step", .number(result.flopsPerStep)),
             ("matmul_flops_per_second", rounded(result.matmulFLOPsPerSecond, 0)),
             ("utilisation", rounded(result.flopsPerStep / seconds / result.matmulFLOPsPerSecond, 4)),
-            ("peak_bytes", .int(Int64(result.peakBytes))), ("loss_first", rounded(result.firstLoss, 5)),
+            ("peak_bytes", whole(result.peakBytes)), ("loss_first", rounded(result.firstLoss, 5)),
             ("loss_last", rounded(result.lastLoss, 5)),
         ]
     }

@@ -63,6 +63,16 @@ import Testing
         }
     }
 
+    @Test func aBenchmarkSaysOfWhichNetworkItIs() throws {
+        try withTemporaryFolder { folder in
+            let flags = ["--hidden", "24", "--heads", "2", "--depth", "1", "--latent", "4", "--batch", "1", "--json"]
+            let ended = try transcend(["bench", "--steps", "1", "--warmup", "0"] + flags, in: folder)
+            let row = try #require(JSONSerialization.jsonObject(with: Data(ended.output.utf8)) as? [String: Any])
+            #expect(row["model"] as? String == "SiT-S/2" && row["hidden"] as? Int == 24 && row["depth"] as? Int == 1)
+            #expect(row["heads"] as? Int == 2 && row["patch"] as? Int == 2 && row["latent"] as? Int == 4)
+        }
+    }
+
     @Test func samplesOfTheThreeFormsAreWritten() throws {
         try withTemporaryFolder { folder in
             #expect(try transcend(["pipeline", "--out", "run", "--steps", "2"] + tiny, in: folder).status == 0)

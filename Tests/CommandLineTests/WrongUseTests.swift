@@ -75,7 +75,9 @@ import Testing
             "verify . --kernels fast"),
         WrongUse(2, "--steps and --warmup", "bench --steps 9223372036854775807"),
         WrongUse(2, "the scale of guidance", "bench sample --cfg 0.5"),
-        WrongUse(2, "--warmup 20: give 1 to --steps less 1, here 9", "bench train --preset demo --steps 10"),
+        WrongUse(
+            2, "--warmup 20: give 1 to --steps less 1, here 9", "bench train --preset demo --steps 10 --warmup 20"),
+        WrongUse(2, "--steps 1: give 2 or more", "bench train --preset demo --steps 1"),
         WrongUse(
             2, "--batch 1048576: the batches that are loaded", "bench --model SiT-XL/2 --latent 256 --batch 1048576"),
         WrongUse(2, "number of attention heads cannot be told", "import GOLDEN/checkpoint.pt --out x"),
