@@ -55,7 +55,7 @@ struct FeaturesCommand: ParsableCommand {
     @OptionGroup var looking: LookingOptions
     @Option(
         parsing: .upToNextOption,
-        help: ArgumentHelp("Images, by their numbers in the data. (default: four, spread over them)", valueName: "n"))
+        help: ArgumentHelp("Images, by their numbers in the data. (default: 4 of different classes)", valueName: "n"))
     var images: [Int] = []
     @Option(
         parsing: .upToNextOption,

@@ -9,7 +9,7 @@ import Torch
 public struct FeatureSheet {
     /// What is shown.
     public struct Settings: Sendable {
-        /// Numbers of the images in the data set; empty: four, spread over it.
+        /// Numbers of the images in the data set; empty: four, spread over it and over the classes.
         public var images: [Int] = []
         /// Blocks, counted from 1; empty: all.
         public var blocks: [Int] = []
@@ -51,7 +51,7 @@ public struct FeatureSheet {
     public init(_ chosen: Settings, of checkpoint: Checkpoint, source: NoisedImages, decoder: PictureDecoder) throws {
         var settings = chosen
         let count = source.dataset.count
-        if settings.images.isEmpty { settings.images = (0..<min(4, count)).map { (2 * $0 + 1) * count / 8 % count } }
+        if settings.images.isEmpty { settings.images = Self.examples(of: source.dataset) }
         others = (0..<min(64, count)).map { $0 * count / min(64, count) }
         let depth = checkpoint.state.configuration.network.depth
         if let problem = settings.problem(depth: depth, images: count) {
@@ -61,6 +61,22 @@ public struct FeatureSheet {
         blocks = settings.blocks.isEmpty ? Array(1...depth) : settings.blocks
         classNames = checkpoint.state.classNames
         pictures = try withErrors { decoder.pictures(try source.clean(settings.images)) }
+    }
+
+    /// Up to four images, spread over a data set, and of different classes as far as there are as many.
+    package static func examples(of dataset: any Dataset) -> [Int] {
+        let count = dataset.count
+        var (images, shown): ([Int], Set<Int>) = ([], [])
+        for place in 0..<min(4, count) {
+            if shown.count == dataset.classNames.count { shown = [] }
+            let start = (2 * place + 1) * count / 8
+            let others = (start..<start + count).lazy.map { $0 % count }.filter { [images] in !images.contains($0) }
+            guard let image = others.first(where: { [shown] in !shown.contains(dataset.label($0)) }) ?? others.first
+            else { break }
+            images.append(image)
+            shown.insert(dataset.label(image))
+        }
+        return images
     }
 
     /// Adds the features of a checkpoint; `isNamed` puts its step beside its rows.
