@@ -60,6 +60,12 @@ private func curve(_ picture: RGBImage) -> [Int: ClosedRange<Int>] {
         #expect(left.upperBound < 200 && right.lowerBound > 750)
     }
 
+    @Test func zeroAloneLiesAtTheBottom() throws {
+        let rows = curve(plot((0..<500).map { (Double($0), 0) })).values
+        // Of 820 pixels the panel's lower edge takes some 50.
+        #expect(try #require(rows.map(\.lowerBound).min()) > 700)
+    }
+
     @Test func anExponentialIsAStraightLineOnALogarithmicAxis() throws {
         let rows = curve(plot((0..<2000).map { (Double($0), pow(10, -Double($0) / 500)) }, logarithmic: true))
         let columns = rows.keys.sorted()

@@ -24,8 +24,9 @@ struct PlotAxis {
         var start = Self.transform(low, logarithmic)
         var end = Self.transform(high, logarithmic)
         if end - start <= 1e-9 * max(abs(start), abs(end)) {
-            let room = logarithmic ? 0.5 : start == 0 ? 1 : 0.1 * abs(start)
-            (start, end) = (start - room, end + room)
+            let room = logarithmic ? 0.5 : 0.1 * abs(start)
+            // Hardly anything that is plotted and is 0 may fall below.
+            (start, end) = room == 0 ? (0, 1) : (start - room, end + room)
         }
         let room = margin * (end - start)
         (start, end) = (start - room, end + room)
