@@ -12,6 +12,8 @@ public protocol Dataset: Sendable {
     var side: Int { get }
     /// Images of the source that cannot be used and are not counted; empty unless skipping was asked for.
     var skipped: [BadImage] { get }
+    /// Pictures of the source in formats that are not read.
+    var unread: UnreadPictures { get }
     /// Whether pictures can be had mirrored left to right.
     var canMirror: Bool { get }
     /// Whose latents they are, and how they are normalised; nil for pixels.
@@ -45,6 +47,8 @@ extension Dataset {
     }
     /// Nothing was left out.
     public var skipped: [BadImage] { [] }
+    /// None.
+    public var unread: UnreadPictures { UnreadPictures() }
     /// As for pictures, whose rows are read backwards.
     public var canMirror: Bool { true }
     /// None: pixels.

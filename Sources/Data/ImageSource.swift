@@ -23,6 +23,8 @@ public protocol ImageSource: Sendable {
     var entries: [ImageEntry] { get }
     /// The classes, indexed by label.
     var classNames: [String] { get }
+    /// The pictures that it passes over.
+    var unread: UnreadPictures { get }
     /// The bytes of an image's file; throws a `FileError`. Safe to call from several threads.
     func read(_ index: Int) throws -> [UInt8]
     /// The name of an image for messages: the path of its file, or archive and entry.
@@ -30,6 +32,8 @@ public protocol ImageSource: Sendable {
 }
 
 extension ImageSource {
+    /// None.
+    public var unread: UnreadPictures { UnreadPictures() }
     /// For sources whose entries have no path of their own: location and entry.
     public func fullName(_ index: Int) -> String { "\(location): \(entries[index].name)" }
 }
@@ -56,6 +60,7 @@ public struct FolderSource: ImageSource {
     public let location: String
     public let entries: [ImageEntry]
     public let classNames: [String]
+    public let unread: UnreadPictures
 
     /// Lists the folder; throws a `FileError`.
     public init(path: String) throws {
@@ -66,6 +71,7 @@ public struct FolderSource: ImageSource {
         location = path
         entries = images.entries
         classNames = images.classNames
+        unread = images.unread
     }
 
     public func read(_ index: Int) throws -> [UInt8] {
@@ -79,6 +85,7 @@ public struct FolderSource: ImageSource {
 public struct ZipSource: ImageSource {
     public let entries: [ImageEntry]
     public let classNames: [String]
+    public let unread: UnreadPictures
 
     /// The places of the images in the archive's list.
     private let places: [Int]
@@ -98,6 +105,7 @@ public struct ZipSource: ImageSource {
         self.places = images.entries.map { places[$0.name]! }
         entries = images.entries
         classNames = images.classNames
+        unread = images.unread
     }
 
     public func read(_ index: Int) throws -> [UInt8] { try archive.read(archive.entries[places[index]]) }

@@ -4,6 +4,8 @@ import Formats
 struct LabelledImages {
     private(set) var entries: [ImageEntry] = []
     private(set) var classNames: [String] = []
+    /// The files among them that are pictures in other formats.
+    let unread: UnreadPictures
 
     /// The most classes that a `dataset.json` may have.
     static let maximumClasses = 1 << 20
@@ -25,6 +27,7 @@ struct LabelledImages {
         let images = visible.filter { Self.hasExtension(of: extensions, $0) }.sorted {
             $0.utf8.lexicographicallyPrecedes($1.utf8)
         }
+        unread = UnreadPictures(names: visible.filter { Self.hasExtension(of: UnreadPictures.extensions, $0) })
         guard !images.isEmpty else {
             let isOfImages = extensions == Self.imageExtensions
             let remedy = "JPEG and PNG files are read (.jpg, .jpeg, .png)"

@@ -11,6 +11,7 @@ public struct PixelDataset: Dataset {
     public let side: Int
     /// The images that could not be used, in the order of the source; empty without `skippingBad`.
     public let skipped: [BadImage]
+    public let unread: UnreadPictures
 
     private let labels: [Int]
     /// [N, 3, R, R].
@@ -29,6 +30,7 @@ public struct PixelDataset: Dataset {
         precondition(side > 0)
         self.side = side
         classNames = source.classNames
+        unread = source.unread
         let entries = source.entries
         try Self.checkMemory(for: source, side: side)
 

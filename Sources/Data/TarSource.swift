@@ -4,6 +4,7 @@ import Formats
 public struct TarSource: ImageSource {
     public let entries: [ImageEntry]
     public let classNames: [String]
+    public let unread: UnreadPictures
 
     /// The files of the images.
     private let files: [TarArchive.Entry]
@@ -22,6 +23,7 @@ public struct TarSource: ImageSource {
         self.files = images.entries.map { files[$0.name]! }
         entries = images.entries
         classNames = images.classNames
+        unread = images.unread
     }
 
     public func read(_ index: Int) throws -> [UInt8] { archive.read(files[index]) }

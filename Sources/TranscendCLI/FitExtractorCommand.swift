@@ -44,6 +44,7 @@ struct FitExtractorCommand: ParsableCommand {
         try AtomicFile.check(target)
         let source = data == DataConfiguration.embedded ? data : try absolute(data)
         let dataset = try TrainingData.pixels(of: source, side: resolution)
+        if let note = dataset.unread.sentence { say("warning: \(note)") }
         let progress = ProgressLine(stage: "extractor", total: steps, imagesPerStep: 128)
         let fit = try ExtractorFit(dataset, steps: steps, mirrors: !keepSides, seed: seed) { step, loss in
             progress.update(step: step, values: [("loss", loss())])

@@ -172,6 +172,7 @@ struct PrepareCommand: ParsableCommand {
         settings.imagesPerShard = shardImages
         return try ranks.join(device: self.device ?? "auto") { world in
             let progress = ProgressLine(stage: "prepare", total: source.entries.count, imagesPerStep: 1)
+            if world.isFirst, let note = source.unread.sentence { progress.note("warning: \(note)") }
             let store = try Preparation(source, encoder, features: encoders, settings).run(to: out, in: world) {
                 if world.isFirst { progress.update(step: $0) }
             } skipped: {

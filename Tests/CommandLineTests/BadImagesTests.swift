@@ -66,6 +66,15 @@ import Testing
             try writeImages(6, side: 24, in: folder)
             try damage("0/1002", in: folder)
             let flags = ["train", "--stage", "align", "--data", "images"] + alignTiny
+            try damage("0/\u{1B}[31mred", in: folder)
+            try damage("1/a.webp", in: folder)
+            try FileManager.default.moveItem(
+                atPath: folder + "/images/1/a.webp.png", toPath: folder + "/images/1/a.webp")
+            let checked = try transcend(["inspect", "--check-images", "images"], in: folder)
+            #expect(
+                checked.output.contains("\n0/\\x1b[31mred.png: is neither a JPEG nor a PNG file"), "\(checked.output)")
+            #expect(checked.output.contains("passed over, since JPEG and PNG alone are read: 1/a.webp"))
+            try FileManager.default.removeItem(atPath: folder + "/images/0/\u{1B}[31mred.png")
             let stopped = try transcend(flags + ["--out", "none", "--steps", "4"], in: folder)
             #expect(stopped.status == 1 && stopped.errorLines.count == 1)
             #expect(
@@ -77,6 +86,7 @@ import Testing
             let ended = try transcend(skipping + ["--steps", "4"], in: folder)
             let note = "skipped 1 of 6 images: 0/1002.png (is neither a JPEG nor a PNG file); all are in "
             #expect(ended.status == 0 && ended.errors.contains(note), "\(ended.errors)")
+            #expect(ended.errors.contains("warning: align: passed over, since JPEG and PNG alone are read: 1/a.webp\n"))
             let list = try String(contentsOfFile: folder + "/run/skipped-images.txt", encoding: .utf8)
             #expect(list == "0/1002.png\tis neither a JPEG nor a PNG file\n")
 

@@ -28,6 +28,12 @@ import Testing
         #expect(list(source) == ["train/a/1.png 0", "train/b/1.png 1"])
     }
 
+    @Test func picturesOfOtherFormatsAreNamed() throws {
+        let others = try source(["b/1.png": [], "a/1.png": [], "a/2.webp": [], "b/3.TIFF": [], "b/notes.txt": []])
+        #expect(others.unread.sentence == "passed over, since JPEG and PNG alone are read: a/2.webp, b/3.TIFF")
+        #expect(try source(["1.png": [], "notes.txt": []]).unread.sentence == nil)
+    }
+
     @Test func imagesWithoutFoldersAreOneClass() throws {
         let source = try source(["2.png": [], "1.png": []])
         #expect(source.classNames.count == 1)

@@ -39,6 +39,7 @@ final class RunRecorder {
         // TensorBoard forgets what is told of the step that a process begins with.
         if step > 0 { tell { try events.append(step: step, stage: name, picture: run.samplesPath(step: step)) } }
         if let note = run.note(on: dataset.skipped, of: dataset.count) { progress.note(note) }
+        if let note = dataset.unread.sentence { progress.note("warning: \(name): \(note)") }
         if let note = preview.note { progress.note("warning: \(name): \(note)") }
         start = ProgressLine.monotonicSeconds()
     }
