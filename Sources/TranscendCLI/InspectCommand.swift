@@ -14,7 +14,8 @@ struct InspectCommand: ParsableCommand {
             """,
         discussion: "With --config, every setting: its value, default, unit, range and meaning.")
 
-    @Argument(help: "A checkpoint, run, config.json, data set, store, 'pictures', or .safetensors file.")
+    @Argument(
+        help: "A checkpoint, run, comparison, export, config.json, data set, store, 'pictures', .npz or .safetensors.")
     var path: String?
     @Flag(help: "Explain every setting, as it is in <path> (YAML or JSON) or by default.")
     var config = false

@@ -125,6 +125,11 @@ import Testing
             }
             #expect(try String(contentsOfFile: folder + "/out/compare.html", encoding: .utf8) == page)
 
+            let inspected = try transcend(["inspect", "out"], in: folder)
+            #expect(
+                inspected.output.contains("/out: a comparison, whose page") && inspected.output.contains("seed-1/align")
+            )
+
             // A run is an ordinary one; one that the file does not name is not passed over.
             #expect(try transcend(["report", "out/seed-1/align"], in: folder).status == 0)
             try Self.write(Self.configuration(steps: 16, seeds: "[1]"), to: folder)

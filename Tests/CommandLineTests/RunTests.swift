@@ -88,6 +88,22 @@ import Testing
             #expect(wrong.status == 2 && wrong.errors.contains("did you mean disc?"))
             let inspected = try transcend(["inspect", "run"], in: folder)
             #expect(inspected.output.contains("selfguided") && inspected.output.contains("disc, ring"))
+
+            for (name, said) in [
+                ("weights.pt", "weights of step 2, as PyTorch saves them"), ("exported", "SiT, as diffusers writes"),
+            ] {
+                #expect(try transcend(["export", "--checkpoint", "run", "--out", name], in: folder).status == 0)
+                let ended = try transcend(["inspect", name], in: folder)
+                #expect(
+                    ended.status == 0 && ended.output.contains("/\(name): \(said)"), "\(ended.output)\(ended.errors)")
+                #expect(ended.output.contains("blocks.1.attn.qkv.weight"), "\(ended.output)")
+            }
+            for (path, said) in [
+                ("array.npz", "U8     [4, 24, 24, 3]"), (fixture("colours.pt"), "a TorchScript module"),
+            ] {
+                let ended = try transcend(["inspect", path], in: folder)
+                #expect(ended.status == 0 && ended.output.contains(said), "\(ended.output)\(ended.errors)")
+            }
         }
     }
 }

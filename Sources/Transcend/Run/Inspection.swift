@@ -15,6 +15,7 @@ public enum Inspection {
         if path.hasSuffix(".safetensors") { return try describe(SafetensorsFile(path: path)) }
         if path.hasSuffix(".json") { return try TrainingConfiguration(storedAt: path).text }
         let names = (try? FileManager.default.contentsOfDirectory(atPath: path)) ?? []
+        if let product = try product(at: path, holding: names) { return product }
         if names.contains("config.json"), RunDirectory.newestCheckpoint(in: path) == nil {
             return "no checkpoint yet\n" + (try TrainingConfiguration(storedAt: path + "/config.json").text)
         }
@@ -24,13 +25,23 @@ public enum Inspection {
         if StoreManifest.exists(in: path) { return try PackedStore(path: path).text }
         if let latents = try openLatents(path: path) {
             return describe(
-                latents.location, labels: latents.entries.map(\.label), classNames: latents.classNames, of: "latents")
+                latents.location, labels: latents.entries.map(\.label), classNames: latents.classNames, of: "latent")
         }
         return try describe(openSource(path: path))
     }
 
     /// A data set whose images are all decoded: how many have which size, and which of them cannot be read and why.
+    ///
+    /// Throws a `ConfigurationError` for what is no data set of images.
     public static func checkedImages(of path: String) throws -> String {
+        if Checkpoint.exists(at: path) {
+            throw ConfigurationError(
+                "--check-images \(path): it is a run or checkpoint; give the images of its training")
+        }
+        if StoreManifest.exists(in: path) {
+            throw ConfigurationError(
+                "--check-images \(path): it is a store; check it with transcend prepare --verify --out \(path)")
+        }
         let source = try openSource(path: path)
         let check = ImageCheck(source)
         var text = describe(source) + "\n"
@@ -41,7 +52,7 @@ public enum Inspection {
             text += "\(table)\n"
         }
         text += "\(check.bad.count) of \(source.entries.count) images cannot be read"
-        return text + check.bad.map { "\n\($0.name): \($0.reason)" }.joined()
+        return text + check.bad.map { "\n" + "\($0.name): \($0.reason)".visible }.joined()
     }
 
     private static func describe(_ checkpoint: Checkpoint) -> String {
@@ -63,18 +74,19 @@ public enum Inspection {
         return "\(table)\n\(state.configuration.text)"
     }
 
-    private static func describe(_ file: SafetensorsFile) -> String {
+    static func describe(_ file: SafetensorsFile) -> String {
         var table = Table(.text("tensor"), .text("type"), .text("shape"))
         for name in file.names {
             guard let entry = file.entries[name] else { continue }
             table.append(name, entry.type.rawValue, "\(entry.shape)")
         }
-        let metadata = file.metadata.sorted { $0.key < $1.key }.map { "\($0.key): \($0.value)\n" }.joined()
+        let metadata = file.metadata.sorted { $0.key < $1.key }.map { "\($0.key): \($0.value)".visible + "\n" }.joined()
         return metadata + "\(table)"
     }
 
     private static func describe(_ source: any ImageSource) -> String {
-        describe(source.location, labels: source.entries.map(\.label), classNames: source.classNames)
+        let text = describe(source.location, labels: source.entries.map(\.label), classNames: source.classNames)
+        return text + (source.unread.sentence.map { "\n" + $0.visible } ?? "")
     }
 
     private static func describe(_ pictures: Pictures) -> String {
@@ -83,13 +95,13 @@ public enum Inspection {
     }
 
     private static func describe(
-        _ place: String, labels: [Int], classNames: [String], of what: String = "images"
+        _ place: String, labels: [Int], classNames: [String], of what: String = "image"
     ) -> String {
         var counts = [Int](repeating: 0, count: classNames.count)
         for label in labels { counts[label] += 1 }
-        var table = Table(.text("class"), .number("label"), .number(what))
+        var table = Table(.text("class"), .number("label"), .number(what + "s"))
         for (label, name) in classNames.enumerated() { table.append(name, "\(label)", "\(counts[label])") }
-        return "\(place): \(labels.count) \(what) in \(classNames.count) classes\n\(table)"
+        return "\(place.visible): \(counted(labels.count, what)) in \(counted(classNames.count, "class"))\n\(table)"
     }
 
     /// The first names and how many there are.
@@ -103,6 +115,7 @@ extension TrainingConfiguration {
     /// Every setting on a line of its own, "key = value".
     public var text: String {
         guard let tree = try? ConfigurationTree.tree(of: self) else { return "" }
-        return ConfigurationTree.flattened(tree).map { "\($0.key) = \($0.value.text())" }.joined(separator: "\n")
+        return ConfigurationTree.flattened(tree).map { "\($0.key) = \($0.value.text())".visible }.joined(
+            separator: "\n")
     }
 }
