@@ -32,6 +32,11 @@ public struct EvaluationResult: Sendable {
         "frechet_distance", "spatial_frechet_distance", "inception_score", "precision", "recall", "class_accuracy",
     ]
 
+    /// What people call one of them: "Fréchet distance".
+    public static func title(of metric: String) -> String {
+        metric.replacing("_", with: " ").replacing("frechet", with: "Fréchet")
+    }
+
     /// Compares two sets that one extractor measured. Throws an `EvaluationError`.
     public init(
         _ samples: MeasuredSet, from samplePath: String, reference: MeasuredSet, from referencePath: String

@@ -111,8 +111,9 @@ struct EvaluateCommand: ParsableCommand {
     }
 
     private func line(_ result: EvaluationResult) -> String {
-        var parts = [("Fréchet distance", "frechet_distance"), ("precision", "precision"), ("recall", "recall")]
-            .compactMap { title, name in result[name].map { title + String(format: " %.3f", $0) } }
+        var parts = ["frechet_distance", "precision", "recall"].compactMap { name in
+            result[name].map { EvaluationResult.title(of: name) + String(format: " %.3f", $0) }
+        }
         if let recognised = result.recognised {
             parts.append(
                 "\(recognised.classes) of \(recognised.of) classes recognised in \(share) or more of their samples")
@@ -125,7 +126,7 @@ struct EvaluateCommand: ParsableCommand {
     private func table(_ result: EvaluationResult) -> Table {
         var table = Table(.text(""), .text(""))
         for (name, value) in result.values {
-            table.append(name.replacing("_", with: " "), String(format: "%.4f", value))
+            table.append(EvaluationResult.title(of: name), String(format: "%.4f", value))
         }
         if let recognised = result.recognised {
             table.append(

@@ -153,7 +153,7 @@ import Testing
             let curve = try transcend(["curve", "run", "--out", "curve.png"] + measure, in: folder)
             #expect(curve.status == 0, "\(curve.errors)")
             #expect(!curve.errors.contains("samples of step"), "nothing is measured twice: \(curve.errors)")
-            #expect(curve.output.contains("frechet distance") && curve.output.contains("curve.png"))
+            #expect(curve.output.contains("Fréchet distance") && curve.output.contains("curve.png"))
             #expect(try files(folder + "/run/evaluations").count == 2)
         }
     }

@@ -20,7 +20,8 @@ import Testing
         WrongUse(
             2, "--steps: give a whole number, 1 to 4294967295, not -5", "train --stage plain --steps -5 --out run"),
         WrongUse(
-            2, "--window: there is no setting method.alignment.window in plain, but in align and selfguided",
+            2,
+            "--window: there is no setting method.alignment.window in plain, but in align, selfguided, repa, sra, layersync",
             "train --stage plain --window 0.4 0.7 --out run"),
         WrongUse(2, "give its --teacher CHECKPOINT", "train --stage selfguided --preset demo --out run"),
         WrongUse(2, "--teacher: align follows no other network", "train --stage align --teacher x --out run ALIGN"),

@@ -13,6 +13,7 @@ extension TrainingTests {
             let batch = try makeBatch(cleanValue: .infinity)
             let error = #expect(throws: NonFiniteError.self) { try state.update([batch], learningRate: 1) }
             #expect(error?.description.hasPrefix("step 0 is not finite") == true)
+            #expect(error?.description.contains("-nan") == false)
             #expect(state.parameters.tensors.map { $0.tensor.values(as: Float.self) } == before)
             #expect(state.step == 0)
         }

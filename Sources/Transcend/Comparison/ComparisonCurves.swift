@@ -1,3 +1,4 @@
+import Evaluation
 import Foundation
 
 /// The curves of a comparison: one for each variant, the mean over its seeds, with the single seeds behind it.
@@ -14,7 +15,7 @@ struct ComparisonCurves {
         return CurvePlot(
             title: "Variants by training step",
             subtitle: "\(count) samples of each, mean of \(seeds) seed\(seeds == 1 ? "" : "s")",
-            panels: names.map { byStep($0, title: $0.replacing("_", with: " ")) })
+            panels: names.map { byStep($0, title: EvaluationResult.title(of: $0)) })
     }
 
     /// A metric by training step.

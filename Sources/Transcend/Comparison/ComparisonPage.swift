@@ -1,3 +1,4 @@
+import Evaluation
 import Foundation
 
 /// The page of a comparison: one file of HTML that needs nothing else.
@@ -87,7 +88,7 @@ struct ComparisonPage {
     }
 
     private var others: String {
-        VectorPlot.figures(summary.otherMetrics.map { curves.byStep($0, title: $0.replacing("_", with: " ")) })
+        VectorPlot.figures(summary.otherMetrics.map { curves.byStep($0, title: EvaluationResult.title(of: $0)) })
     }
 
     private var probes: String {

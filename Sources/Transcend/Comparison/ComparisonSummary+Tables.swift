@@ -1,3 +1,4 @@
+import Evaluation
 import Foundation
 
 extension ComparisonSummary {
@@ -7,7 +8,7 @@ extension ComparisonSummary {
         let hasClasses = variants.contains { $0.recognised.mean != nil }
         var titles = ["variant", "Fréchet distance"]
         if seeds.count > 1 { titles += ["spread"] + seeds.map { "seed \($0)" } }
-        titles += metrics.map { $0.replacing("_", with: " ") }
+        titles += metrics.map(EvaluationResult.title)
         if hasClasses { titles.append("recognised classes") }
         return [titles]
             + variants.map { variant in

@@ -65,7 +65,7 @@ enum ConfigurationTree {
         if !others.isEmpty {
             let stages = methods.map { $0.name }.joined(separator: " or ")
             return ConfigurationError(
-                "\(setting.origin): there is no \(name) in \(stages), but in " + others.joined(separator: " and "))
+                "\(setting.origin): there is no \(name) in \(stages), but in " + others.joined(separator: ", "))
         }
         let nearest = didYouMean(nearestKey(to: setting.key, among: keys))
         return ConfigurationError("\(setting.origin): there is no \(name)\(nearest)")

@@ -48,7 +48,7 @@ public struct EvaluationCurve: Sendable {
     public var table: Table {
         let all = runs.flatMap(\.results)
         let metrics = EvaluationResult.metrics.filter { name in all.contains { $0.result[name] != nil } }
-        var table = Table([.text("run"), .number("step")] + metrics.map { .number($0.replacing("_", with: " ")) })
+        var table = Table([.text("run"), .number("step")] + metrics.map { .number(EvaluationResult.title(of: $0)) })
         for run in runs {
             for (step, result) in run.results {
                 table.append(
@@ -68,7 +68,7 @@ public struct EvaluationCurve: Sendable {
             guard series.contains(where: { !$0.points.isEmpty }) else { return nil }
             let isDistance = name.hasSuffix("distance")
             return CurvePlot.Panel(
-                name.replacing("_", with: " "), series.filter { !$0.points.isEmpty }, logarithmic: isDistance,
+                EvaluationResult.title(of: name), series.filter { !$0.points.isEmpty }, logarithmic: isDistance,
                 exact: true)
         }
         return CurvePlot(title: "Evaluation by training step", subtitle: subtitle, panels: panels)

@@ -120,7 +120,7 @@ public struct RunReport {
         private func table(_ results: [(step: Int, result: EvaluationResult)]) -> String {
             let first = results[0].result
             let metrics = EvaluationResult.metrics.filter { name in results.contains { $0.result[name] != nil } }
-            let titles = ["step"] + metrics.map { $0.replacing("_", with: " ") }
+            let titles = ["step"] + metrics.map(EvaluationResult.title)
             let lines = results.map { step, result in
                 ["\(step)"] + metrics.map { result[$0].map { String(format: "%.4f", $0) } ?? "" }
             }

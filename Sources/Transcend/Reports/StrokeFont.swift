@@ -176,6 +176,7 @@ enum StrokeFont {
         | 0 0f02
         } 3 ~0f2f2939 ~39292303
         ~ 6 ~081b5669
+        é 6 0868 ~686b0b046465 2d4f
         × 5 0a54 5a04
         · 0 0808
         – 6 0868
@@ -195,7 +196,7 @@ extension Canvas {
 
     /// Draws one line of text whose baseline goes through a point.
     ///
-    /// `size` is the font size in pixels; capitals are 5/7 of it high. Characters outside ASCII (but `×`, `·`, `–`)
+    /// `size` is the font size in pixels; capitals are 5/7 of it high. Characters outside ASCII (but `é`, `×`, `·`, `–`)
     /// are drawn as a box.
     public mutating func text(
         _ text: String, at point: Point, size: Double, _ color: Color, align: TextAlignment = .left, bold: Bool = false

@@ -127,10 +127,13 @@ public struct NonFiniteError: Error, CustomStringConvertible {
     public let report: StepReport
 
     public var description: String {
-        let alignment = report.alignmentLoss.map { ", alignment loss \($0)" } ?? ""
+        // The sign of what is no number says nothing.
+        func text(_ value: Double) -> String { value.isNaN ? "nan" : "\(value)" }
+        let alignment = report.alignmentLoss.map { ", alignment loss \(text($0))" } ?? ""
         let features = [("student features", report.featureRMS), ("target features", report.targetRMS)]
-            .compactMap { name, size in size.map { ", \(name) \($0)" } }.joined()
-        return "step \(report.step) is not finite (denoising loss \(report.denoisingLoss)\(alignment)\(features), "
-            + "gradient norm \(report.gradientNorm))"
+            .compactMap { name, size in size.map { ", \(name) \(text($0))" } }.joined()
+        return
+            "step \(report.step) is not finite (denoising loss \(text(report.denoisingLoss))\(alignment)\(features), "
+            + "gradient norm \(text(report.gradientNorm)))"
     }
 }
