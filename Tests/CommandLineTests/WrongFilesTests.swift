@@ -78,7 +78,9 @@ import Testing
         WrongUse(1, "file/x: lies below a file", "train --stage align --out file/x ALIGN") {
             try write("", $0, "file")
         },
-        WrongUse(1, "images: is neither empty nor a store", "prepare --data images --out images", with: "images"),
+        WrongUse(2, "images: it lies in --data, and would be", "prepare --data images --out images", with: "images"),
+        WrongUse(
+            1, "run: is neither empty nor a store", "prepare --data images --out run", with: "images", "run"),
         WrongUse(1, "images: is neither empty nor a run", "train --stage align --out images ALIGN", with: "images"),
         WrongUse(1, "is neither empty nor the run of a pipeline", "pipeline --out images TINY", with: "images"),
         WrongUse(1, "run: is not empty (align)", "sample --checkpoint run --out run", with: "run"),
@@ -141,7 +143,7 @@ import Testing
             symlink("run/align", $0 + "/link")
         },
         WrongUse(
-            1, "does not hold this network: missing: projectors_final",
+            2, "it was trained by selfguided, which has another head than align; take its weights alone with --init",
             "train --stage align --resume run/selfguided --out x ALIGN", with: "run"),
         WrongUse(
             1, "run/align: is in use by process", "pipeline --steps 2 --out run TINY", with: "run",
