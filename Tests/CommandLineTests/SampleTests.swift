@@ -43,7 +43,7 @@ import Testing
             #expect(all["array.npz"] == all["whole.npz"] && all["array.json"] == all["whole.json"])
             #expect(!all.keys.contains { $0.contains("unfinished") })
 
-            #expect(try killAmong(sample(["many"]), in: folder, once: "many/.unfinished.json"))
+            #expect(try killAmong(sample(["many"]), in: folder, once: "many/000064.png"))
             #expect(try transcend(sample(["many"]), in: folder).status == 0)
             #expect(try files(folder + "/many") == pictures)
             // The first pictures are known as the job's from the beginning.

@@ -71,8 +71,8 @@ public final class SampleOutput {
         let new = Array(images.dropFirst(count - first))
         guard !new.isEmpty else { return }
         let size = [new[0].height, new[0].width]
-        // The first pictures of a folder, too, are known as those of this job.
-        if count == 0 { try record(size: size, checksum: nil) }
+        // A folder shows its first pictures before the batch is complete; they are known as those of this job.
+        if count == 0, sink is FolderSink { try record(size: size, checksum: nil) }
         let checksum = try sink.append(new, from: count)
         count += new.count
         try record(size: size, checksum: checksum)
@@ -183,7 +183,7 @@ private final class ArraySink: SampleSink {
         }
         if let record, isComplete(record) { return record.count }
         let writer = try NpzWriter(continuing: path)
-        if let record, record.count > 0 {
+        if let record {
             try writer.beginArray(itemShape: record.size + [3])
             guard try writer.adopt(items: record.count, checksum: record.checksum ?? "") else {
                 throw FileError(
