@@ -3,7 +3,7 @@
 
 #include "CImage.h"
 
-/// Stores the text and returns -1.
+/// Stores the error text and returns -1.
 int cimage_fail(char *message, const char *text);
 
 int cimage_jpeg_header(const uint8_t *bytes, size_t count, cimage_header *header, char *message);

@@ -4,8 +4,8 @@
 #include <string.h>
 #include <turbojpeg.h>
 
-// A block of 8x8 pixels takes at least one bit, its first coefficient; chroma blocks may stand for more pixels but luma's are
-// there as well.
+// A block of 8x8 pixels takes at least one bit, for its first coefficient. Chroma blocks may cover more pixels, but the luma
+// blocks are there too.
 static const uint64_t most_pixels_per_byte = 512;
 
 static int fail(tjhandle handle, char *message) {
@@ -74,12 +74,12 @@ int cimage_jpeg_decode(const uint8_t *bytes, size_t count, const cimage_header *
         tjDestroy(handle);
         return cimage_fail(message, "no memory for the CMYK pixels");
     }
-    // TJFLAG_LIMITSCANS: a progressive file of few bytes can ask for the whole picture thousands of times.
+    // TJFLAG_LIMITSCANS: a small progressive file can request thousands of scans over the whole picture.
     int flags = TJFLAG_STOPONWARNING | TJFLAG_LIMITSCANS | TJFLAG_ACCURATEDCT;
     int status =
         tjDecompress2(handle, bytes, count, target, width, 0, height, is_cmyk ? TJPF_CMYK : TJPF_RGB, flags);
     if (is_cmyk) {
-        // Stored inverted, 255 means no ink, which is what the product wants.
+        // Samples are stored inverted (255 means no ink), which is what the product below expects.
         if (status == 0) rgb_from_cmyk(target, pixels, has_adobe_marker(bytes, count) ? 0 : 0xFF, rgb);
         free(target);
     }

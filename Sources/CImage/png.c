@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-// Deflate yields at most 1032 bytes for one.
+// Deflate expands one byte to at most 1032.
 static const uint64_t most_bytes_per_byte = 1032;
 
 typedef struct {
@@ -52,7 +52,7 @@ static uint32_t big_endian(const uint8_t *bytes) {
 }
 
 int cimage_png_header(const uint8_t *bytes, size_t count, cimage_header *header, char *message) {
-    // The signature, then length, name and fields of IHDR; its checksum is seen to when decoding.
+    // The signature, then length, name and fields of IHDR; its checksum is verified while decoding.
     if (count < 26 || memcmp(bytes + 8, "\0\0\0\x0DIHDR", 8) != 0) return cimage_fail(message, "the PNG header is missing");
     static const uint64_t channels[] = {1, 0, 3, 1, 2, 0, 4};
     uint64_t width = big_endian(bytes + 16), height = big_endian(bytes + 20), depth = bytes[24];
@@ -77,14 +77,15 @@ int cimage_png_decode(const uint8_t *bytes, size_t count, const cimage_header *h
         png_destroy_read_struct(&png, NULL, NULL);
         return cimage_fail(message, "no memory for the PNG decoder");
     }
-    // Nothing that is used after a jump changes after this line.
+    // No variable used after a longjmp is modified after this line.
     if (setjmp(png_jmpbuf(png))) {
         png_destroy_read_struct(&png, &info, NULL);
         return -1;
     }
     png_set_read_fn(png, &from, read_bytes);
     png_set_crc_action(png, PNG_CRC_ERROR_QUIT, PNG_CRC_ERROR_QUIT);
-    // Colour profiles, texts and the like are passed over, so that every warning is about the pixels and can be an error.
+    // Colour profiles, text and similar chunks are ignored, so every remaining warning concerns the pixels and can be treated as
+    // an error.
     png_set_keep_unknown_chunks(png, PNG_HANDLE_CHUNK_NEVER, NULL, -1);
 
     png_read_info(png, info);

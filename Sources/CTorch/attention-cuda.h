@@ -1,18 +1,18 @@
-// Attention of up to 256 tokens on CUDA, in bfloat16; compiled at run time (cuda.cpp).
+// Attention for up to 256 tokens on CUDA, in bfloat16; compiled at run time (cuda.cpp).
 //
-// A block does one head of one sample. All of it fits into shared memory, so that every number is read once and written once,
-// in pieces of 16 bytes that lie beside those of the neighbours; scores never leave the block. Products are those of the tensor
-// cores: a warp multiplies 32 rows, whose parts lie in the registers of its threads as the instruction mma wants it. What comes
-// out of a product lies there as the next one wants its left side, once two neighbours are packed into a word.
+// A block handles one head of one sample. All of it fits into shared memory, so every number is read once and written once, in
+// coalesced 16-byte pieces; scores never leave the block. Products use the tensor cores: a warp multiplies 32 rows, whose parts
+// lie in the registers of its threads in the layout of the mma instruction. The result of a product is already in the layout of
+// the next one's left operand, once two neighbours are packed into a word.
 //
 // Sums are in float32; weights and gradients of scores are rounded before they are multiplied. Nothing depends on the order in
-// which threads get there: results are always the same.
+// which threads run, so results are deterministic.
 #include "attention-arguments.h"
 
 namespace loops {
 
 #ifdef __CUDACC__
-/// The shared memory of the block, whose size the launcher gives.
+/// The shared memory of the block; the launcher sets its size.
 __device__ inline BFloat16 *sharedMemory() {
     extern __shared__ __align__(128) BFloat16 memory[];
     return memory;
@@ -20,16 +20,16 @@ __device__ inline BFloat16 *sharedMemory() {
 
 __device__ inline unsigned sharedAddress(const BFloat16 *at) { return (unsigned)__cvta_generic_to_shared(at); }
 
-/// Begins to copy 16 bytes into shared memory.
+/// Starts an asynchronous copy of 16 bytes into shared memory.
 __device__ inline void copyEight(BFloat16 *to, const BFloat16 *from) {
     asm volatile("cp.async.cg.shared.global [%0], [%1], 16;" ::"r"(sharedAddress(to)), "l"(from) : "memory");
 }
 
-/// Waits for the copies that this thread has begun; those of others need a barrier besides.
+/// Waits for the copies started by this thread; copies of other threads also need a barrier.
 __device__ inline void waitForCopies() { asm volatile("cp.async.wait_all;" ::: "memory"); }
 
-/// Four matrices of 8 x 8: lane 8 i + r says where row r of matrix i begins, and gets of row lane / 4 of each matrix the numbers
-/// 2 (lane % 4) and the next.
+/// Loads four 8 x 8 matrices: lane 8 i + r supplies the address of row r of matrix i, and receives elements 2 (lane % 4) and the
+/// next of row lane / 4 of each matrix.
 __device__ inline void loadMatrices(unsigned (&four)[4], const BFloat16 *row) {
     asm volatile("ldmatrix.sync.aligned.m8n8.x4.shared.b16 {%0, %1, %2, %3}, [%4];"
                  : "=r"(four[0]), "=r"(four[1]), "=r"(four[2]), "=r"(four[3])
@@ -37,7 +37,7 @@ __device__ inline void loadMatrices(unsigned (&four)[4], const BFloat16 *row) {
                  : "memory");
 }
 
-/// The same of the transposed matrices.
+/// Loads four 8 x 8 matrices transposed.
 __device__ inline void loadTransposed(unsigned (&four)[4], const BFloat16 *row) {
     asm volatile("ldmatrix.sync.aligned.m8n8.x4.trans.shared.b16 {%0, %1, %2, %3}, [%4];"
                  : "=r"(four[0]), "=r"(four[1]), "=r"(four[2]), "=r"(four[3])
@@ -45,9 +45,9 @@ __device__ inline void loadTransposed(unsigned (&four)[4], const BFloat16 *row) 
                  : "memory");
 }
 
-/// C [16, 8] += A [16, 16] B [16, 8]. Of C a lane has, in the rows lane / 4 and lane / 4 + 8, columns 2 (lane % 4) and the next.
-/// A lies in four matrices of 8 x 8, top left, bottom left, top right, bottom right, as loadMatrices gives them, and B in two,
-/// upper and lower, as loadTransposed does: loadMatrices, if it is B^T that lies in memory.
+/// C [16, 8] += A [16, 16] B [16, 8]. A lane holds columns 2 (lane % 4) and the next of C's rows lane / 4 and lane / 4 + 8. A
+/// consists of four 8 x 8 matrices (top left, bottom left, top right, bottom right), as loaded by loadMatrices; B of two, upper
+/// and lower, as loaded by loadTransposed, or by loadMatrices if memory holds B^T.
 __device__ inline void multiply16(float (&c)[4], const unsigned (&a)[4], unsigned upper, unsigned lower) {
     asm volatile("mma.sync.aligned.m16n8k16.row.col.f32.bf16.bf16.f32 {%0, %1, %2, %3}, {%4, %5, %6, %7}, {%8, %9}, "
                  "{%0, %1, %2, %3};"
@@ -55,14 +55,14 @@ __device__ inline void multiply16(float (&c)[4], const unsigned (&a)[4], unsigne
                  : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(upper), "r"(lower));
 }
 
-/// C [16, 8] += A [16, 8] B [8, 8]: the left half of the former.
+/// C [16, 8] += A [16, 8] B [8, 8]: the left half of multiply16.
 __device__ inline void multiply8(float (&c)[4], unsigned top, unsigned bottom, unsigned b) {
     asm volatile("mma.sync.aligned.m16n8k8.row.col.f32.bf16.bf16.f32 {%0, %1, %2, %3}, {%4, %5}, {%6}, {%0, %1, %2, %3};"
                  : "+f"(c[0]), "+f"(c[1]), "+f"(c[2]), "+f"(c[3])
                  : "r"(top), "r"(bottom), "r"(b));
 }
 
-/// Rounds two numbers into a word.
+/// Rounds two numbers and packs them into a word.
 __device__ inline unsigned packBFloat16(float low, float high) {
     unsigned word;
     asm("cvt.rn.bf16x2.f32 %0, %1, %2;" : "=r"(word) : "f"(high), "f"(low));
@@ -76,14 +76,14 @@ __device__ inline float powerOfTwo(float x) {
 }
 #endif
 
-/// Where a lane's row of four matrices begins. They lie below one another, or in a square: column after column, or row after row.
+/// The offset of this lane's row in four matrices that lie one below another, or in a square, column by column or row by row.
 __device__ inline int inColumn(int stride) { return threadIdx.x % 32 * stride; }
 __device__ inline int byColumns(int stride) { return threadIdx.x % 16 * stride + threadIdx.x % 32 / 16 * 8; }
 __device__ inline int byRows(int stride) {
     return (threadIdx.x % 8 + threadIdx.x % 32 / 16 * 8) * stride + threadIdx.x / 8 % 2 * 8;
 }
 
-/// C [32, 8 count] += A B^T: rows of A and of B are D wide.
+/// C [32, 8 count] += A B^T, where the rows of A and B have width D.
 template <int D, int count>
 __device__ inline void multiplyRows(float (&c)[2][count][4], const BFloat16 *left, const BFloat16 *right) {
     constexpr int stride = tileStride(D);
@@ -110,7 +110,7 @@ __device__ inline void multiplyRows(float (&c)[2][count][4], const BFloat16 *lef
     }
 }
 
-/// C [32, D] += A [32, 16 count] B [16 count, D], with an even count: A from registers.
+/// C [32, D] += A [32, 16 count] B [16 count, D], with A in registers and an even count.
 template <int D, int count>
 __device__ inline void multiplyColumns(float (&c)[2][D / 8][4], const unsigned (&a)[2][count][4], const BFloat16 *right) {
     constexpr int stride = tileStride(D), last = D / 8 - 1;
@@ -134,7 +134,7 @@ __device__ inline void multiplyColumns(float (&c)[2][D / 8][4], const unsigned (
     }
 }
 
-/// What came out of a product, as the left side of the next one.
+/// Packs the result of a product as the left operand of the next one.
 template <int count> __device__ inline void pack(unsigned (&a)[2][count / 2][4], const float (&c)[2][count][4]) {
 #pragma unroll
     for (int m = 0; m < 2; m++)
@@ -145,13 +145,13 @@ template <int count> __device__ inline void pack(unsigned (&a)[2][count / 2][4],
         }
 }
 
-/// Where a lane has its two numbers of rows 8 i ... of a product.
+/// The address of this lane's two numbers in rows 8 i ... of a product.
 __device__ inline unsigned *wordOf(BFloat16 *tile, int stride, int i) {
     const int lane = threadIdx.x % 32;
     return reinterpret_cast<unsigned *>(tile + (8 * i + lane / 4) * stride + lane % 4 * 2);
 }
 
-/// Rounds a product into a tile of its width.
+/// Rounds a product and stores it in a tile of the same width.
 template <int count> __device__ inline void storeProduct(BFloat16 *tile, const float (&c)[2][count][4]) {
     constexpr int stride = tileStride(8 * count);
 #pragma unroll
@@ -161,20 +161,20 @@ template <int count> __device__ inline void storeProduct(BFloat16 *tile, const f
             *wordOf(tile + 8 * j, stride, i) = packBFloat16(c[i / 2][j][i % 2 * 2], c[i / 2][j][i % 2 * 2 + 1]);
 }
 
-/// Eight numbers of 16 bits: the piece in which rows are read and written.
+/// Eight 16-bit numbers: the unit in which rows are read and written.
 struct alignas(16) Eight {
     BFloat16 at[8];
 };
 __device__ inline const Eight &eightAt(const BFloat16 *from) { return *reinterpret_cast<const Eight *>(from); }
 __device__ inline Eight &eightAt(BFloat16 *to) { return *reinterpret_cast<Eight *>(to); }
 
-/// Two numbers of neighbouring queries: those of a lane.
+/// The two numbers of neighbouring queries that a lane holds.
 struct alignas(8) Two {
     float at[2];
 };
 __device__ inline Two twoAt(const float *from) { return reinterpret_cast<const Two *>(from)[threadIdx.x % 4]; }
 
-/// Begins to copy the rows of a head, `step` apart, into a tile.
+/// Starts to copy the rows of a head, `step` apart, into a tile.
 template <int D> __device__ inline void copyRows(BFloat16 *tile, const BFloat16 *from, long long step, int rows) {
     for (int i = threadIdx.x; i < rows * (D / 8); i += blockDim.x) {
         const int row = i / (D / 8), column = i % (D / 8) * 8;
@@ -182,7 +182,7 @@ template <int D> __device__ inline void copyRows(BFloat16 *tile, const BFloat16 
     }
 }
 
-/// Where the head of a block lies in memory. Few numbers, since registers are scarce.
+/// The position in memory of a block's head. Few members, since registers are scarce.
 struct HeadPlace {
     unsigned heads, sample, head;
     int tokens, width;
@@ -190,20 +190,20 @@ struct HeadPlace {
     __device__ HeadPlace(const PackedHeads &sizes, int width)
         : heads((unsigned)sizes.heads), sample(blockIdx.x / heads), head(blockIdx.x % heads), tokens((int)sizes.tokens),
           width(width) {}
-    /// From row to row; three of them where rows are packed.
+    /// The distance between rows; three times as much if rows are packed.
     __device__ long long step() const { return (long long)heads * width; }
-    /// Where the first row begins.
+    /// The offset of the first row.
     __device__ long long rows() const { return sample * tokens * step() + head * width; }
     __device__ long long packed(int part) const { return sample * tokens * 3 * step() + part * step() + head * width; }
 };
 
-/// What a warp knows of its 32 queries after some keys: the output so far, and of the rows of each lane the greatest score and
-/// the lane's part of the sum of weights. Output and sum refer to that score.
+/// A warp's state for its 32 queries after some of the keys: the output so far and, for each row of a lane, the maximum score and
+/// the lane's part of the sum of weights. Output and sum are relative to that maximum.
 template <int D> struct Queries {
     float output[2][D / 8][4] = {}, greatest[2][2], sum[2][2] = {};
 };
 
-/// Goes on with some keys. `scale` is that of the scores, times log2(e).
+/// Processes more keys. `scale` is the scale of the scores, times log2(e).
 template <int D, int keys>
 __device__ inline void addKeys(Queries<D> &queries, const BFloat16 *q, const BFloat16 *k, const BFloat16 *v, float scale) {
     float scores[2][keys / 8][4] = {};
@@ -234,7 +234,7 @@ __device__ inline void addKeys(Queries<D> &queries, const BFloat16 *q, const BFl
     multiplyColumns<D>(queries.output, weights, v);
 }
 
-/// Divides the output by the sums of weights, and writes it into a tile and the statistics of the 32 queries to memory.
+/// Divides the output by the sums of weights, writes it into a tile, and writes the statistics of the 32 queries to memory.
 template <int D> __device__ inline void finish(Queries<D> &queries, BFloat16 *tile, float *statistics, float scale) {
     const int lane = threadIdx.x % 32;
 #pragma unroll
@@ -251,7 +251,8 @@ template <int D> __device__ inline void finish(Queries<D> &queries, BFloat16 *ti
     storeProduct(tile, queries.output);
 }
 
-/// Each warp does 32 queries at a time; their output takes their place in shared memory, on its way to memory.
+/// Attention forward: each warp processes 32 queries at a time; their output replaces them in shared memory on its way to global
+/// memory.
 template <int D> __device__ inline void attentionForward(const AttentionForwardArguments &a) {
     constexpr int stride = tileStride(D);
     const HeadPlace place(a.sizes, D);
@@ -279,9 +280,9 @@ template <int D> __device__ inline void attentionForward(const AttentionForwardA
     }
 }
 
-/// The gradients of 32 keys and their values, as far as 32 queries go: with weights p = 2^(scale s - statistics) they are
-/// dv += p^T dy and dk += ds^T q for ds = p (v dy^T - delta). Scores are transposed here: a row is a key. ds^T stays in a tile.
-/// The sums of dk and dv take more than half of the registers; in this order the rest is just enough.
+/// The contribution of 32 queries to the gradients of 32 keys and values: with weights p = 2^(scale s - statistics), dv += p^T dy
+/// and dk += ds^T q, where ds = p (v dy^T - delta). Scores are transposed here: a row is a key. ds^T stays in a tile. The sums of
+/// dk and dv take more than half of the registers; with this order of operations the rest just suffices.
 template <int D>
 __device__ inline void addQueries(float (&dk)[2][D / 8][4], float (&dv)[2][D / 8][4], const BFloat16 *k, const BFloat16 *v, const BFloat16 *q,
                                   const BFloat16 *dy, const float *statistics, const float *delta, float scale, BFloat16 *tile) {
@@ -310,12 +311,12 @@ __device__ inline void addQueries(float (&dk)[2][D / 8][4], float (&dv)[2][D / 8
     multiplyColumns<D>(dk, packed, q);
 }
 
-/// The gradients of 32 queries, scale ds k, take their place in shared memory. A warp does 16 of them, and every fourth piece of
-/// eight columns.
+/// Stores the gradients of 32 queries, scale ds k, in their place in shared memory. A warp handles 16 of them, and every fourth
+/// group of eight columns.
 template <int D> __device__ inline void storeQueryGradients(BFloat16 *q, const BFloat16 *tile, const BFloat16 *k, int tokens, float scale) {
     constexpr int stride = tileStride(D), count = (D / 8 + 3) / 4;
     const int warp = threadIdx.x / 32, half = warp % 2, quarter = warp / 2;
-    float dq[2][count][4] = {};  // two sums, since products of one have to wait for one another
+    float dq[2][count][4] = {};  // two accumulators, since products into the same one must wait for each other
 #pragma unroll 2
     for (int key = 0; key < tokens; key += 32) {
         unsigned a[2][4], b[4];
@@ -339,7 +340,7 @@ template <int D> __device__ inline void storeQueryGradients(BFloat16 *q, const B
     }
 }
 
-/// delta of each query: the sum of y dy over a row. Four lanes share a row.
+/// delta of each query: the sum of y dy over its row. Four lanes share a row.
 template <int D> __device__ inline void findDelta(float *delta, const BFloat16 *y, const BFloat16 *dy, int tokens) {
     for (int row = threadIdx.x / 4; row < tokens; row += attentionBackwardThreads / 4) {
         float sum = 0;
@@ -353,7 +354,7 @@ template <int D> __device__ inline void findDelta(float *delta, const BFloat16 *
     }
 }
 
-/// Writes the gradients, which lie in the tiles of q, k and v, to memory, and adds them up: a thread keeps to its eight columns.
+/// Writes the gradients from the tiles of q, k and v to memory and sums them; each thread keeps the same eight columns.
 template <int D>
 __device__ inline void storeGradients(const AttentionBackwardArguments &a, const HeadPlace &place, const BFloat16 *tiles,
                                       float *sums) {
@@ -377,9 +378,10 @@ __device__ inline void storeGradients(const AttentionBackwardArguments &a, const
     }
 }
 
-/// Each warp keeps 32 keys and goes through the queries, 32 a turn. Their dS^T meets in one of two tiles, where all warps find it
-/// for dq: one barrier a turn is enough, since whoever writes into a tile again has met all others after they had read it. Behind
-/// that barrier nobody reads the queries of the turn, so that dq takes their place.
+/// Attention backward: each warp keeps 32 keys and iterates over the queries, 32 at a time. Their dS^T goes into one of two
+/// tiles, where all warps read it for dq. One barrier per iteration is enough, since a warp that writes into a tile again has
+/// passed a barrier after all others had read it. After that barrier nobody reads the iteration's queries any more, so dq takes
+/// their place.
 template <int D> __device__ inline void attentionBackward(const AttentionBackwardArguments &a) {
     constexpr int stride = tileStride(D);
     const HeadPlace place(a.sizes, D);

@@ -1,16 +1,15 @@
-// Attention of the CPU in tiles: softmax(scale q k^T) v, in float32 or bfloat16 with float32 sums. Its plain twin is
+// Attention on the CPU in tiles: softmax(scale q k^T) v, in float32 or bfloat16 with float32 sums. Its plain counterpart is
 // libtorch's `scaled_dot_product_attention`.
 //
-// What is clever. All scores of some queries fit into the cache, so that no running maximum is needed, and what comes out of
-// one product is ready to go into the next: operands are packed once a head, in the order in which processors multiply
-// bfloat16, and the products are those of oneDNN for blocks in the cache. Queries, keys and values are read where the linear
-// layer has written them, and the result is written where the next one reads it. Nothing of the size N^2 is kept for the
-// backward pass, which computes the weights anew, in one reading of the scores, from the maximum and the sum of each query.
+// How it is fast. All scores of a tile of queries fit into the cache, so no running maximum is needed, and the output of one
+// product can go straight into the next. Operands are packed once per head, in the order in which processors multiply bfloat16;
+// the products are oneDNN's for blocks in the cache. Queries, keys and values are read where the linear layer wrote them, and the
+// result is written where the next one reads it. Nothing of size N^2 is kept for the backward pass, which recomputes the weights
+// in one pass over the scores, from the maximum and the sum of each query.
 //
-// Why it is safe. Heads are shared out whole (parallel.h), so that results do not depend on the number of threads. Every
-// array is made before the loops start; what a product throws all the same is thrown again when all threads are done.
-// Saved tensors are saved through libtorch, which notices when somebody has written to them since. A second derivative is
-// refused, not wrong.
+// Why it is safe. Each head is processed by one thread (parallel.h), so results do not depend on the number of threads. All
+// arrays are allocated before the loops start; an exception thrown by a product is rethrown once all threads are done. Saved
+// tensors are saved through libtorch, which detects later writes to them. A second derivative is refused rather than wrong.
 #include "attention.h"
 #include "border.h"
 #include "brgemm.h"
@@ -25,7 +24,7 @@ using namespace recording;
 
 namespace {
 
-/// [B, N, H, d] as the loops see it.
+/// A tensor [B, N, H, d] as the loops see it.
 template <class T> Heads<T> heads(const Tensor &t) {
     using Plain = std::remove_const_t<T>;
     auto *data = const_cast<Plain *>(static_cast<const Plain *>(t.const_data_ptr()));
@@ -38,7 +37,7 @@ AttentionSizes sizesOf(const Tensor &q) {
 
 Tensor withDenseRows(const Tensor &t) { return t.stride(-1) == 1 ? t : t.contiguous(); }
 
-/// Runs a pass with a working space for each thread.
+/// Runs a pass with a workspace for each thread.
 template <class T, class Pass> void run(const Pass &pass, bool isBackward) {
     const int64_t spaceBytes = AttentionSpace<T>().layOut(pass.sizes, isBackward, nullptr);
     runWithProducts<T>(pass, spaceBytes, pass.sizes.units(), pass.sizes.elements());
@@ -48,7 +47,7 @@ template <class T, class Pass> void run(const Pass &pass, bool isBackward) {
 struct Three {
     Tensor q, k, v;
 
-    /// Those that lie beside each other in [B, N, 3 H d].
+    /// The three that lie side by side in [B, N, 3 H d].
     static Three packed(const Tensor &packed, int64_t heads) {
         variable_list parts = packed.view({packed.size(0), packed.size(1), 3, heads, packed.size(2) / 3 / heads}).unbind(2);
         return {parts[0], parts[1], parts[2]};
@@ -70,12 +69,12 @@ void backward(const Three &in, const Tensor &y, const Tensor &statistics, const 
                                 .gradientV = heads<T>(results.v)}, true);
 }
 
-/// Where the maximum and the sum of each query go, [B, H, N, 2].
+/// Allocates the maximum and the sum of each query, [B, H, N, 2].
 Tensor statisticsFor(const Tensor &q) {
     return at::empty({q.size(0), q.size(2), q.size(1), 2}, q.options().dtype(at::kFloat));
 }
 
-/// Fills `statistics` unless it is undefined.
+/// Computes attention, and fills `statistics` unless it is undefined.
 Tensor attend(const Three &in, const Tensor &statistics) {
     Tensor y = at::empty(in.q.sizes(), in.q.options());
     in.q.scalar_type() == at::kFloat ? forward<float>(in, y, statistics) : forward<HardwareBFloat16>(in, y, statistics);

@@ -1,11 +1,11 @@
-// The loops of attention.cpp, which says what is clever about them: one unit is one head of one sample.
+// The loops of attention.cpp, which explains how they are fast: one unit is one head of one sample.
 #pragma once
 #include "block-product.h"
 #include "exponential.h"
 
 namespace loops {
 
-/// Queries, keys, values or their gradients: [B, N, H, d], heads and tokens at their strides, d dense.
+/// Queries, keys, values or their gradients: [B, N, H, d] with strides for heads and tokens; d is dense.
 template <class T> struct Heads {
     T *data;
     int64_t sample, token, head;
@@ -15,19 +15,19 @@ template <class T> struct Heads {
     }
 };
 
-/// Of one attention: tokens and width are even.
+/// The sizes of one attention; tokens and width are even.
 struct AttentionSizes {
     int64_t samples, heads, tokens, width;
-    float scale;  // of the scores
+    float scale;  // scale of the scores
 
     int64_t units() const { return samples * heads; }
     int64_t elements() const { return samples * heads * tokens * width; }
-    /// Queries that are done together: their scores [tile, N] stay in the second cache, or in less than a row of all
-    /// scores where there are many tokens. Even.
+    /// The number of queries processed together: their scores [tile, N] stay in the L2 cache, or are less than a full row where
+    /// there are many tokens. Even.
     int64_t tile() const { return std::min({tokens, int64_t(128), std::max<int64_t>((32768 / tokens) & ~1, 16)}); }
 };
 
-/// What is kept of a query's softmax: its greatest score, and 1 over the sum of e^(scale (s - greatest)).
+/// The saved part of a query's softmax: its maximum score, and 1 over the sum of e^(scale (s - maximum)).
 struct SoftmaxRow {
     float greatest, inverse;
 
@@ -36,7 +36,7 @@ struct SoftmaxRow {
     }
 };
 
-/// The greatest of some numbers, in sixteen lanes: compilers do not make them of a loop, since it could meet what is no number.
+/// The maximum of some numbers, in sixteen lanes. Compilers do not vectorise a plain loop, since it could meet NaN.
 INLINE float greatestOf(const float *numbers, int64_t count) {
     constexpr int lanes = 16;
     float greatest[lanes];
@@ -48,7 +48,7 @@ INLINE float greatestOf(const float *numbers, int64_t count) {
     return greatest[0];
 }
 
-/// Turns the scores of one query into weights that lack the factor `inverse`; `weights` may be `scores`.
+/// Turns the scores of one query into unnormalised weights, without the factor `inverse`; `weights` may be `scores`.
 template <class T> INLINE SoftmaxRow softmax(const float *scores, int64_t count, float scale, T *weights) {
 #pragma clang fp reassociate(on) contract(fast)
     const float greatest = greatestOf(scores, count);
@@ -61,11 +61,11 @@ template <class T> INLINE SoftmaxRow softmax(const float *scores, int64_t count,
     return {greatest, 1 / sum};
 }
 
-/// What a thread works in, for T of either size.
+/// A thread's workspace, for T of either size.
 template <class T> struct AttentionSpace {
     T *keys, *values, *keyRows;  // packed: [d, N] twice, [N, d]
     float *scores, *pulls;       // [tile, N]
-    T *weights, *slopes;         // [tile, N]: of float32 the scores and the slopes' rows, which need no packing
+    T *weights, *slopes;         // [tile, N]: for float32 the scores and the slopes' rows, which need no packing
     T *slopeRows;                // [tile, N]
     T *queries, *gradients;      // [d, tile]
     float *sums;                 // [tile, d]
@@ -73,7 +73,7 @@ template <class T> struct AttentionSpace {
     uint32_t *words;             // [N, d] for transpositions
     SoftmaxRow *rows;            // [tile]
 
-    /// Lays the arrays out from `base` on; returns how many bytes they take.
+    /// Lays out the arrays from `base` on; returns their total size in bytes.
     int64_t layOut(const AttentionSizes &s, bool isBackward, char *base) {
         const int64_t big = s.tokens * s.width, square = s.tile() * s.tokens, small = s.tile() * s.width;
         Layout layout{base};
@@ -99,7 +99,7 @@ template <class T> struct AttentionForward {
     BlockProduct<T> product;
     Heads<const T> q, k, v;
     Heads<T> y;
-    SoftmaxRow *statistics;  // [B, H, N]; null where there will be no backward pass
+    SoftmaxRow *statistics;  // [B, H, N]; null if there will be no backward pass
     ThreadSpace space;
 
     INLINE void operator()(int64_t first, int64_t end) const {
@@ -128,8 +128,8 @@ template <class T> struct AttentionForward {
     }
 };
 
-/// The gradients of q, k and v: with weights p and o = g v^T, the scores' gradient is scale p (o - g y), since the sum of p o
-/// over the keys is g y. The weights are computed anew, so that nothing of the size N^2 is kept between the passes.
+/// The gradients of q, k and v: with weights p and o = g v^T, the gradient of the scores is scale p (o - g y), since the sum of p
+/// o over the keys is g y. The weights are recomputed, so that nothing of size N^2 is kept between the passes.
 template <class T> struct AttentionBackward {
     AttentionSizes sizes;
     BlockProduct<T> product;
@@ -170,7 +170,7 @@ template <class T> struct AttentionBackward {
         storeTransposed(own.valueSums, own, gradientV(unit, h), gradientV.token);
     }
 
-    /// A query of a tile, and what comes back to it.
+    /// A query of a tile and its incoming gradient.
     struct Query {
         SoftmaxRow softmax;
         float pull;  // g y
@@ -218,7 +218,7 @@ template <class T> struct AttentionBackward {
         }
     }
 
-    /// Sums [d, N] as rows of a result [N, d].
+    /// Stores sums [d, N] as rows of a result [N, d].
     INLINE void storeTransposed(const float *sums, const AttentionSpace<T> &own, T *to, int64_t stride) const {
         const int64_t n = sizes.tokens, d = sizes.width;
         transposeWords(sums, 4 * n, d, n, own.words, d);

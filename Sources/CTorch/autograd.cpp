@@ -1,4 +1,4 @@
-// The backward pass. libtorch records and differentiates; nothing of it is repeated here.
+// The backward pass. libtorch records and differentiates; none of that is duplicated here.
 #include "border.h"
 #include <c10/core/GradMode.h>
 using namespace border;

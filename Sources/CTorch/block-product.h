@@ -1,11 +1,11 @@
-// Products of blocks that lie in the cache, as loops call them, and how their operands are packed.
+// Products of blocks that lie in the cache, as called from loops, and the packing of their operands.
 #pragma once
 #include "transposition.h"
 #include <cstring>
 
 namespace loops {
 
-/// Of C [m, n] = A [m, k] B [k, n]: rows of A and C are these strides apart, those of B in the packed order.
+/// The sizes of C [m, n] = A [m, k] B [k, n]: rows of A and C are these strides apart, rows of B follow the packed order.
 struct BlockSizes {
     int64_t m, n, k, strideA, strideB, strideC;
 };
@@ -13,7 +13,7 @@ struct BlockSizes {
 /// C = A B, or C += A B, with float32 sums. B is packed.
 template <class T> struct BlockProduct {
     void (*function)(void *failure, const BlockSizes &sizes, bool isSum, const T *a, const T *b, float *c);
-    void (*release)();  // what a thread calls when it has multiplied: some processors have units to be given back
+    void (*release)();  // called by a thread when it has finished multiplying: some processors have units that must be released
     void *failure;
 
     INLINE void operator()(const BlockSizes &sizes, bool isSum, const T *a, const T *b, float *c) const {
@@ -21,7 +21,7 @@ template <class T> struct BlockProduct {
     }
 };
 
-/// Memory in which threads work, `bytes` for each, at a multiple of 64.
+/// Workspace for threads, `bytes` for each, aligned to 64.
 struct ThreadSpace {
     char *begin;
     int64_t bytes;
@@ -30,7 +30,7 @@ struct ThreadSpace {
     INLINE char *own() const { return begin + thread() * bytes; }
 };
 
-/// Lays arrays out one behind the other, each at a multiple of 64 bytes.
+/// Lays out arrays one after another, each aligned to 64 bytes.
 struct Layout {
     char *begin;
     int64_t bytes = 0;
@@ -41,10 +41,10 @@ struct Layout {
     }
 };
 
-/// Two numbers of 16 bits lie together in a packed operand, since processors multiply them in pairs.
+/// Two 16-bit numbers lie together in a packed operand, since processors multiply them in pairs.
 template <class T> constexpr int64_t pairing = 4 / sizeof(T);
 
-/// Two numbers of 16 bits in a word.
+/// Packs two 16-bit numbers into a word.
 template <class T> INLINE uint32_t paired(T low, T high) {
     return __builtin_bit_cast(BFloat16, low) | (uint32_t)__builtin_bit_cast(BFloat16, high) << 16;
 }
@@ -69,7 +69,8 @@ template <class T> INLINE void packColumns(const T *columns, int64_t stride, int
     transposeWords(columns, stride * (int64_t)sizeof(T), n, k / pairing<T>, packed, n);
 }
 
-/// Transposes [rows, columns] with rows `stride` apart into rows `toStride` apart; `words` has room for columns / pairing of these.
+/// Transposes [rows, columns] with rows `stride` apart into rows `toStride` apart; `words` has room for columns / pairing of
+/// them.
 template <class T>
 INLINE void transpose(const T *from, int64_t stride, int64_t rows, int64_t columns, uint32_t *__restrict words,
                       T *__restrict to, int64_t toStride) {

@@ -1,4 +1,4 @@
-// What every file of the border uses: handles as tensors, exceptions as status codes.
+// Shared by all files of the border to libtorch: handles as tensors, exceptions as status codes.
 #pragma once
 #include "ctorch.h"
 #include <ATen/core/Tensor.h>

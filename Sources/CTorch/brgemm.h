@@ -1,4 +1,4 @@
-// oneDNN's products of blocks (brgemm) for loops: compiled for a block's sizes when these are first seen, and for one thread.
+// oneDNN's block products (brgemm) for loops: compiled for a block size on first use, and run by one thread.
 #pragma once
 #include "block-product.h"
 #include "parallel.h"
@@ -7,14 +7,14 @@
 
 namespace parallel {
 
-/// Whether loops can multiply numbers of this tensor's type, where it lies.
+/// Whether the loops can multiply numbers of this tensor's type on its device.
 inline bool hasBlockProducts(const at::Tensor &t) {
     static const bool isWide = std::string_view(ct_cpu_capability()).starts_with("AVX512");
     const auto type = t.scalar_type();
     return t.is_cpu() && (type == at::kFloat ? isWide : type == at::kBFloat16 && loops::hasHardwareBFloat16());
 }
 
-/// The first failure of a product in any thread.
+/// Keeps the first exception thrown by a product in any thread.
 struct Failure {
     std::atomic_flag isThere;
     std::exception_ptr exception;
@@ -32,12 +32,12 @@ void multiply(void *failure, const loops::BlockSizes &s, bool isSum, const T *a,
     }
 }
 
-/// Distance between the work areas of two threads: closer together, what the processor prefetches for one thread takes cache lines
-/// that the other is writing.
+/// Distance between the workspaces of two threads: closer together, the processor would prefetch for one thread cache lines that
+/// the other is writing.
 constexpr int64_t gapBytes = 1 << 20;
 
-/// `run` for work with a `product` and a `space` of so many bytes for each thread. What a product throws is thrown again when
-/// all threads are done.
+/// `run` for work that needs a `product` and a `space` of so many bytes per thread. An exception thrown by a product is rethrown
+/// once all threads are done.
 template <class T, class Work> void runWithProducts(Work work, int64_t spaceBytes, int64_t units, int64_t elements) {
     const int64_t distance = spaceBytes + gapBytes;
     const at::Tensor memory = at::empty({at::get_num_threads() * distance + 64}, at::kByte);

@@ -1,15 +1,15 @@
-// Sums over rows that a kernel makes of its result besides, while the numbers are in registers: what comes back at a linear layer
-// has to be added up for its bias, and would be read once more for that.
+// Column sums that a kernel computes along with its result, while the numbers are in registers: a linear layer has to sum its
+// incoming gradient for the bias, and would otherwise read it once more for that.
 #pragma once
 #include <ATen/core/Tensor.h>
 #include <c10/core/TensorImpl.h>
 
 namespace border {
 
-/// Goes with a tensor [..., D]. It counts only as long as nobody has written to the tensor since, as autograd does where two
-/// gradients meet.
+/// Column sums attached to a tensor [..., D]. They are valid only until the tensor is written to, as autograd does where two
+/// gradients are accumulated.
 struct ColumnSums : c10::BackendMeta {
-    at::Tensor units;  // [units, D], to be added up
+    at::Tensor units;  // [units, D], still to be summed
     int64_t writes;
 
     ColumnSums(at::Tensor units, int64_t writes) : units(std::move(units)), writes(writes) {}
@@ -18,7 +18,7 @@ struct ColumnSums : c10::BackendMeta {
         t.unsafeGetTensorImpl()->set_backend_meta(c10::make_intrusive<ColumnSums>(std::move(units), t._version()));
     }
 
-    /// The sums that go with a tensor; undefined where there are none.
+    /// The sums attached to a tensor; undefined if there are none.
     static at::Tensor of(const at::Tensor &t) {
         auto *sums = dynamic_cast<ColumnSums *>(t.unsafeGetTensorImpl()->get_backend_meta());
         return sums && sums->writes == t._version() ? sums->units : at::Tensor();

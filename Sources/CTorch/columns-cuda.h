@@ -1,4 +1,4 @@
-// Neighbouring columns of a row, which a thread on CUDA reads and writes at once.
+// Adjacent columns of a row, which a CUDA thread reads and writes together.
 #pragma once
 #include "numbers.h"
 
@@ -12,7 +12,7 @@ template <int count> struct alignas(16) Columns<float, count> {
     __device__ float operator[](int i) const { return at[i]; }
 };
 
-/// Two in each register.
+/// Bfloat16 columns, two in each register.
 template <int count> struct alignas(2 * count) Columns<BFloat16, count> {
     unsigned pairs[count / 2];
 

@@ -1,4 +1,4 @@
-// The texts that are compiled for CUDA at run time, and the headers that they share with the CPU.
+// The sources that are compiled for CUDA at run time, and the headers that they share with the CPU.
 #include "cuda.h"
 
 #pragma clang diagnostic ignored "-Wc23-extensions"

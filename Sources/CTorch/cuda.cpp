@@ -1,4 +1,4 @@
-// Compiles and launches kernels of our own through NVRTC and the driver's interface (cuda.h).
+// Compiles and launches the program's own kernels through NVRTC and the driver API (cuda.h).
 #include "cuda.h"
 #include "ctorch.h"
 #include "library.h"
@@ -9,7 +9,7 @@ using border::Library;
 
 namespace {
 
-/// The driver. Devices are ints; contexts, modules and functions are pointers.
+/// The CUDA driver. Devices are ints; contexts, modules and functions are pointers.
 struct Driver {
     Library library{{"libcuda.so.1"}};
     int (*getDevice)(int *device, int ordinal) = library["cuDeviceGet"];
@@ -49,7 +49,7 @@ struct Driver {
         return value;
     }
 
-    /// Makes the context that libtorch uses on a device that of this thread; a thread that autograd has just started has none.
+    /// Makes libtorch's context on a device current in this thread; a thread that autograd has just started has none.
     void enter(int ordinal) const {
         void *current = nullptr;
         check(getContext(&current));
@@ -66,7 +66,7 @@ struct Driver {
     }
 };
 
-/// The compiler.
+/// The NVRTC compiler.
 struct Compiler {
     Library library = opened();
     int (*create)(void **program, const char *text, const char *name, int headers, const char *const *headerTexts,
@@ -83,7 +83,7 @@ struct Compiler {
         return compiler;
     }
 
-    /// Machine code for an architecture.
+    /// Compiles a source to machine code for an architecture.
     std::string operator()(const std::string &source, const std::vector<std::string> &options, int architecture) const {
         std::vector<const char *> names, texts;
         for (const auto &[name, text] : cuda::sources()) names.push_back(name.c_str()), texts.push_back(text);
@@ -105,8 +105,8 @@ struct Compiler {
     }
 
   private:
-    /// Where pip puts it, beside the folder torch; else where the system finds it. What it opens itself, by name alone, has to be
-    /// there already.
+    /// Opens NVRTC from where pip installs it, beside the folder torch, or else from where the system finds it. Libraries that it
+    /// opens itself, by name alone, must already be loaded.
     static Library opened() {
         const auto folder = std::filesystem::path(ct_library_path()).parent_path() / "../../nvidia/cu13/lib";
         std::error_code ignored;
@@ -155,8 +155,8 @@ void Program::launch(const std::string &kernel, int64_t blocks, int64_t threads,
         void *&known = functions[{device.index(), kernel}];
         if (!known) driver.check(driver.getFunction(&known, module(device.index()), kernel.c_str()));
         function = known;
-        if (sharedBytes > 48 << 10) {  // what needs no leave
-            constexpr int mostSharedBytes = 8, sharedPercent = 9;  // attributes; the cache of a multiprocessor gets the rest
+        if (sharedBytes > 48 << 10) {  // allowed without an attribute
+            constexpr int mostSharedBytes = 8, sharedPercent = 9;  // attributes; the L1 cache of a multiprocessor gets the rest
             driver.check(driver.setAttribute(function, mostSharedBytes, (int)sharedBytes));
             driver.check(driver.setAttribute(function, sharedPercent, 100));
         }
@@ -168,7 +168,7 @@ void Program::launch(const std::string &kernel, int64_t blocks, int64_t threads,
 }
 
 int64_t sharedBytesOfBlock(c10::Device device) {
-    constexpr int mostBytes = 97;  // the attribute: with the leave that a kernel needs for more than 48 KB
+    constexpr int mostBytes = 97;  // the attribute that a kernel needs to use more than 48 KB
     return Driver::shared().attribute(mostBytes, device.index());
 }
 

@@ -1,4 +1,4 @@
-// Threads, CUDA at run time, and what the library says of itself.
+// Threads, CUDA at run time, and the library's version and location.
 #include "border.h"
 #include <ATen/Context.h>
 #include <ATen/Parallel.h>
@@ -17,8 +17,8 @@ int32_t ct_set_threads(int32_t count) {
 }
 
 void ct_keep_freed_memory(void) {
-    // What is mapped is given back when it is freed, and the system fills it with zeros at the next allocation: at a batch of 64
-    // that took a third of a step. A threshold would not do: glibc takes none above 32 MiB.
+    // Mapped memory is returned to the system when it is freed, and the system zeroes it at the next allocation: at a batch of 64
+    // that took a third of a step. A threshold would not help: glibc accepts none above 32 MiB.
     mallopt(M_MMAP_MAX, 0);
     mallopt(M_TRIM_THRESHOLD, -1);
 }
@@ -27,7 +27,7 @@ int32_t ct_open_cuda(const char *path) {
     // RTLD_GLOBAL: its static constructors register the CUDA kernels with the dispatcher that is already loaded.
     return guarded([&] {
         TORCH_CHECK(dlopen(path, RTLD_NOW | RTLD_GLOBAL) != nullptr, dlerror());
-        // float32 is float32: TF32, which convolutions would take, has 10 bits.
+        // float32 is float32: TF32, which convolutions would use by default, has a 10-bit mantissa.
         at::globalContext().setAllowTF32CuBLAS(false);
         at::globalContext().setAllowTF32CuDNN(false);
     });

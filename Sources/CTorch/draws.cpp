@@ -1,24 +1,24 @@
-// Addressed random numbers (Sources/Torch/Draws.swift says what they are for): Philox 4x32-10 and Box-Muller.
+// Addressed random numbers (see Torch/Draws.swift for their purpose): Philox 4x32-10 and Box-Muller.
 //
-// What is clever. The loops have no branch and no call, so that compilers make vector code of them, for the widest
-// registers of the processor: the logarithm, sine and cosine are the polynomials of fdlibm (Sun Microsystems, 1993) on
-// ranges where they need no more. The angle 2 pi v is reduced before it is multiplied, which is exact.
+// How it is fast. The loops have no branches and no calls, so compilers vectorise them for the processor's widest registers:
+// logarithm, sine and cosine are the polynomials of fdlibm (Sun Microsystems, 1993) on ranges where the polynomials suffice. The
+// angle 2 pi v is reduced before it is multiplied, which is exact.
 //
-// Why it is safe. Contraction into fused multiply-adds is off, so all processors give the same bits; the results are
-// within one unit of float64 and are then rounded to float32.
+// Why it is safe. Contraction into fused multiply-adds is off, so all processors give the same bits; the results are within one
+// unit in the last place of float64 and are then rounded to float32.
 #include "ctorch.h"
 #include <algorithm>
 #include <bit>
 #pragma clang fp contract(off)
 
-// Which instructions are used has no influence on the results, so the loader may choose by itself.
+// The choice of instructions does not affect the results, so the loader may choose by itself.
 #define VECTORISED __attribute__((target_clones("arch=x86-64-v4", "arch=x86-64-v3", "default")))
 
 namespace {
 
-constexpr int64_t group = 64;  // blocks of four words that lie in the first cache together
+constexpr int64_t group = 64;  // blocks of four words that fit into the L1 cache together
 
-/// The blocks of counter, counter + 1, ... word by word.
+/// The blocks for counter, counter + 1, ..., word by word.
 template <int64_t blocks>
 [[gnu::always_inline]] inline void philox(uint64_t key, const uint32_t counter[4], uint32_t words[4][blocks]) {
     for (int64_t block = 0; block < blocks; ++block) {
@@ -45,13 +45,13 @@ template <int64_t blocks>
     double odd = z * (6.666666666666735130e-01 + w * (2.857142874366239149e-01 + w * (1.818357216161805012e-01 + w * 1.479819860511658591e-01)));
     double even = w * (3.999999999940941908e-01 + w * (2.222219843214978396e-01 + w * 1.531383769920937332e-01));
     double half = 0.5 * f * f;
-    double low = k * 1.90821492927058770002e-10, high = k * 6.93147180369123816490e-01;  // of k ln 2
+    double low = k * 1.90821492927058770002e-10, high = k * 6.93147180369123816490e-01;  // the parts of k ln 2
     return high - ((half - (s * (half + (even + odd)) + low)) - f);
 }
 
 /// The sine and cosine of 2 pi (word + 1/2) / 2^32.
 [[gnu::always_inline]] inline void sineAndCosine(uint32_t word, double &sine, double &cosine) {
-    uint32_t quadrant = (word + 0x20000000u) >> 30;  // of the nearest multiple of pi / 2, 0 to 3
+    uint32_t quadrant = (word + 0x20000000u) >> 30;  // the nearest multiple of pi / 2, 0 to 3
     double rest = ((double)(int32_t)(word - (quadrant << 30)) + 0.5) * (6.28318530717958647693 * 0x1p-32);
     double z = rest * rest;
     double s = rest + rest * z * (-1.66666666666666324348e-01 + z * (8.33333333332248946124e-03
@@ -66,7 +66,7 @@ template <int64_t blocks>
     cosine = (quadrant + 1) & 2 ? -b : b;
 }
 
-/// Two independent normal numbers of a pair of words.
+/// Two independent normal numbers from a pair of words.
 [[gnu::always_inline]] inline void boxMuller(const uint32_t *a, const uint32_t *b, float *first, float *second) {
     for (int64_t i = 0; i < group; ++i) {
         double radius = __builtin_elementwise_sqrt(-2 * logarithm(((double)a[i] + 0.5) * 0x1p-32)), sine, cosine;

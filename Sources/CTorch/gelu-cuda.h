@@ -1,25 +1,25 @@
-// The kernels of gelu.cpp on CUDA; compiled at run time (cuda.cpp). A thread does eight columns of all rows of a unit, several
-// rows at a time, so that enough of them are on their way and the sums over rows stay in its registers.
+// The CUDA kernels of gelu.cpp; compiled at run time (cuda.cpp). A thread handles eight columns of all rows of a unit, several
+// rows at a time, so that enough loads are in flight and the sums over rows stay in registers.
 #include "columns-cuda.h"
 #include "gelu-arguments.h"
 
 namespace loops {
 
-constexpr int geluRows = 4;  // that are read together
+constexpr int geluRows = 4;  // rows read together
 
 #ifdef __CUDACC__
-/// To about 2 units in the last place, in few instructions.
+/// e^x to about 2 units in the last place, in few instructions.
 __device__ inline float exponential(float x) { return __expf(x); }
 __device__ inline float reciprocal(float x) { return __fdividef(1, x); }
 #endif
 
-/// e^-2u and 1 / (1 + e^-2u). Behind 80 the sigmoid is 0, and there the exponential must not become infinite.
+/// e^-2u and 1 / (1 + e^-2u). Beyond 80 the sigmoid is 0, and the exponential must not become infinite.
 __device__ inline void geluSigmoid(float x, float &e, float &s) {
     e = exponential(fminf(-2 * geluSlope * (x + geluCubic * x * x * x), 80));
     s = reciprocal(1 + e);
 }
 
-/// gelu(x), or with a gradient the derivative (s + x 2 s (1 - s) du/dx) times it; 1 - s as e s, which does not cancel.
+/// gelu(x), or the derivative (s + x 2 s (1 - s) du/dx) times a given gradient; 1 - s is computed as e s, which does not cancel.
 template <bool isBackward> __device__ inline float gelu(float x, float gradient) {
     float e, s;
     geluSigmoid(x, e, s);

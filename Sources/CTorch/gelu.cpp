@@ -1,11 +1,11 @@
-// GELU in float32 or bfloat16, on the CPU and on CUDA. Its plain twin is libtorch's `gelu` in its tanh form.
+// GELU in float32 or bfloat16, on the CPU and on CUDA. Its plain counterpart is libtorch's `gelu` in its tanh form.
 //
-// What is clever. GELU is x s(2u) with the sigmoid s; its exponential is a polynomial that compilers turn into vector code, and
-// its derivative needs s alone, not the tanh of the forward pass. On CUDA the backward pass leaves the sums over its rows for
-// the bias in front (column-sums.h).
+// How it is fast. GELU is x s(2u) with the sigmoid s; its exponential is a polynomial that compilers vectorise, and its
+// derivative needs only s, not the tanh of the forward pass. On CUDA the backward pass also computes the sums over its rows for
+// the bias before it (column-sums.h).
 //
-// Why it is safe. Every element is computed alone, in the same lane of a vector always (parallel.h). The loops (gelu.h)
-// neither allocate nor throw. A second derivative is refused, not wrong.
+// Why it is safe. Every element is computed independently, always in the same lane of a vector (parallel.h). The loops (gelu.h)
+// neither allocate nor throw. A second derivative is refused rather than wrong.
 #include "border.h"
 #include "column-sums.h"
 #include "cuda.h"
@@ -28,7 +28,7 @@ cuda::Program &cudaKernels() {
     return program;
 }
 
-/// Fills `result`, and backward returns the sums of its units.
+/// Fills `result`; in the backward pass also returns the sums of its units.
 template <class T> Tensor runOnCUDA(const Tensor &x, const Tensor &gradient, const Tensor &result) {
     GeluArguments<T> a{x.numel() / x.size(-1), x.size(-1), 64, input<T>(x), input<T>(gradient), output<T>(result), nullptr};
     Tensor sums = gradient.defined() ? at::empty({a.units(), a.width}, x.options().dtype(at::kFloat)) : Tensor();
@@ -47,7 +47,7 @@ template <class T> void runOnCPU(const Tensor &x, const Tensor &gradient, const 
         run<T>(GeluForward<T>{count, input<T>(x), output<T>(result)}, units, count);
 }
 
-/// gelu(x), or with a gradient what comes back of it.
+/// gelu(x), or the gradient of x for a given `gradient`.
 Tensor pass(const Tensor &x, const Tensor &gradient = {}) {
     Tensor result = at::empty_like(x);
     const bool isBF16 = x.scalar_type() == at::kBFloat16;

@@ -1,6 +1,6 @@
-// The loops of gelu.cpp, which says why they are safe: plain numbers in, plain numbers out.
+// The loops of gelu.cpp, which explains why they are safe: plain numbers in, plain numbers out.
 //
-// Each is a structure of arrays and sizes whose operator() does the units of work from `first` up to `end`.
+// Each is a structure of arrays and sizes whose operator() processes the units of work from `first` up to `end`.
 #pragma once
 #include "exponential.h"
 #include "gelu-arguments.h"
@@ -9,7 +9,7 @@
 
 namespace loops {
 
-/// Elements of a unit: a multiple of every vector length, so that the same element is always in the same lane.
+/// Elements of a unit: a multiple of every vector length, so that an element is always in the same lane.
 constexpr int64_t unitElements = 4096;
 
 /// y = x / 2 (1 + tanh u) = x / (1 + e^-2u).
@@ -30,7 +30,7 @@ template <class T> struct GeluForward {
     }
 };
 
-/// dy/dx = s + x 2 s (1 - s) du/dx with s = 1 / (1 + e), e = e^-2u; 1 - s as e s, which does not cancel.
+/// dy/dx = s + x 2 s (1 - s) du/dx with s = 1 / (1 + e), e = e^-2u; 1 - s is computed as e s, which does not cancel.
 template <class T> struct GeluBackward {
     int64_t count;
     const T *x, *gradient;

@@ -1,4 +1,4 @@
-// Processes that compute together: c10d's key-value store, and groups over Gloo or NCCL.
+// Cooperating processes: c10d's key-value store, and groups over Gloo or NCCL.
 #include "group.h"
 #define USE_C10D_GLOO
 #include <c10/util/Logging.h>
@@ -8,7 +8,7 @@
 using namespace border;
 
 namespace {
-/// An operation of the group fails by what its watch decides, not by a time of its own.
+/// Collectives are ended by the group's watch, not by a timeout of their own.
 constexpr std::chrono::hours unbounded{24 * 365};
 
 std::vector<uint8_t> bytes(const char *text) { return {text, text + strlen(text)}; }
@@ -22,8 +22,8 @@ void switchWarningsOff() {
     if (!getenv("TORCH_CPP_LOG_LEVEL")) FLAGS_caffe2_log_level = c10::GLOG_ERROR;
 }
 
-/// c10d's flight recorder notes each collective for post-mortems that nobody asks for, and the groups of one process (those of the
-/// tests) write to one map of it without a lock. It reads its size when the first group records.
+/// c10d's flight recorder logs each collective for post-mortems, which are not used here, and the groups of one process (in the
+/// tests) would write to one map of it without a lock. It reads its size when the first group records.
 void switchFlightRecorderOff() {
     static const int once = setenv("TORCH_FR_BUFFER_SIZE", "0", 0);
     (void)once;

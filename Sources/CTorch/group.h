@@ -1,4 +1,4 @@
-// Processes that compute together, as the files of the border share them.
+// Cooperating processes, as shared by the files of the border.
 #pragma once
 #include "border.h"
 #include <torch/csrc/distributed/c10d/Backend.hpp>
@@ -16,6 +16,6 @@ namespace border {
 /// A group over NCCL on a CUDA device (nccl.cpp).
 c10::intrusive_ptr<c10d::Backend> makeNcclGroup(c10d::Store &store, int rank, int size, int device);
 
-/// Begins to add up a tensor over the group, in place.
+/// Starts an in-place sum of a tensor over the group.
 c10::intrusive_ptr<c10d::Work> beginSum(c10d::Backend &backend, const at::Tensor &tensor);
 }  // namespace border

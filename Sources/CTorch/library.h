@@ -7,10 +7,10 @@
 
 namespace border {
 
-/// A library that stays open; its functions are found by their names: `int (*f)(int) = library["f"];`.
+/// A library that stays open; functions are looked up by name: `int (*f)(int) = library["f"];`.
 class Library {
   public:
-    /// The first of these paths that can be opened.
+    /// Opens the first of these paths that can be opened.
     explicit Library(std::vector<std::string> paths) {
         for (size_t i = 0; i < paths.size() && !handle; i++) {
             name = paths[i];
@@ -19,7 +19,7 @@ class Library {
         TORCH_CHECK(handle, paths.front(), " cannot be opened: ", dlerror());
     }
 
-    /// An address that becomes a pointer to a function of any type.
+    /// An address that converts to a pointer to a function of any type.
     struct Symbol {
         void *address;
         template <class Function> operator Function *() const { return reinterpret_cast<Function *>(address); }

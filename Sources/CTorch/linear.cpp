@@ -1,12 +1,13 @@
-// Linear layers, on the CPU and on CUDA. Their plain twin is libtorch's `linear`.
+// Linear layers, on the CPU and on CUDA. Their plain counterpart is libtorch's `linear`.
 //
-// What is clever. Large products of the CPU go in blocks through its caches (panel-products.cpp). Where its vectors are shorter,
-// operands in float32 go to oneDNN, not to MKL: it is 10 to 25 % faster on AMD's processors for x W^T + b and for the gradient of
-// x. Which library computes a product follows from the processor and from shapes alone, never from a measurement, so that the same
-// run gives the same bits. For products in bfloat16 the weights come rounded already, and stay so until the optimiser moves them.
+// How it is fast. Large products on the CPU are blocked for its caches (panel-products.cpp). On processors with shorter vectors,
+// float32 operands go to oneDNN instead of MKL: it is 10 to 25 % faster on AMD's processors for x W^T + b and for the gradient of
+// x. Which library computes a product follows from the processor and from shapes alone, never from a measurement, so the same run
+// gives the same bits. For products in bfloat16 the weights are rounded in advance, and the rounded ones are reused until the
+// optimiser updates them.
 //
 // Why it is safe. oneDNN is called through libtorch's own operators, on libtorch's threads. Saved tensors are saved through
-// libtorch, which notices when somebody has written to them since. A second derivative is refused, not wrong.
+// libtorch, which detects later writes to them. A second derivative is refused rather than wrong.
 #include "border.h"
 #include "column-sums.h"
 #include "panel-products.h"
@@ -29,7 +30,7 @@ Tensor rows(const Tensor &x) { return x.reshape({-1, x.size(-1)}).contiguous(); 
 
 // ---- The three products of a layer, for x [rows, I], W [O, I] and G [rows, O] of one type --------------------------
 
-/// Of few rows the reading of the weights is what takes time, and libtorch does not copy them.
+/// With few rows, reading the weights dominates, and libtorch does not copy them.
 bool isForOneDNN(const Tensor &x) { return x.is_cpu() && x.scalar_type() == at::kFloat && x.size(0) >= 64; }
 
 /// x W^T + b by oneDNN; W may be a transposed view.
@@ -50,7 +51,8 @@ Tensor product(const Tensor &x, const Tensor &weight, const std::optional<Tensor
     return isForOneDNN(x) ? productByOneDNN(x, weight, bias) : at::linear(x, weight, bias);
 }
 
-/// cuBLAS is up to a quarter slower where W is wider than high; as the transposed of something high it is not.
+/// Whether to compute the transposed product: cuBLAS is up to a quarter slower where W is wider than tall, but not for the
+/// transpose of a tall one.
 bool isFasterTransposed(const Tensor &x, const Tensor &weight) { return x.is_cuda() && weight.size(0) < weight.size(1); }
 
 /// G W, the gradient of x.
@@ -77,7 +79,7 @@ template <class T> Tensor columnSums(const Tensor &t) {
     return whole;
 }
 
-/// The sum over the rows of a dense [..., O], in float32: the gradient of a bias.
+/// The sum over the rows of a dense [..., O], in float32: the bias gradient.
 Tensor biasGradient(const Tensor &gradient) {
     Tensor t = rows(gradient);
     if (!t.is_cpu()) {
@@ -94,7 +96,7 @@ panelProducts::Gradients gradients(const Tensor &gradient, const Tensor &x, cons
 
 // ---- The layer -----------------------------------------------------------------------------------------------------
 
-/// x W^T + b with `operand` for W: [..., O].
+/// x W^T + b with `operand` as W: [..., O].
 Tensor layer(const Tensor &x, const Tensor &operand, const std::optional<Tensor> &bias) {
     std::vector<int64_t> shape = x.sizes().vec();
     shape.back() = operand.size(0);
@@ -102,7 +104,7 @@ Tensor layer(const Tensor &x, const Tensor &operand, const std::optional<Tensor>
     return product(rows(x), operand, rounded).view(shape);
 }
 
-/// `operand` is the weight, or the weight as it was rounded.
+/// The layer as an autograd function; `operand` is the weight or its rounded copy.
 struct Linear : torch::autograd::Function<Linear> {
     static Tensor forward(AutogradContext *context, Tensor x, Tensor weight, Tensor operand, std::optional<Tensor> bias) {
         context->save_for_backward({x, operand});
@@ -124,7 +126,7 @@ struct Linear : torch::autograd::Function<Linear> {
     }
 };
 
-/// `given` is what `operand` of a `Linear` is, in any layout.
+/// Calls `Linear`; `given` becomes its `operand` and may have any layout.
 Tensor linear(const Tensor &x, const Tensor &weight, const Tensor &given, const ct_tensor *bias) {
     const Tensor operand = given.detach().contiguous();
     const std::optional<Tensor> biases = bias ? std::optional(view(bias)) : std::nullopt;

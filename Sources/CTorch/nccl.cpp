@@ -10,7 +10,7 @@ struct UniqueId {
     char bytes[128];
 };
 
-/// The functions of nccl.h that are used, with its types as they lie in memory.
+/// The functions of nccl.h that are used, declared with types of the same layout.
 struct Nccl {
     border::Library library{{"libnccl.so.2"}};
     int (*getUniqueId)(UniqueId *) = library["ncclGetUniqueId"];
@@ -32,7 +32,7 @@ struct Nccl {
     void check(int status) const { TORCH_CHECK(status == 0, "NCCL: ", getErrorString(status)); }
 };
 
-/// ncclDataType_t.
+/// The ncclDataType_t of an element type.
 int typeNumber(c10::ScalarType type) {
     switch (type) {
     case c10::kChar: return 0;
@@ -47,7 +47,7 @@ int typeNumber(c10::ScalarType type) {
     }
 }
 
-/// Done when its event is; waiting is the work of the stream that goes on, not of the host.
+/// Work that is done when its event is; the stream waits for it, not the host.
 class NcclWork : public c10d::Work {
   public:
     explicit NcclWork(c10::Event event) : event(std::move(event)) {}
@@ -60,7 +60,7 @@ class NcclWork : public c10d::Work {
     c10::Event event;
 };
 
-/// Its operations run on a stream of their own beside the computation, in the order in which they are begun.
+/// A group whose operations run on a stream of their own beside the computation, in the order in which they are started.
 class NcclGroup : public c10d::Backend {
   public:
     NcclGroup(c10d::Store &store, int rank, int size, int index)
@@ -118,7 +118,7 @@ class NcclGroup : public c10d::Backend {
     c10::Stream stream;
     void *comm = nullptr;
 
-    /// Begins an operation after what the current stream has been given so far.
+    /// Starts an operation that runs after everything queued on the current stream so far.
     template <class Operation> c10::intrusive_ptr<c10d::Work> run(Operation &&operation) {
         c10::Event before(c10::kCUDA), after(c10::kCUDA);
         before.record(cuda->getStream(device));

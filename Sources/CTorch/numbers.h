@@ -1,4 +1,4 @@
-// Float32 and bfloat16, for loops of the CPU and of CUDA alike: their compilers read the same lines, without any include.
+// Float32 and bfloat16, for loops on both the CPU and CUDA: both compilers read the same lines, without any include.
 #pragma once
 
 #ifdef __CUDACC__
@@ -15,7 +15,7 @@ using BFloat16 = unsigned short;
 INLINE float widen(float x) { return x; }
 INLINE float widen(BFloat16 x) { return __builtin_bit_cast(float, (unsigned)x << 16); }
 
-/// Rounds to the nearest, ties to even; what is not a number stays none.
+/// Rounds to the nearest, ties to even; NaN stays NaN.
 template <class T> INLINE T narrow(float x);
 template <> INLINE float narrow<float>(float x) { return x; }
 template <> INLINE BFloat16 narrow<BFloat16>(float x) {

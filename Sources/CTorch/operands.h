@@ -1,4 +1,4 @@
-// Tensors as the kernels of both devices read them: on CUDA in pieces of 16 bytes.
+// Tensors as the kernels of both devices read them; on CUDA in units of 16 bytes.
 #pragma once
 #include <ATen/core/Tensor.h>
 
@@ -8,7 +8,7 @@ inline bool isAligned(const at::Tensor &t) {
     return t.is_cpu() || reinterpret_cast<uintptr_t>(t.const_data_ptr()) % 16 == 0;
 }
 
-/// Contiguous and aligned: the tensor itself where it is.
+/// A contiguous and aligned copy, or the tensor itself if it already is.
 inline at::Tensor dense(const at::Tensor &t) {
     at::Tensor whole = t.contiguous();
     return isAligned(whole) ? whole : whole.clone();

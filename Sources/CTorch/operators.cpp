@@ -1,5 +1,5 @@
-// Any operator of libtorch, called through the dispatcher with boxed arguments. That costs about 50 ns more than a
-// typed call and nothing that a training step notices, and a new operator needs no line of C++.
+// Calls any operator of libtorch through the dispatcher with boxed arguments. That costs about 50 ns more than a typed call,
+// which a training step does not notice, and a new operator needs no line of C++.
 #include "border.h"
 #include <ATen/core/dispatch/Dispatcher.h>
 using namespace border;
@@ -30,7 +30,7 @@ c10::IValue boxed(const ct_value &v) {
     }
 }
 
-/// Hands out the tensors of a result, those of lists included.
+/// Collects the tensors of a result, including those in lists.
 struct Results {
     ct_tensor **slots;
     int32_t capacity, produced = 0;

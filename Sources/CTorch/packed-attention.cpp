@@ -1,13 +1,13 @@
-// Self-attention whose queries, keys and values a linear layer has written beside each other, [B, N, 3 H d]: on the CPU
-// (attention.cpp), and on CUDA for the sequences of image transformers, at most 256 tokens in bfloat16. Its plain twin takes them
-// apart (Sources/Torch/Kernels.swift).
+// Self-attention whose queries, keys and values a linear layer has written side by side, [B, N, 3 H d]: on the CPU
+// (attention.cpp), and on CUDA for the sequence lengths of image transformers, at most 256 tokens in bfloat16. Its plain
+// counterpart splits them (Torch/Kernels.swift).
 //
-// What is clever. What comes back is written where the linear layer reads it. On CUDA a head fits into the memory that a block of
-// threads shares: everything is read once and written once, nothing waits for sums of other blocks, and the sums that the layer's
-// bias needs come along (column-sums.h).
+// How it is fast. Gradients are written where the linear layer reads them. On CUDA a head fits into the shared memory of a block:
+// everything is read once and written once, nothing waits for sums of other blocks, and the sums for the layer's bias are
+// computed along the way (column-sums.h).
 //
-// Why it is safe. Sums have a fixed order, so that the same input gives the same bits. What the backward pass reads is saved
-// through libtorch, which notices when somebody has written to it since. A second derivative is refused, not wrong.
+// Why it is safe. Sums have a fixed order, so the same input gives the same bits. Tensors for the backward pass are saved through
+// libtorch, which detects later writes to them. A second derivative is refused rather than wrong.
 #include "attention-arguments.h"
 #include "border.h"
 #include "column-sums.h"
@@ -28,7 +28,7 @@ namespace onCUDA {
 
 int64_t widthOf(const Tensor &packed, int64_t heads) { return packed.size(2) / 3 / heads; }
 
-/// One block for each head of each sample.
+/// Launches one block for each head of each sample.
 void launch(const char *direction, const Tensor &packed, int64_t heads, int64_t threads, int64_t sharedBytes,
             const void *arguments) {
     static cuda::Program kernels("attention-cuda.h");
@@ -64,7 +64,7 @@ void backward(const Tensor &packed, int64_t heads, const Tensor &y, const Tensor
 
 }  // namespace onCUDA
 
-/// y, [B, N, H d]. Fills `statistics`, unless it is undefined.
+/// Computes y, [B, N, H d]. Fills `statistics`, unless it is undefined.
 Tensor attend(const Tensor &packed, int64_t heads, const Tensor &statistics) {
     return packed.is_cpu() ? packedAttention::forwardOnCPU(packed, heads, statistics)
                            : onCUDA::forward(packed, heads, statistics);
@@ -97,9 +97,9 @@ bool ct_has_packed_attention(const ct_tensor *packed, int64_t heads) {
     const Tensor &t = view(packed);
     if (t.dim() != 3 || t.numel() == 0 || t.size(2) % (3 * heads) != 0) return false;
     const int64_t tokens = t.size(1), width = onCUDA::widthOf(t, heads);
-    if (packedAttention::isOnCPU(t)) return tokens % 2 == 0 && width % 2 == 0;  // numbers of 16 bits are multiplied in pairs
+    if (packedAttention::isOnCPU(t)) return tokens % 2 == 0 && width % 2 == 0;  // 16-bit numbers are multiplied in pairs
     if (!t.is_cuda() || t.scalar_type() != at::kBFloat16 || (width != 64 && width != 72)) return false;
-    const bool isCountable = t.numel() / width < 1ll << 31;  // the kernels count heads in 32 bits
+    const bool isCountable = t.numel() / width < 1ll << 31;  // the kernels index heads with 32 bits
     return isCountable && tokens % 32 == 0 && tokens <= 256 &&
            attentionBackwardBytes(tokens, (int)width) <= cuda::sharedBytesOfBlock(t.device());
 }

@@ -1,12 +1,12 @@
-// Large products of matrices on the CPU, in float32 or bfloat16 with float32 sums: those of a linear layer, forward and
-// backward. Their plain twins are libtorch's `linear` and its gradients.
+// Large matrix products on the CPU, in float32 or bfloat16 with float32 sums: the forward and backward products of a linear
+// layer. Their plain counterparts are libtorch's `linear` and its gradients.
 //
-// What is clever. oneDNN multiplies blocks in the cache faster than it divides the matrices of a layer into blocks. Here one
-// operand is packed into panels of 64 columns, a thread stays with the same rows of the other for all panels, sums are rounded
-// and get their bias while they are in the cache, and the transposition that sums over rows need is made a block at a time.
+// How it is fast. oneDNN multiplies blocks in the cache faster than it divides a layer's matrices into blocks. Here one operand
+// is packed into panels of 64 columns, a thread keeps the same rows of the other operand for all panels, sums are rounded and get
+// their bias while they are in the cache, and the transposition needed for sums over rows is done a block at a time.
 //
-// Why it is safe. Each number of a result is made by one thread, in an order that follows from shapes alone. Every array is made
-// before the loops start; what a block's product throws is thrown again when all threads are done (brgemm.h).
+// Why it is safe. Each number of a result is computed by one thread, in an order that follows from shapes alone. All arrays are
+// allocated before the loops start; an exception thrown by a block's product is rethrown once all threads are done (brgemm.h).
 #include "panel-products.h"
 #include "brgemm.h"
 #include "panels.h"
@@ -16,8 +16,8 @@ using namespace parallel;
 
 namespace {
 
-/// B [k, n] from its rows, or from its columns [n, k], packed into `memory` unless it can stay as it is: not where its rows lie
-/// whole pages apart, since they fall into few places of the cache.
+/// B [k, n] from its rows, or from its columns [n, k], packed into `memory` unless it can stay as it is. It cannot if its rows
+/// lie whole pages apart, since they would map to few cache sets.
 template <class T> Panels<const T> panels(const Tensor &from, bool isOfColumns, Tensor &memory) {
     const int64_t k = from.size(isOfColumns ? 1 : 0), n = from.size(isOfColumns ? 0 : 1);
     const bool canStay = pairing<T> == 1 && !isOfColumns && n % 1024 != 0;
@@ -29,7 +29,7 @@ template <class T> Panels<const T> panels(const Tensor &from, bool isOfColumns, 
     return {to.data, k, n};
 }
 
-/// What a product is to `run`: a pass over so many elements takes about as long.
+/// The cost of a product for `run`, as the number of elements of a pass that takes about as long.
 int64_t elements(int64_t rows, const Tensor &weight) { return rows * weight.numel() / 64; }
 
 template <class T>
@@ -41,7 +41,7 @@ Tensor ofRows(const Tensor &a, const Tensor &weight, bool isOfColumns, const std
     return result;
 }
 
-/// The narrower operand is packed; the other one is transposed, which takes longer for each number but nothing but the cache.
+/// Packs the narrower operand and transposes the other one, which takes longer per number but uses only the cache.
 template <class T> panelProducts::Gradients overRows(const Tensor &gradient, const Tensor &x) {
     const bool isTransposed = gradient.size(1) < x.size(1);
     const Tensor &a = isTransposed ? x : gradient, &b = isTransposed ? gradient : x;
@@ -58,7 +58,7 @@ template <class T> panelProducts::Gradients overRows(const Tensor &gradient, con
 }  // namespace
 
 bool panelProducts::know(const Tensor &x, const Tensor &weight) {
-    // Processors multiply numbers of 16 bits in pairs.
+    // Processors multiply 16-bit numbers in pairs.
     const bool isPaired = x.scalar_type() == at::kFloat || (weight.size(0) % 2 == 0 && weight.size(1) % 2 == 0);
     return x.size(0) >= 16 && x.numel() > 0 && weight.numel() > 0 && isPaired && hasBlockProducts(x);
 }

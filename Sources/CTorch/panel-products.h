@@ -1,27 +1,27 @@
-// Large products of matrices on the CPU, those of a linear layer.
+// Large matrix products on the CPU, for linear layers.
 #pragma once
 #include <ATen/core/Tensor.h>
 #include <optional>
 
 namespace panelProducts {
 
-/// Whether `forward` and `gradientX` know operands like x [rows, I] and a weight [O, I], dense and of one type, and gain
-/// something.
+/// Whether `forward` and `gradientX` support operands like x [rows, I] and a weight [O, I], dense and of one type, and are faster
+/// for them.
 bool know(const at::Tensor &x, const at::Tensor &weight);
 
-/// The same for `gradients`.
+/// Whether `gradients` supports such operands and is faster for them.
 bool knowGradient(const at::Tensor &x, const at::Tensor &weight);
 
-/// x W^T + b: [rows, O], of the type of x.
+/// x W^T + b: [rows, O], in the type of x.
 at::Tensor forward(const at::Tensor &x, const at::Tensor &weight, const std::optional<at::Tensor> &bias);
 
-/// G W [rows, I] of G [rows, O]: the gradient of x, of the type of G.
+/// The gradient of x, G W [rows, I] for G [rows, O], in the type of G.
 at::Tensor gradientX(const at::Tensor &gradient, const at::Tensor &weight);
 
-/// What comes back of a layer's W and b, in float32.
+/// The gradients of a layer's W and b, in float32.
 struct Gradients {
     at::Tensor weight;  // G^T x [O, I]
-    at::Tensor bias;    // the sum over the rows of G; undefined where it would be a pass of its own
+    at::Tensor bias;    // the sum over the rows of G; undefined where it would need a separate pass
 };
 
 Gradients gradients(const at::Tensor &gradient, const at::Tensor &x);

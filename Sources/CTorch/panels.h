@@ -1,12 +1,12 @@
-// The loops of panel-products.cpp, which says what is clever about them: large products in blocks that fit into the cache.
+// The loops of panel-products.cpp, which explains how they are fast: large products in blocks that fit into the cache.
 #pragma once
 #include "block-product.h"
 #include <algorithm>
 
 namespace loops {
 
-/// An operand B [k, n] in panels of 64 columns, the last of which may be narrower. Each is packed, or where `stride` is given
-/// lies in a dense [k, n] as it is.
+/// An operand B [k, n] in panels of 64 columns, the last of which may be narrower. Each is packed or, if `stride` is given, lies
+/// unpacked in a dense [k, n].
 template <class T> struct Panels {
     static constexpr int64_t panelWidth = 64;
     T *data;
@@ -20,7 +20,7 @@ template <class T> struct Panels {
     }
 };
 
-/// How large parts of `count` are that are about equal, at most `most` each and multiples of 16 but for the last.
+/// The size of about equal parts of `count`, at most `most` each and multiples of 16 except for the last.
 INLINE int64_t equalParts(int64_t count, int64_t most) {
     const int64_t parts = (count + most - 1) / most;
     return ((count + parts - 1) / parts + 15) / 16 * 16;
@@ -41,7 +41,7 @@ template <class T> struct PackRows {
     }
 };
 
-/// Packs B from its columns. A unit is a panel of them.
+/// Packs B from its columns. A unit is a panel of columns.
 template <class T> struct PackColumns {
     const T *from;
     Panels<T> to;
@@ -54,7 +54,7 @@ template <class T> struct PackColumns {
     }
 };
 
-/// Adds a bias of each column to sums, or to nothing, and rounds; `to` may be the sums.
+/// Adds a per-column bias to sums, or to nothing, and rounds; `to` may be the sums.
 template <class T>
 INLINE void storeRows(const float *sums, int64_t stride, int64_t rows, int64_t columns, const T *bias, T *to, int64_t toStride) {
     float added[Panels<T>::panelWidth] = {};
@@ -67,17 +67,17 @@ INLINE void storeRows(const float *sums, int64_t stride, int64_t rows, int64_t c
         columns == Panels<T>::panelWidth ? oneRow(i, Panels<T>::panelWidth) : oneRow(i, columns);
 }
 
-/// A B + bias for A [rows, k]. A unit is a panel of columns of some rows; those of the same rows follow on one another, while
-/// these are in the cache.
+/// A B + bias for A [rows, k]. A unit is a panel of columns of some rows; units of the same rows follow one another, while the
+/// rows are in the cache.
 template <class T> struct ProductOfRows {
-    // Of each operand as much as stays in the second cache.
+    // As much of each operand as stays in the L2 cache.
     static constexpr int64_t mostRows = 256, chunk = 4096 / (int64_t)sizeof(T);
     BlockProduct<T> product;
     ThreadSpace space;
     const T *a;
     int64_t rows;
     Panels<const T> b;
-    const T *bias;  // null where there is none
+    const T *bias;  // null if there is none
     T *to;
 
     static constexpr int64_t spaceBytes = mostRows * Panels<T>::panelWidth * (int64_t)sizeof(float);
@@ -101,11 +101,11 @@ template <class T> struct ProductOfRows {
     }
 };
 
-/// A^T B in float32, a sum over the rows of A [k, m] and B [k, n], or its transpose [n, m]; and the sums of the columns of A. A unit
-/// is some columns of A and of B, all rows of which it adds up.
+/// A^T B in float32, a sum over the rows of A [k, m] and B [k, n], or its transpose [n, m]; and the column sums of A. A unit is
+/// some columns of A and of B, summed over all rows.
 template <class T> struct ProductOverRows {
     static constexpr int64_t unitWidth = 64, unitPanels = 6, mostRows = 512;
-    // Rows that are a power of two apart would fall into few places of the cache.
+    // Rows a power of two apart would map to few cache sets.
     static constexpr int64_t blockStride = mostRows + 32;
     static constexpr int64_t sumsWidth = unitPanels * Panels<T>::panelWidth;
     BlockProduct<T> product;
@@ -114,14 +114,14 @@ template <class T> struct ProductOverRows {
     int64_t m;
     Panels<const T> b;
     bool isTransposed;
-    float *to, *columnSums;  // null where these are not wanted
+    float *to, *columnSums;  // null if not wanted
 
     int64_t groups() const { return (b.count() + unitPanels - 1) / unitPanels; }
     int64_t units() const { return (m + unitWidth - 1) / unitWidth * groups(); }
 
     struct Space {
         T *block;         // A^T of a chunk
-        uint32_t *words;  // for its transposition
+        uint32_t *words;  // workspace for its transposition
         float *sums;      // [unitWidth, sumsWidth]
 
         int64_t layOut(char *begin) {
@@ -157,7 +157,7 @@ template <class T> struct ProductOverRows {
         product.release();
     }
 
-    /// Sums of A^T's rows, or what these add to sums.
+    /// The sums of A^T's rows, added to existing sums if `isSum`.
     INLINE static void addColumns(const T *block, int64_t rows, int64_t width, bool isSum, float *sums) {
         for (int64_t i = 0; i < width; i++) {
 #pragma clang fp reassociate(on)

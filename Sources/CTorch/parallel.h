@@ -1,12 +1,12 @@
-// Units of work of the CPU kernels, shared out over libtorch's threads, in the widest instructions of the processor.
+// Units of work of the CPU kernels, distributed over libtorch's threads, using the widest instructions of the processor.
 //
-// - Results do not depend on the number of threads: the borders of units follow from shapes alone, and threads share out
-//   whole units.
-// - Threads come from GOMP_parallel, which is the pool that libtorch's own operators use: two pools would spin against
-//   each other. at::parallel_for cannot do it, since compiled by a clang without OpenMP it is silently serial.
-// - A loop is compiled for three instruction sets and one is chosen when the program runs, the one that libtorch has
-//   chosen for its own. Between processors the last bits of a result differ, as those of libtorch do. Loops over `HardwareBFloat16`
-//   are compiled for the processors that have it, and started on no others.
+// - Results do not depend on the number of threads: the bounds of units follow from shapes alone, and each unit is processed by
+//   one thread.
+// - Threads come from GOMP_parallel, the pool that libtorch's own operators use: two pools would spin against each other.
+//   at::parallel_for cannot be used, since compiled by a clang without OpenMP it is silently serial.
+// - A loop is compiled for three instruction sets; the one that libtorch uses for its own kernels is chosen at run time. Between
+//   processors the last bits of a result differ, as libtorch's do. Loops over `HardwareBFloat16` are compiled only for processors
+//   that have it, and run on no others.
 #pragma once
 #include "ctorch.h"
 #include "hardware-bfloat16.h"
@@ -20,7 +20,7 @@ extern "C" int omp_get_num_threads(void);
 
 namespace parallel {
 
-/// The numbers of a tensor, for loops to read or to fill; null where there is none.
+/// The data of a tensor, for loops to read or to fill; null if there is none.
 template <class T = float> const T *input(const at::Tensor &t) {
     return t.defined() ? static_cast<const T *>(t.const_data_ptr()) : nullptr;
 }
@@ -28,7 +28,7 @@ template <class T = float> T *output(const at::Tensor &t) {
     return t.defined() ? static_cast<T *>(t.mutable_data_ptr()) : nullptr;
 }
 
-/// Fewer elements than these are done before a second thread has woken up; libtorch's operators have the same border.
+/// Fewer elements than this are done before a second thread wakes up; libtorch's operators use the same limit.
 constexpr int64_t serialElements = 32768;
 
 template <class Work, class Number> struct Variants {
@@ -40,7 +40,7 @@ template <class Work, class Number> struct Variants {
     static void avx2(const Work &work, int64_t first, int64_t end) { work(first, end); }
     static void baseline(const Work &work, int64_t first, int64_t end) { work(first, end); }
 
-    /// What libtorch's own kernels use, so that ATEN_CPU_CAPABILITY (avx2, default) holds for all of them.
+    /// The instruction set of libtorch's own kernels, so that ATEN_CPU_CAPABILITY (avx2, default) applies to all.
     static auto best() {
         if constexpr (std::is_same_v<Number, loops::HardwareBFloat16>) return hardwareBFloat16;
         else return widest();
@@ -53,8 +53,8 @@ template <class Work, class Number> struct Variants {
     }
 };
 
-/// Does work(first, end) for all units, in as many ranges of whole units as there are threads. The work neither throws nor
-/// allocates. `Number` is what it rounds to.
+/// Calls work(first, end) for all units, in as many ranges of whole units as there are threads. The work neither throws nor
+/// allocates. `Number` is the type that it rounds to.
 template <class Number, class Work> void run(const Work &work, int64_t units, int64_t elements) {
     static const auto loop = Variants<Work, Number>::best();
     int64_t threads = std::min<int64_t>(at::get_num_threads(), units);

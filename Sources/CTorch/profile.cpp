@@ -1,6 +1,6 @@
-// Where the time of a computation goes: how often each operator ran, and how long it was at work itself, without the operators
-// that it called. libtorch tells when one begins and ends; kernels of our own say so too. On CUDA the device is waited for at
-// both ends, since otherwise only the queuing would be seen.
+// Where the time of a computation goes: how often each operator ran, and its own time, excluding the operators that it called.
+// libtorch reports when one begins and ends; the program's own kernels do so too. On CUDA the device is synchronised at both
+// ends, since otherwise only the queuing would be measured.
 #include "border.h"
 #include <ATen/record_function.h>
 #include <c10/core/impl/DeviceGuardImplInterface.h>
@@ -27,7 +27,7 @@ void waitForDevice() {
     if (cudaDevice) c10::impl::getDeviceGuardImpl(c10::kCUDA)->synchronizeDevice(*cudaDevice);
 }
 
-/// An operator that is running, and how long those that it called have taken.
+/// A running operator, and the time taken so far by those that it called.
 struct Running : at::ObserverContext {
     Clock::time_point start = Clock::now();
     double inner = 0;

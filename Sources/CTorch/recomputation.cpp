@@ -1,9 +1,9 @@
-// Parts of a network of which the backward pass keeps the inputs alone, and computes the rest anew (activation checkpointing,
-// Chen et al. 2016, "Training deep nets with sublinear memory cost").
+// Parts of a network of which only the inputs are kept; the backward pass recomputes the rest (activation checkpointing, Chen et
+// al. 2016, "Training deep nets with sublinear memory cost").
 //
-// Why it is safe. The part is computed twice from the same inputs, so that it has to be a function of them and of parameters that
-// stay until the backward pass is over; libtorch notices when somebody has written to an input since. Its parameters get their
-// gradients from a backward pass inside the outer one, which libtorch allows. A second derivative is refused, not wrong.
+// Why it is safe. The part is computed twice from the same inputs, so it must be a function of them and of parameters that do not
+// change until the backward pass is over; libtorch detects writes to an input. Its parameters get their gradients from a backward
+// pass inside the outer one, which libtorch allows. A second derivative is refused rather than wrong.
 #include "border.h"
 #include "recording.h"
 #include <c10/core/GradMode.h>
@@ -15,12 +15,12 @@ using namespace recording;
 
 namespace {
 
-/// The caller's function, for as long as a backward pass may come.
+/// The caller's function, kept as long as a backward pass may follow.
 struct Segment : torch::CustomClassHolder {
     ct_segment function;
     void *context;
     void (*release)(void *);
-    variable_list outputs;  // of the first run, until the graph has them
+    variable_list outputs;  // of the first run, until the graph holds them
 
     Segment(ct_segment function, void *context, void (*release)(void *))
         : function(function), context(context), release(release) {}
@@ -67,7 +67,7 @@ struct Recomputed : torch::autograd::Function<Recomputed> {
                 if (outputs[i].requires_grad()) reached.push_back(outputs[i]), incoming.push_back(gradients[i]);
         }
         torch::autograd::backward(reached, incoming);
-        variable_list results{Tensor()};  // of the segment itself
+        variable_list results{Tensor()};  // the gradient of the segment itself
         for (const Tensor &input : inputs) results.push_back(input.grad());
         return results;
     }
@@ -81,7 +81,7 @@ int32_t ct_recomputed(ct_segment function, void *context, void (*release)(void *
     return guarded([&] {
         variable_list all;
         for (int32_t i = 0; i < input_count; i++) all.push_back(view(inputs[i]));
-        // As tensors that nothing else knows, so that they can become results of this function.
+        // As tensors with no other owner, so that they can become results of this function.
         for (int32_t i = 0; i < output_count; i++) segment->outputs.push_back(view(computed[i]).variable_data());
         variable_list results = Recomputed::apply(segment, at::TensorList(all));
         for (int32_t i = 0; i < output_count; i++) outputs[i] = own(std::move(results[(size_t)i]));

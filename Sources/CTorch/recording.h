@@ -1,4 +1,4 @@
-// What every kernel with a backward pass of its own asks of libtorch's autograd.
+// What every kernel with its own backward pass needs from libtorch's autograd.
 #pragma once
 #include <ATen/core/Tensor.h>
 #include <ATen/record_function.h>

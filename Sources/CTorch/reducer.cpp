@@ -1,4 +1,4 @@
-// Gradients are added up over a group in buckets while the backward pass still runs.
+// Sums gradients over a group in buckets while the backward pass is still running.
 #include "group.h"
 #include <ATen/ops/zeros.h>
 #include <c10/core/GradMode.h>
@@ -6,8 +6,8 @@
 #include <torch/csrc/autograd/variable.h>
 using namespace border;
 
-/// The parameters in the order in which gradients come, in buckets of consecutive ones. All ranks begin the sums of buckets in
-/// their order, whichever are complete first: parameters that one rank does not reach may be reached by another.
+/// The parameters in the order in which gradients arrive, in buckets of consecutive ones. All ranks start the sums of buckets in
+/// this order, whichever are complete first: parameters that one rank does not reach may be reached by another.
 struct ct_reducer {
     struct Bucket {
         size_t first, end;
@@ -18,7 +18,7 @@ struct ct_reducer {
 
     c10::intrusive_ptr<c10d::Backend> backend;
     std::vector<at::Tensor> parameters;
-    /// Of each parameter its part of a bucket's buffer, in its shape.
+    /// Each parameter's part of a bucket's buffer, in its shape.
     std::vector<at::Tensor> parts;
     std::vector<char> isCopied;
     std::vector<Bucket> buckets;
@@ -42,11 +42,11 @@ struct ct_reducer {
     }
 
     ~ct_reducer() {
-        // Sums that have not ended hold their buffers themselves. After a failure they may never end.
+        // Unfinished sums hold their buffers themselves. After a failure they may never finish.
         for (auto &parameter : parameters) torch::autograd::impl::set_post_acc_grad_hooks(parameter, nullptr);
     }
 
-    /// The next backward pass is the last one of this step.
+    /// Declares the next backward pass to be the last of this step.
     void arm() {
         nextBucket = 0;
         failure = nullptr;
@@ -55,7 +55,7 @@ struct ct_reducer {
         isArmed = true;
     }
 
-    /// Sums what has not been summed, waits, and makes the sums the gradients.
+    /// Sums the remaining buckets, waits, and replaces the gradients by the sums.
     void finish() {
         isArmed = false;
         if (failure) std::rethrow_exception(failure);

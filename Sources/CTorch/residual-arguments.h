@@ -1,12 +1,12 @@
-// What the loops of residual.h (CPU) and residual-cuda.h get: plain numbers in, plain numbers out. With a branch the stream x
-// [B, N, D] becomes the sum x + gate * branch; with a norm the stream is normalised, scaled and shifted besides.
+// The arguments of the loops in residual.h (CPU) and residual-cuda.h: plain numbers in, plain numbers out. With a branch the
+// stream x [B, N, D] becomes the sum x + gate * branch; with a norm the stream is also normalised, scaled and shifted.
 #pragma once
 #include "numbers.h"
 
 namespace loops {
 
-/// x [B, N, D], whose rows are done in units: so many rows of one sample. Their number follows from the device alone, so that
-/// sums over rows are always the same.
+/// The sizes of x [B, N, D], whose rows are processed in units: a number of rows of one sample. That number follows from the
+/// device alone, so sums over rows are always the same.
 struct Sizes {
     long long samples, rows, width, unitRows;
 
@@ -15,7 +15,7 @@ struct Sizes {
     INLINE long long elements() const { return samples * rows * width; }
 };
 
-/// A vector of each sample; they lie `stride` apart, so that the parts of a modulation's output need no copy.
+/// One vector per sample, `stride` apart, so that the parts of a modulation's output need no copy.
 struct Vectors {
     const float *data;
     long long stride;
@@ -23,7 +23,7 @@ struct Vectors {
     INLINE const float *operator[](long long sample) const { return data + sample * stride; }
 };
 
-/// T is the type of the products before and behind.
+/// The forward arguments; T is the type of the products before and after.
 template <class T> struct ResidualForwardArguments {
     Sizes sizes;
     const float *x;
@@ -32,13 +32,13 @@ template <class T> struct ResidualForwardArguments {
     float epsilon;
     float *sum;
     T *normed;
-    float *statistics;  // mean and 1 / deviation of each row; null where there will be no backward pass
+    float *statistics;  // mean and 1 / deviation of each row; null if there will be no backward pass
 };
 
-/// The gradient that comes back at the sum, and with n = (stream - mean) / deviation and v = g (1 + scale) what comes from the
-/// norm, (v - mean of v - n * mean of v n) / deviation, add up to the gradient h of the stream. Of the branch it is gate * h.
-/// Of gate, scale and shift it is branch * h, g n and g, summed over the rows of each unit. `branchSums`, gate * h summed in the
-/// same way, is what a bias in front of the branch needs; the kernels of the CPU leave it alone.
+/// The backward arguments. The gradient of the sum and the gradient from the norm, (v - mean of v - n * mean of v n) / deviation
+/// with n = (stream - mean) / deviation and v = g (1 + scale), add up to the gradient h of the stream. The gradient of the branch
+/// is gate * h. The gradients of gate, scale and shift are branch * h, g n and g, summed over the rows of each unit.
+/// `branchSums`, gate * h summed in the same way, is for the bias before the branch; the CPU kernels do not fill it.
 template <class T> struct ResidualBackwardArguments {
     Sizes sizes;
     const float *stream;

@@ -1,9 +1,9 @@
-// The kernels of residual.cpp on CUDA; compiled at run time (cuda.cpp), so that no compiler of CUDA is needed to build.
+// The CUDA kernels of residual.cpp; compiled at run time (cuda.cpp), so that no CUDA compiler is needed to build.
 //
-// A block does a unit of rows. Forward, each of its warps has a row of its own, all of it in registers, so that nobody waits for
-// anybody and many rows are on their way at once. Backward, each thread has the same four columns of all rows, so that sums over
-// rows stay in its registers too; the next rows are on their way while the warps exchange the sums over the columns of these.
-// Every number is read once, 16 bytes beside those of the neighbouring thread. All sums have a fixed order.
+// A block handles a unit of rows. Forward, each warp has a row of its own, all of it in registers, so that no warp waits for
+// another and many rows are in flight at once. Backward, each thread has the same four columns of all rows, so that sums over
+// rows stay in registers too; the next rows are loaded while the warps exchange their sums over columns. Every number is read
+// once, in coalesced 16-byte pieces. All sums have a fixed order.
 //
 // PIECES is the width in pieces of 128 columns, rounded up: four columns for each lane of a warp, or for each thread of a block.
 #include "columns-cuda.h"
@@ -11,7 +11,7 @@
 
 namespace loops {
 
-/// The columns of a thread.
+/// The four columns of a thread.
 template <class T> using Four = Columns<T, 4>;
 
 __device__ inline float sumOverWarp(float x) {
@@ -80,10 +80,10 @@ template <class T, bool hasBranch, bool hasNorm> __device__ void forwardUnit(con
     }
 }
 
-/// Rows that are done together backward.
+/// Rows processed together in the backward pass.
 constexpr int backwardRows = 2;
 
-/// What the backward pass reads of a thread's four columns of some rows; behind the last row it is read again.
+/// The data that the backward pass reads for a thread's four columns of some rows; past the last row, that row is read again.
 template <class T> struct BackwardRows {
     Four<float> above[backwardRows], stream[backwardRows];
     Four<T> branch[backwardRows], incoming[backwardRows];
@@ -102,8 +102,8 @@ template <class T> struct BackwardRows {
     }
 };
 
-/// Adds up `count` numbers of each thread over the threads of a block, which all get the sums. `turn` is 0 and 1 alternately:
-/// who writes for the next turn may meet somebody who still reads those of this one.
+/// Sums `count` numbers of each thread over the threads of a block; all threads get the sums. `turn` alternates between 0 and 1:
+/// a thread writing for the next turn may overlap with one still reading this turn's sums.
 template <int count> __device__ inline void sumOverBlock(float (&sums)[count], int turn) {
     __shared__ float parts[2][PIECES][count];
     const int warp = threadIdx.x / 32, lane = threadIdx.x % 32;
@@ -135,7 +135,7 @@ template <class T, bool hasBranch, bool hasNorm> __device__ void backwardUnit(co
     for (int first = 0; first < unit.rows; first += backwardRows) {
         const BackwardRows<T> now = next;
         next.template read<hasBranch, hasNorm>(a, unit, first + backwardRows, column);
-        float means[2 * backwardRows]{};  // of v, and of v n
+        float means[2 * backwardRows]{};  // means of v and of v n
 #pragma unroll
         for (int r = 0; r < backwardRows && hasNorm; r++) {
             if (!isInside || first + r >= unit.rows) continue;

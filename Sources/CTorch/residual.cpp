@@ -1,18 +1,18 @@
-// What a transformer's block does to its residual stream between products: the sum with a gated branch, and LayerNorm with
+// The operations of a transformer block on its residual stream between products: the sum with a gated branch, and LayerNorm with
 // modulation, each alone or both in one pass; for products in float32 or bfloat16. The stream, statistics and gates are float32.
-// Their plain twins, composed of libtorch's operators, stand in Sources/Torch/Residual.swift and say what is computed.
+// Their plain counterparts, composed of libtorch's operators, are in Torch/Residual.swift and define what is computed.
 //
-// What is clever. Such functions only move memory, and composed of operators they move the same numbers many times. Here a row
-// is added up, normalised, scaled and shifted while it lies in the first cache or in registers, and one reading of everything
-// makes all five gradients; what comes back along the stream is added on the way.
+// How it is fast. Such functions only move memory, and composed of operators they move the same numbers many times. Here a row is
+// summed, normalised, scaled and shifted while it lies in the L1 cache or in registers, and one pass over the data produces all
+// five gradients; the gradient arriving along the stream is added on the way.
 //
 // Why it is safe.
-// - Results do not depend on the number of threads (parallel.h): a sum over rows is made inside a unit, and sums of units
-//   are added in order.
-// - The loops (residual.h, residual-cuda.h) neither allocate nor throw: every array is made before they start, and inputs stay
-//   as they are.
-// - What the backward pass reads is saved through libtorch, which notices when somebody has written to it since. Without
-//   gradients nothing is saved. A second derivative is refused, not wrong.
+// - Results do not depend on the number of threads (parallel.h): a sum over rows is computed inside a unit, and sums of units are
+//   added in order.
+// - The loops (residual.h, residual-cuda.h) neither allocate nor throw: all arrays are allocated before they start, and inputs
+//   are not modified.
+// - Tensors for the backward pass are saved through libtorch, which detects later writes to them. Without gradients nothing is
+//   saved. A second derivative is refused rather than wrong.
 #include "border.h"
 #include "column-sums.h"
 #include "cuda.h"
@@ -42,20 +42,20 @@ cuda::Program &cudaKernels(int64_t width) {
     return programs.try_emplace(pieces, "residual-cuda.h", std::vector{"-DPIECES=" + std::to_string(pieces)}).first->second;
 }
 
-/// Rows of a unit: on CUDA few, so that there are blocks enough for all multiprocessors.
+/// Rows of a unit: few on CUDA, so that there are enough blocks for all multiprocessors.
 int64_t unitRowsOn(c10::Device device) { return device.is_cuda() ? 32 : unitRows; }
 
 Sizes sizesOf(const Tensor &x) { return {x.size(0), x.size(1), x.size(2), unitRowsOn(x.device())}; }
 
 Vectors vectorsOf(const Tensor &t) { return t.defined() ? Vectors{input(t), t.stride(0)} : Vectors{}; }
 
-/// Every sample's vector in one piece; how far the samples are apart does not matter.
+/// Makes every sample's vector contiguous; the distance between samples does not matter.
 Tensor withDenseRows(const Tensor &vectors) {
     const bool isReadable = vectors.is_cpu() || (isAligned(vectors) && vectors.stride(0) % 4 == 0);
     return vectors.stride(-1) == 1 && isReadable ? vectors : vectors.contiguous().clone();
 }
 
-/// Which of the two parts there are, as types.
+/// Passes to `body`, as types, which of the two parts are present.
 template <class Body> void choose(bool hasBranch, bool hasNorm, Body body) {
     if (!hasNorm) return body(std::true_type(), std::false_type());
     hasBranch ? body(std::true_type(), std::true_type()) : body(std::false_type(), std::true_type());
@@ -77,7 +77,7 @@ void start(const char *name, const Arguments &arguments, int64_t units, bool has
 
 // ---- Forward and backward ------------------------------------------------------------------------------------------
 
-/// `branch` and `gate`, or `scale` and `shift`, may be undefined. Vectors have dense rows.
+/// The operands. `branch` and `gate`, or `scale` and `shift`, may be undefined. Vectors have dense rows.
 struct Operands {
     Tensor x, branch, gate, scale, shift;
     double epsilon;
@@ -88,7 +88,7 @@ struct Operands {
 };
 
 struct Results {
-    Tensor sum, normed, statistics;  // undefined where there is none
+    Tensor sum, normed, statistics;  // undefined if not computed
 
     variable_list list() const {
         variable_list all;
@@ -116,7 +116,7 @@ Results forward(const Operands &in, bool isSaving) {
     return in.isBF16 ? forward<BFloat16>(in, isSaving) : forward<float>(in, isSaving);
 }
 
-/// Sums over the rows of each sample, for some vectors: the sums of all units, and what they add up to, [vectors, B, D].
+/// Sums of some vectors over the rows of each sample: the sums of all units, and their totals, [vectors, B, D].
 struct SampleSums {
     Tensor units, whole;
 
@@ -145,7 +145,7 @@ template <class T> variable_list backward(const variable_list &saved, Tensor gra
     const Sizes sizes = sizesOf(shaped);
     SampleSums sums((hasBranch ? 1 : 0) + (hasNorm ? 2 : 0), sizes, options);
     const Tensor branchSums = hasBranch && shaped.is_cuda() ? at::empty({sizes.units(), sizes.width}, options) : Tensor();
-    const int64_t norm = hasBranch ? 1 : 0;  // where its sums begin
+    const int64_t norm = hasBranch ? 1 : 0;  // index of the norm's sums
     Tensor gradientX = hasNorm ? at::empty(shaped.sizes(), options) : gradientSum;
     Tensor gradientBranch = hasBranch ? at::empty_like(branch) : Tensor();
     start<T, ResidualBackward>(
@@ -169,7 +169,7 @@ template <class T> variable_list backward(const variable_list &saved, Tensor gra
 }
 
 struct Residual : torch::autograd::Function<Residual> {
-    /// libtorch wants to be told by the type which operands there may not be.
+    /// libtorch requires operands that may be missing to have this type.
     using Optional = std::optional<Tensor>;
 
     static variable_list forward(AutogradContext *context, Tensor x, Optional branch, Optional gate, Optional scale,

@@ -1,4 +1,4 @@
-// The loops of residual.cpp on the CPU, which says why they are safe.
+// The CPU loops of residual.cpp, which explains why they are safe.
 #pragma once
 #include "residual-arguments.h"
 #include <algorithm>
@@ -6,10 +6,10 @@
 
 namespace loops {
 
-/// Rows of a unit.
+/// The number of rows of a unit.
 constexpr int64_t unitRows = 64;
 
-/// A unit is a row.
+/// The forward pass; a unit is a row.
 template <class T, bool hasBranch, bool hasNorm> struct ResidualForward {
     ResidualForwardArguments<T> a;
 
@@ -53,7 +53,7 @@ template <class T, bool hasBranch, bool hasNorm> struct ResidualForward {
     }
 };
 
-/// A unit is at most `unitRows` rows of one sample.
+/// The backward pass; a unit is at most `unitRows` rows of one sample.
 template <class T, bool hasBranch, bool hasNorm> struct ResidualBackward {
     ResidualBackwardArguments<T> a;
 

@@ -1,4 +1,4 @@
-// TorchScript files: programs for libtorch's interpreter, which a user names and which are executed.
+// TorchScript files: programs named by the user and executed by libtorch's interpreter.
 #include "border.h"
 #include <torch/csrc/jit/api/module.h>
 #include <torch/csrc/jit/runtime/graph_executor.h>
@@ -26,7 +26,7 @@ int32_t ct_script_run(ct_script *script, const char *method, const ct_tensor *in
                       int32_t capacity, int32_t *produced) {
     *produced = 0;
     return guarded([&] {
-        // As it stands: the interpreter's own optimiser compiles anew for each size of a batch.
+        // Runs the program unoptimised: the interpreter's own optimiser recompiles for each batch size.
         torch::jit::GraphOptimizerEnabledGuard plainly(false);
         c10::IValue result = script->module.get_method(method)({view(input)});
         std::vector<at::Tensor> tensors;

@@ -1,4 +1,4 @@
-// Sums over rows whose bits do not depend on the number of threads: rows are added up inside units, and sums of units in order.
+// Sums over rows whose bits do not depend on the number of threads: rows are summed inside units, and the sums of units in order.
 #pragma once
 #include "numbers.h"
 #include <algorithm>
@@ -6,7 +6,7 @@
 
 namespace loops {
 
-/// Adds up the rows of each unit, the first one first: from [rows, width] to [units, width]. A unit is `unitRows` rows.
+/// Sums the rows of each unit in order: from [rows, width] to [units, width]. A unit is `unitRows` rows.
 template <class T> struct RowSums {
     int64_t rows, unitRows, width;
     const T *from;

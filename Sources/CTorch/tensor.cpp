@@ -1,4 +1,4 @@
-// Handles: making, reading, releasing.
+// Handles: creating, reading and releasing them.
 #include "border.h"
 #include <ATen/ops/from_blob.h>
 

@@ -8,10 +8,10 @@
 
 namespace loops {
 
-/// Sixteen words of 32 bits, which vector units turn around together.
+/// Sixteen 32-bit words, which vector units rearrange together.
 using Words __attribute__((vector_size(64))) = uint32_t;
 
-/// Of two rows that are `distance` apart, one of the two new rows of a transposition by halves.
+/// Given two rows that are `distance` apart, one of the two new rows of a transposition by halves.
 template <int distance, bool isSecond, size_t... place>
 INLINE void exchange(const Words &a, const Words &b, Words &to, std::index_sequence<place...>) {
     to = __builtin_shufflevector(a, b, (isSecond ? place & distance ? 16 + place : place + distance
@@ -29,7 +29,7 @@ template <int distance> INLINE void exchange(Words (&rows)[16]) {
     }
 }
 
-/// Transposes words of 32 bits, [rows, columns] with rows `stride` bytes apart, into [columns, rows] with rows `toStride` words
+/// Transposes 32-bit words, [rows, columns] with rows `stride` bytes apart, into [columns, rows] with rows `toStride` words
 /// apart.
 INLINE void transposeWords(const void *from, int64_t stride, int64_t rows, int64_t columns, void *to, int64_t toStride) {
     auto source = [&](int64_t row, int64_t column) { return (const char *)from + row * stride + 4 * column; };
@@ -43,7 +43,7 @@ INLINE void transposeWords(const void *from, int64_t stride, int64_t rows, int64
                 continue;
             }
             Words tile[16];
-            // The pieces of rows are too short for the processor to fetch what follows by itself.
+            // The pieces of rows are too short for the hardware prefetcher.
             for (int i = 0; i < 16; i++) __builtin_prefetch(source(row + 16 + i, column));
             for (int i = 0; i < 16; i++) std::memcpy(&tile[i], source(row + i, column), 64);
             exchange<8>(tile), exchange<4>(tile), exchange<2>(tile), exchange<1>(tile);

@@ -8,7 +8,7 @@ static uInt piece(size_t count) { return count > UINT_MAX ? UINT_MAX : (uInt)cou
 int czlib_inflate(const uint8_t *source, size_t source_count, uint8_t *target, size_t target_count) {
     z_stream stream = {0};
     if (inflateInit2(&stream, -MAX_WBITS) != Z_OK) return CZLIB_NO_MEMORY;
-    // zlib refuses a null pointer even where no byte is to be written.
+    // zlib refuses a null pointer even if no byte is to be written.
     uint8_t nothing;
     stream.next_in = (Bytef *)source;
     stream.next_out = target_count == 0 ? &nothing : target;
@@ -30,7 +30,7 @@ int czlib_inflate(const uint8_t *source, size_t source_count, uint8_t *target, s
         if (target_left > 0) return CZLIB_TOO_SHORT;
         return source_left > 0 ? CZLIB_CORRUPT : CZLIB_OK;
     }
-    // Z_BUF_ERROR: nothing moved, so either the bytes to read or the room to write have run out.
+    // Z_BUF_ERROR: no progress, so either the input or the output buffer is exhausted.
     if (status == Z_BUF_ERROR) return source_left > 0 ? CZLIB_TOO_LONG : CZLIB_TOO_SHORT;
     return CZLIB_CORRUPT;
 }

@@ -16,16 +16,16 @@ typedef struct {
     int format;
     uint32_t width;
     uint32_t height;
-    /// The fewest bytes that a file of this size can have.
+    /// The minimum number of bytes that a file of this size can have.
     uint64_t least_count;
 } cimage_header;
 
-/// Says what the header claims, without allocating for it; `format` is CIMAGE_UNKNOWN where the content is neither JPEG nor PNG.
+/// Reads what the header declares, without allocating for it; `format` is CIMAGE_UNKNOWN if the content is neither JPEG nor PNG.
 ///
-/// Here and below: 0 if all went well, else -1 and the reason in `message` (CIMAGE_MESSAGE_COUNT bytes).
+/// All functions return 0 on success, otherwise -1 with the reason in `message` (CIMAGE_MESSAGE_COUNT bytes).
 int cimage_read_header(const uint8_t *bytes, size_t count, cimage_header *header, char *message);
 
-/// Decodes into `rgb`, height x width x 3 bytes as the header says; damaged data are a failure, not a warning.
+/// Decodes into `rgb`, height x width x 3 bytes as declared by the header; damaged data are an error, not a warning.
 ///
 /// Gray is repeated; alpha and other transparency are dropped; of 16 bits the upper 8 are kept; CMYK with an Adobe marker is
 /// taken as inverted; orientation and colour profiles are not applied.

@@ -1,2 +1,2 @@
-// What the program does before anything else; see start.c. There is nothing to call.
+// Code that runs before the rest of the program; see start.c. There is nothing to call.
 #pragma once

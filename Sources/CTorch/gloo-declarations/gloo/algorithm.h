@@ -1,1 +1,1 @@
-// Included by c10d's headers, which use nothing of it (see context.h).
+// Included by c10d's headers, which use nothing from it (see context.h).

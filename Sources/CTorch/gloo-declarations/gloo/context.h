@@ -1,4 +1,4 @@
-// What c10d's headers use of Gloo's, which the wheel of PyTorch lacks; the library itself is in libtorch_cpu.so.
+// The parts of Gloo's headers that c10d's headers use and PyTorch's wheel lacks; the library itself is in libtorch_cpu.so.
 #pragma once
 #include <chrono>
 
