@@ -1,10 +1,10 @@
 extension RGBImage {
-    /// The middle square of the picture at a side of `resolution` pixels, as ADM's and REPA's preprocessing makes it, to
-    /// the byte.
+    /// The centre square of the picture, resized to `resolution` pixels a side, byte for byte as ADM's and REPA's
+    /// preprocessing makes it.
     ///
     /// While the shorter side is at least twice the resolution, both sides are halved (box filter, odd sides cut); then
-    /// the shorter side becomes the resolution (bicubic, also when it is smaller), and the middle is cut out. Only
-    /// what the cut shows is calculated, so that a narrow strip takes no memory.
+    /// the shorter side is resized to the resolution (bicubic, also when it is smaller), and the centre is cut out.
+    /// Only the visible part is computed, so a narrow strip takes no extra memory.
     public func centreCropped(to resolution: Int) -> RGBImage {
         precondition(resolution > 0)
         var image = self
@@ -13,7 +13,7 @@ extension RGBImage {
             image = image.resized(to: width, height, .box, columns: 0..<width, rows: 0..<height)
         }
         let scale = Double(resolution) / Double(min(image.width, image.height))
-        // Rounded and not cut: the product may miss a whole number by the last bit.
+        // Rounded, not truncated: the product may miss a whole number by the last bit.
         func scaled(_ side: Int) -> Int { Int((Double(side) * scale).rounded(.toNearestOrEven)) }
         func middle(_ side: Int) -> Range<Int> {
             let start = (side - resolution) / 2
@@ -23,7 +23,7 @@ extension RGBImage {
         return image.resized(to: width, height, .bicubic, columns: middle(width), rows: middle(height))
     }
 
-    /// The picture seen in a mirror, left and right exchanged.
+    /// The picture mirrored left to right.
     public var mirrored: RGBImage {
         var result = self
         for row in 0..<height {

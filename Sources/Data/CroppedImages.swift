@@ -2,21 +2,21 @@ import Formats
 
 /// Reads, decodes and crops the images of a source in background threads, and hands them out in order.
 public final class CroppedImages: Sendable {
-    /// Some images of the source, one after another.
+    /// Consecutive images of the source.
     public struct Batch: Sendable {
-        /// Those that could be read, with their numbers in the source.
+        /// The images that could be read, with their indices in the source.
         public var images: [(index: Int, image: RGBImage)] = []
-        /// Those that could not, with the reason.
+        /// The images that could not be read, with the reason.
         public var failures: [(index: Int, error: FileError)] = []
     }
 
     private let queue: StepQueue<Batch>
 
-    /// Starts `threads` threads; each range of `batches` becomes a batch of squares of `resolution` pixels.
+    /// Starts `threads` threads; each range of `batches` becomes a batch of squares with `resolution` pixels a side.
     public init(source: any ImageSource, resolution: Int, batches: [Range<Int>], threads: Int) {
         queue = StepQueue(firstStep: 0, ahead: 2 * threads, threads: threads) { step in
             var batch = Batch()
-            // The threads run ahead of what will be asked for.
+            // The threads run ahead of the requests.
             guard step < batches.count else { return batch }
             for index in batches[step] {
                 let name = source.fullName(index)
@@ -34,6 +34,6 @@ public final class CroppedImages: Sendable {
     /// The next batch, as soon as it is ready.
     public func next() throws -> Batch { try queue.next() }
 
-    /// Ends the threads and waits for them.
+    /// Stops the threads and waits for them.
     public func stop() { queue.stop() }
 }

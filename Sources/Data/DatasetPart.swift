@@ -1,11 +1,11 @@
 import Formats
 
-/// Some pictures of a data set, in an order of their own.
+/// A subset of a data set, in an order of its own.
 public struct DatasetPart: Dataset {
     private let whole: any Dataset
     private let indices: [Int]
 
-    /// Those with these numbers.
+    /// The pictures of `whole` with these indices.
     public init(_ whole: any Dataset, indices: [Int]) { (self.whole, self.indices) = (whole, indices) }
 
     public var count: Int { indices.count }
@@ -15,7 +15,7 @@ public struct DatasetPart: Dataset {
     public var canMirror: Bool { whole.canMirror }
     public var latents: LatentEncoding? { whole.latents }
     public var features: [FeatureLayout] { whole.features }
-    /// Of that of the whole and the numbers.
+    /// A checksum of the fingerprint of the whole and the indices.
     public var fingerprint: String {
         get throws {
             Checksum(of: try whole.fingerprint + "\n" + indices.map(String.init).joined(separator: " ")).text

@@ -1,16 +1,16 @@
 import Synchronization
 import Torch
 
-/// Which picture each sample of a training run is.
+/// Decides which picture each sample of a training run is.
 ///
-/// Epochs follow one another without a gap: sample i belongs to epoch i div N and is at place i mod N of its order, so that
+/// Epochs follow one another without a gap: sample i belongs to epoch i div N and is at place i mod N of its order, so
 /// no picture comes twice in an epoch and none is dropped.
 public final class EpochOrder: Sendable {
     /// A picture and the epoch in which it comes.
     public struct Sample: Equatable, Sendable {
-        /// The index in the dataset.
+        /// The index of the picture in the data set.
         public var index: Int
-        /// Counted from 0.
+        /// The epoch, counted from 0.
         public var epoch: Int
     }
 
@@ -18,7 +18,7 @@ public final class EpochOrder: Sendable {
     private let count: Int
     private let orders = Mutex<[Int: [Int32]]>([:])
 
-    /// The order of a dataset of `count` pictures, drawn with purpose "order" of `draws`.
+    /// The order of a dataset of `count` pictures, drawn with the purpose "order" of `draws`.
     public init(draws: Draws, count: Int) {
         precondition(count > 0, "an empty dataset has no order")
         self.draws = draws
@@ -38,9 +38,9 @@ public final class EpochOrder: Sendable {
         }
     }
 
-    /// The order of an epoch; its neighbours are kept for threads that are behind or ahead.
+    /// The order of an epoch; neighbouring epochs are cached for threads that are behind or ahead.
     private func order(_ epoch: Int) -> [Int32] {
-        // Within the lock, since threads that come meanwhile need the same order.
+        // Inside the lock, since threads that arrive meanwhile need the same order.
         orders.withLock { orders in
             if let order = orders[epoch] { return order }
             let order = draws.order(epoch: epoch, items: count)

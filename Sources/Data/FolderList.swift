@@ -1,9 +1,9 @@
 import Formats
 import Foundation
 
-/// The paths of all files below a folder, relative to it, and of its folders with "/" at their end.
+/// The paths of all files below a folder, relative to it, and of its subfolders, which end with "/".
 struct FolderList {
-    /// The deepest nesting of folders that is followed.
+    /// The maximum nesting depth of folders that is followed.
     static let maximumDepth = 32
 
     private(set) var names: [String] = []
@@ -37,7 +37,7 @@ struct FolderList {
             }
             var kind = Int(record.pointee.d_type)
             if kind == Int(DT_LNK) || kind == Int(DT_UNKNOWN) {
-                // A link that leads nowhere is listed and fails when it is read, with its name.
+                // A broken link is listed, and fails with its name when it is read.
                 let isFolder = stat(full + "/" + name, &status) == 0 && status.st_mode & S_IFMT == S_IFDIR
                 kind = isFolder ? Int(DT_DIR) : Int(DT_REG)
             }

@@ -4,27 +4,27 @@ import Synchronization
 
 /// An image of a source that cannot be used.
 public struct BadImage: Equatable, Sendable {
-    /// Its name in the source.
+    /// The name of the image in the source.
     public var name: String
-    /// What is wrong with it, without a full stop.
+    /// The problem, without a full stop.
     public var reason: String
 
-    /// An image and what is wrong with it.
+    /// Creates an entry for an image and its problem.
     public init(name: String, reason: String) {
         (self.name, self.reason) = (name, reason)
     }
 
-    /// The image of an entry that an error was about.
+    /// Creates an entry for the image that an error concerns.
     init(_ entry: ImageEntry, _ error: any Error) {
         self.init(name: entry.name, reason: (error as? FileError)?.problem ?? "\(error)")
     }
 }
 
-/// What decoding every image of a source finds.
+/// The result of decoding every image of a source.
 public struct ImageCheck: Sendable {
-    /// How many images that can be decoded have each size; the most frequent size first.
+    /// The number of decodable images of each size, most frequent size first.
     public let sizes: [(width: Int, height: Int, count: Int)]
-    /// The images that cannot be decoded, in the source's order.
+    /// The images that cannot be decoded, in the order of the source.
     public let bad: [BadImage]
 
     /// Reads and decodes all images, on all cores, without keeping them.
@@ -46,21 +46,21 @@ public struct ImageCheck: Sendable {
     }
 }
 
-/// What went wrong at which index, from several threads.
+/// A thread-safe list of errors by index.
 final class FailureList: Sendable {
     private let failures = Mutex<[(index: Int, error: any Error)]>([])
 
-    /// In the order of their indices.
+    /// All failures, in the order of their indices.
     var all: [(index: Int, error: any Error)] { failures.withLock { $0 }.sorted { $0.index < $1.index } }
 
-    /// Whether something before `index` went wrong.
+    /// Whether there is a failure before `index`.
     func hasFailure(before index: Int) -> Bool { failures.withLock { $0.contains { $0.index < index } } }
 
     func add(_ index: Int, _ error: any Error) { failures.withLock { $0.append((index, error)) } }
 }
 
-/// Calls `body` with every index below `count`, on all cores, in runs of neighbours; where it returns false the rest of its
-/// run is left out.
+/// Calls `body` with every index below `count`, on all cores, in runs of consecutive indices; if it returns false, the
+/// rest of its run is skipped.
 func concurrently(_ count: Int, _ body: @Sendable (Int) -> Bool) {
     let run = 64
     DispatchQueue.concurrentPerform(iterations: (count + run - 1) / run) { part in

@@ -1,16 +1,16 @@
 import CImage
 import Formats
 
-/// A picture of 8-bit red, green and blue.
+/// A picture with 8 bits each of red, green and blue.
 public struct RGBImage: Equatable, Sendable {
-    /// In pixels, 1 or more.
+    /// The width in pixels, 1 or more.
     public var width: Int
-    /// In pixels, 1 or more.
+    /// The height in pixels, 1 or more.
     public var height: Int
-    /// [height, width, 3], row by row.
+    /// The bytes [height, width, 3], row by row.
     public var pixels: [UInt8]
 
-    /// A picture of these pixels, [height, width, 3].
+    /// Creates a picture from pixels [height, width, 3].
     public init(width: Int, height: Int, pixels: [UInt8]) {
         precondition(width > 0 && height > 0 && pixels.count == width * height * 3, "height x width x 3 bytes")
         self.width = width
@@ -18,7 +18,7 @@ public struct RGBImage: Equatable, Sendable {
         self.pixels = pixels
     }
 
-    /// A picture of planes, [3, height, width], or of the one of a grey picture, [1, height, width].
+    /// Creates a picture from planes [3, height, width], or from the one plane of a grey picture, [1, height, width].
     public init(planes: [UInt8], width: Int, height: Int) {
         let plane = width * height
         precondition(planes.count == plane || planes.count == 3 * plane, "1 or 3 planes of height x width bytes")
@@ -45,20 +45,20 @@ public struct RGBImage: Equatable, Sendable {
 }
 
 extension RGBImage: CustomStringConvertible {
-    /// The size only: the pixels of one picture would fill a terminal for minutes.
+    /// The size only: the pixels of one picture would fill a terminal.
     public var description: String { "RGBImage(\(width)x\(height))" }
 }
 
-/// JPEG and PNG files.
+/// Decodes and encodes JPEG and PNG files.
 ///
-/// The content decides the format, not the name. Gray is repeated in the three channels, alpha and other transparency are
-/// dropped, of 16 bits the upper 8 are kept, and neither EXIF orientation nor colour profiles are applied: so do the field's
-/// preparation scripts.
+/// The content decides the format, not the name. Gray is repeated in the three channels, alpha and other transparency
+/// are dropped, of 16 bits the upper 8 are kept, and neither EXIF orientation nor colour profiles are applied, as in
+/// the field's preparation scripts.
 public enum ImageFile {
-    /// The most pixels of a picture that is decoded.
+    /// The maximum number of pixels of a picture that is decoded.
     public static let maximumPixels = 1 << 28
 
-    /// Decodes a file that came from `name`; throws a `FileError` if it is damaged in any way or too large.
+    /// Decodes a file named `name`; throws a `FileError` if it is damaged in any way or too large.
     public static func decode(_ bytes: UnsafeRawBufferPointer, name: String) throws -> RGBImage {
         var header = try readHeader(of: bytes, name: name)
         let (base, count) = (bytes.assumingMemoryBound(to: UInt8.self).baseAddress, bytes.count)
@@ -70,13 +70,13 @@ public enum ImageFile {
         return RGBImage(width: width, height: height, pixels: pixels)
     }
 
-    /// The size in pixels that a file claims to have, if it can have it; throws a `FileError` otherwise.
+    /// The size in pixels that a file declares; throws a `FileError` if it cannot have that size.
     public static func size(_ bytes: [UInt8], name: String) throws -> (width: Int, height: Int) {
         let header = try bytes.withUnsafeBytes { try readHeader(of: $0, name: name) }
         return (Int(header.width), Int(header.height))
     }
 
-    /// What the file says of itself, checked before anything of that size is allocated.
+    /// The file's header, validated before anything of that size is allocated.
     private static func readHeader(of bytes: UnsafeRawBufferPointer, name: String) throws -> cimage_header {
         let (base, count) = (bytes.assumingMemoryBound(to: UInt8.self).baseAddress, bytes.count)
         guard count > 0 else { throw FileError(name, "is empty") }
@@ -95,7 +95,7 @@ public enum ImageFile {
         return header
     }
 
-    /// Decodes a file that came from `name`; throws a `FileError` if it is damaged in any way or too large.
+    /// Decodes a file named `name`; throws a `FileError` if it is damaged in any way or too large.
     public static func decode(_ bytes: [UInt8], name: String) throws -> RGBImage {
         try bytes.withUnsafeBytes { try decode($0, name: name) }
     }
@@ -111,7 +111,7 @@ public enum ImageFile {
         return Array(UnsafeBufferPointer(start: bytes, count: count))
     }
 
-    /// Writes the picture as a PNG file, whole or not at all; throws a `FileError`.
+    /// Writes the picture as a PNG file, atomically; throws a `FileError`.
     public static func writePNG(_ image: RGBImage, to path: String) throws {
         let bytes = try encodePNG(image)
         try AtomicFile.write(bytes, to: path)

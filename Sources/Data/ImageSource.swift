@@ -3,12 +3,12 @@ import Foundation
 
 /// The name and the class of one image.
 public struct ImageEntry: Equatable, Sendable {
-    /// The path of the image in its folder or archive, with "/" between its parts.
+    /// The path of the image in its folder or archive, with "/" between its components.
     public var name: String
     /// The class, counted from 0.
     public var label: Int
 
-    /// An image by its path in the source and its class, counted from 0.
+    /// Creates an entry from a path in the source and a class, counted from 0.
     public init(name: String, label: Int) {
         self.name = name
         self.label = label
@@ -19,7 +19,7 @@ public struct ImageEntry: Equatable, Sendable {
 public protocol ImageSource: Sendable {
     /// The path of the folder or archive.
     var location: String { get }
-    /// The images, ordered by name (UTF-8).
+    /// The images, sorted by name (UTF-8).
     var entries: [ImageEntry] { get }
     /// The classes, indexed by label.
     var classNames: [String] { get }
@@ -27,21 +27,21 @@ public protocol ImageSource: Sendable {
     var unread: UnreadPictures { get }
     /// The bytes of an image's file; throws a `FileError`. Safe to call from several threads.
     func read(_ index: Int) throws -> [UInt8]
-    /// The name of an image for messages: the path of its file, or archive and entry.
+    /// The name of an image in messages: the path of its file, or archive and entry.
     func fullName(_ index: Int) -> String
 }
 
 extension ImageSource {
     /// None.
     public var unread: UnreadPictures { UnreadPictures() }
-    /// For sources whose entries have no path of their own: location and entry.
+    /// The location and the entry, for sources whose entries have no path of their own.
     public func fullName(_ index: Int) -> String { "\(location): \(entries[index].name)" }
 }
 
-/// Opens a folder, a ZIP or a tar archive of images; throws a `FileError` if it is neither or holds no images.
+/// Opens a folder, ZIP or tar archive of images; throws a `FileError` if it is none of these or holds no images.
 ///
-/// Classes are, in this order: the labels of a `dataset.json`; the folders that hold the images, sorted by name, maybe below
-/// one common folder; or one class for all.
+/// Classes are, in order of preference: the labels of a `dataset.json`; the folders that hold the images, sorted by
+/// name, possibly below one common folder; or one class for all.
 public func openSource(path: String) throws -> any ImageSource {
     var status = stat()
     guard stat(path, &status) == 0 else { throw FileError.system(path, "cannot be opened", code: errno) }
@@ -55,7 +55,7 @@ public func openSource(path: String) throws -> any ImageSource {
 
 /// The images of a folder and its subfolders.
 ///
-/// Links are followed. Names that begin with "." and files that are not named .jpg, .jpeg or .png are passed over.
+/// Links are followed. Names that begin with "." and files not named .jpg, .jpeg or .png are ignored.
 public struct FolderSource: ImageSource {
     public let location: String
     public let entries: [ImageEntry]
@@ -87,13 +87,13 @@ public struct ZipSource: ImageSource {
     public let classNames: [String]
     public let unread: UnreadPictures
 
-    /// The places of the images in the archive's list.
+    /// The indices of the images in the archive's directory.
     private let places: [Int]
     private let archive: ZipArchive
 
     public var location: String { archive.path }
 
-    /// Reads the archive's list; throws a `FileError`.
+    /// Reads the archive's directory; throws a `FileError`.
     public init(path: String) throws {
         let archive = try ZipArchive(path: path)
         let names = archive.entries.map(\.name)

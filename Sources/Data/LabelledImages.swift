@@ -7,16 +7,16 @@ struct LabelledImages {
     /// The files among them that are pictures in other formats.
     let unread: UnreadPictures
 
-    /// The most classes that a `dataset.json` may have.
+    /// The maximum number of classes of a `dataset.json`.
     static let maximumClasses = 1 << 20
 
     private static let listName = "dataset.json"
 
-    /// The extensions of images.
+    /// The file extensions of images.
     static let imageExtensions: Set = ["jpg", "jpeg", "png"]
 
-    /// Finds the files of these extensions among `names` (folders end with "/"); `read` gives a file's bytes; throws a
-    /// `FileError`.
+    /// Finds the files with these extensions among `names` (folders end with "/"); `read` returns a file's bytes;
+    /// throws a `FileError`.
     init(
         names: [String], location: String, extensions: Set<String> = imageExtensions,
         read: (String) throws -> [UInt8]
@@ -48,7 +48,7 @@ struct LabelledImages {
         return extensions.contains(name[name.index(after: dot)...].lowercased())
     }
 
-    /// The first folder of the paths, with "/", if all images lie in folders of that one folder; else nothing.
+    /// The common first folder of the paths, with "/", if all images lie in subfolders of it; otherwise empty.
     private static func commonFolder(_ images: [String]) -> String {
         guard let end = images[0].firstIndex(of: "/") else { return "" }
         let top = images[0][...end]
@@ -84,7 +84,8 @@ struct LabelledImages {
         classNames = sorted.map(String.init)
     }
 
-    /// Labels as EDM and its relatives store them: `{"labels": [["00000/img00000000.png", 6], ...]}`, or null for none.
+    /// Applies labels in the format of EDM and its relatives: `{"labels": [["00000/img00000000.png", 6], ...]}`, or
+    /// null for none.
     private mutating func label(_ images: [String], by bytes: [UInt8], in folder: String, name: String) throws {
         let document = try bytes.withUnsafeBytes { try JSONValue.read($0, name: name) }
         guard let value = document["labels"], value != .null else {

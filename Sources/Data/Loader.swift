@@ -5,36 +5,37 @@ import Torch
 public struct LoadedBatch<BatchDraws: Sendable>: Sendable {
     /// The training step, counted from 0.
     public var step: Int
-    /// [B, C, R, R] in [-1, 1], B the number of positions.
+    /// The pictures [B, C, R, R] in [-1, 1], where B is the number of positions.
     public var images: [Float]
-    /// [B].
+    /// The labels [B].
     public var labels: [Int]
-    /// Of each encoder that was asked for, [B, tokens, width]; those of mirror images where the picture is mirrored.
+    /// The features [B, tokens, width] of each requested encoder; those of the mirror image where the picture is
+    /// mirrored.
     public var features: [[Float]]
-    /// What the closure gave for this step.
+    /// The draws that the closure returned for this step.
     public var draws: BatchDraws
 }
 
-/// What a loader is to load.
+/// The settings of a loader.
 public struct LoaderSettings: Sendable {
     /// The size B of the global batch.
     public var batchSize: Int
-    /// Which positions of the global batch are loaded; others are for other processes or micro-batches.
+    /// The positions of the global batch to load; the others belong to other processes or micro-batches.
     public var positions: Range<Int>
-    /// Whether pictures are mirrored at random, half of them; off by default.
+    /// Whether pictures are mirrored at random, with probability one half; off by default.
     public var flips = false
-    /// The encoders whose features are loaded, by their places in the data set's.
+    /// The encoders whose features are loaded, as indices into the data set's `features`.
     public var features: [Int] = []
-    /// From this step on no features are loaded.
+    /// The step from which on no features are loaded.
     public var featuresStop = Int.max
     /// The step of the first batch.
     public var firstStep = 0
-    /// How many batches are prepared before they are asked for.
+    /// The number of batches prepared in advance.
     public var ahead = 3
-    /// How many threads prepare them.
+    /// The number of threads that prepare batches.
     public var threads = 1
 
-    /// All positions of batches of `batchSize`.
+    /// Creates settings for all positions of batches of `batchSize`.
     public init(batchSize: Int) {
         precondition(batchSize > 0)
         self.batchSize = batchSize
@@ -42,9 +43,9 @@ public struct LoaderSettings: Sendable {
     }
 }
 
-/// Prepares the batches of a training run ahead of it, in background threads.
+/// Prepares the batches of a training run in advance, in background threads.
 ///
-/// Batch contents are functions of dataset, draws and step, so that neither the number of threads nor the step at which a
+/// Batch contents are functions of dataset, draws and step, so neither the number of threads nor the step at which a
 /// loader starts changes them. The threads wait without spinning while enough batches are ready.
 public final class Loader<BatchDraws: Sendable>: Sendable {
     private let queue: StepQueue<LoadedBatch<BatchDraws>>
@@ -52,10 +53,10 @@ public final class Loader<BatchDraws: Sendable>: Sendable {
     /// Starts loading.
     ///
     /// - Parameters:
-    ///   - dataset: where the pictures come from.
+    ///   - dataset: the source of the pictures.
     ///   - draws: decides the order of each epoch and the flips.
     ///   - settings: batch size, positions, first step, threads.
-    ///   - makeDraws: called on a loader's thread with the step of each batch, for the other draws that it needs.
+    ///   - makeDraws: called on a loader's thread with the step of each batch, for the other draws of the step.
     public init(
         dataset: any Dataset, draws: Draws, settings: LoaderSettings,
         makeDraws: @escaping @Sendable (_ step: Int) throws -> BatchDraws
@@ -77,12 +78,12 @@ public final class Loader<BatchDraws: Sendable>: Sendable {
         }
     }
 
-    /// The next batch, as soon as it is ready; throws what kept it from being made, or `LoaderStopped`.
+    /// The next batch, as soon as it is ready; throws the error that kept it from being made, or `LoaderStopped`.
     ///
     /// After an error the loader is stopped.
     public func next() throws -> LoadedBatch<BatchDraws> { try queue.next() }
 
-    /// Ends the threads and waits for them; further calls of `next()` throw.
+    /// Stops the threads and waits for them; further calls of `next()` throw.
     public func stop() { queue.stop() }
 
     private static func isMirrored(_ sample: EpochOrder.Sample, _ draws: Draws) -> Bool {

@@ -1,6 +1,6 @@
 import Foundation
 
-/// What the embedded pictures show.
+/// The classes of the embedded pictures.
 enum PictureClass: String, CaseIterable {
     case disc, ring, square, triangle, cross
     case horizontalStripes = "horizontal stripes"
@@ -13,12 +13,12 @@ enum PictureClass: String, CaseIterable {
 struct PictureFigure {
     private let kind: PictureClass
     private let centre: SIMD2<Float>
-    /// Half the size of a shape; the period of a texture.
+    /// Half the size of a shape, or the period of a texture.
     private let size: Float
-    /// The cosine and the sine of a shape's turn.
+    /// The cosine and the sine of a shape's rotation.
     private let turn: SIMD2<Float>
 
-    /// The figure from at least four numbers in 0..<1: place (two), size or period, turn.
+    /// Creates a figure from at least four numbers in 0..<1: place (two), size or period, rotation.
     init(_ kind: PictureClass, variation u: [Float]) {
         self.kind = kind
         centre = (SIMD2(u[0], u[1]) - 0.5) * 0.25
@@ -26,11 +26,11 @@ struct PictureFigure {
         switch kind {
         case .disc, .ring, .square, .triangle, .cross: size = 0.66 + 0.18 * u[2]
         case .horizontalStripes, .verticalStripes, .dots: size = period * 2 / 3
-        // Along rows and columns as the other stripes.
+        // The same spacing along rows and columns as the other stripes.
         case .diagonalStripes: size = period * 2 / 3 * Float(0.5).squareRoot()
         case .checkerboard: size = period
         }
-        // Shapes stay near upright, so that a turned square is no diamond beside discs and crosses.
+        // Shapes stay nearly upright, so that no rotated square looks like a diamond.
         let angle = (u[3] - 0.5) * 0.2
         turn = SIMD2(cos(angle), sin(angle))
     }
@@ -67,15 +67,15 @@ struct PictureFigure {
         return length(positive) + min(max(outside.x, outside.y), 0)
     }
 
-    /// An equilateral triangle that points up; `radius` is that of the circle within it.
+    /// The distance to an upward-pointing equilateral triangle; `radius` is the radius of its inscribed circle.
     private func triangle(_ point: SIMD2<Float>, _ radius: Float) -> Float {
         let sides = abs(point.x) * Float(0.75).squareRoot() - point.y * 0.5
         return max(sides, point.y) - radius
     }
 
-    /// The distance to the nearest multiple of the period, at most half of it.
+    /// The signed distance to the nearest multiple of the period, at most half a period.
     private func fold(_ x: Float) -> Float { x - size * (x / size).rounded() }
 
-    /// Stripes as wide as the gaps between them.
+    /// The distance to stripes as wide as the gaps between them.
     private func stripe(_ x: Float) -> Float { abs(fold(x)) - size / 4 }
 }

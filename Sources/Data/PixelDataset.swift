@@ -3,7 +3,7 @@ import Foundation
 
 /// All pictures of a source, decoded at the start and kept in memory.
 public struct PixelDataset: Dataset {
-    /// The largest share of the machine's memory that the pictures may take.
+    /// The maximum share of the machine's memory that the pictures may take.
     public static let memoryShare = 0.7
 
     public let classNames: [String]
@@ -14,18 +14,18 @@ public struct PixelDataset: Dataset {
     public let unread: UnreadPictures
 
     private let labels: [Int]
-    /// [N, 3, R, R].
+    /// The pictures [N, 3, R, R].
     private let bytes: [UInt8]
 
     public var count: Int { labels.count }
-    /// Of the pictures themselves.
+    /// A checksum of the pictures themselves.
     public var fingerprint: String { bytes.withUnsafeBytes { Checksum(of: $0).text } }
 
     /// Decodes all pictures, on all cores; throws a `FileError` that names the first one that cannot be used.
     ///
-    /// Each picture has to be `side` x `side` pixels. With `skippingBad`, those that cannot be used are listed in `skipped`
-    /// instead, and the others are counted without a gap: which pictures there are depends on the source alone. A class
-    /// that would lose all its pictures is an error all the same.
+    /// Each picture must be `side` x `side` pixels. With `skippingBad`, unusable pictures are listed in `skipped`
+    /// instead, and the others are numbered without a gap: which pictures there are depends on the source alone. It is
+    /// still an error if a class would lose all its pictures.
     public init(source: any ImageSource, side: Int, skippingBad: Bool = false) throws {
         precondition(side > 0)
         self.side = side
@@ -58,7 +58,7 @@ public struct PixelDataset: Dataset {
         }
     }
 
-    /// The error with what can be done about it, if it does not say so itself.
+    /// Adds advice to an error that has none.
     private static func advised(_ error: any Error) -> any Error {
         guard var advised = error as? FileError, advised.remedy.isEmpty else { return error }
         advised.remedy = "repair or remove it, or leave out such images (--skip-bad-images)"
@@ -92,7 +92,7 @@ public struct PixelDataset: Dataset {
 }
 
 extension PixelDataset {
-    /// The memory of all pictures; threads write to different ones.
+    /// The memory of all pictures; threads write to disjoint parts.
     private struct Target: @unchecked Sendable {
         let pictures: UnsafeMutableBufferPointer<UInt8>
         let size: Int
@@ -101,7 +101,7 @@ extension PixelDataset {
             UnsafeMutableBufferPointer(rebasing: pictures[index * size..<(index + 1) * size])
         }
 
-        /// Moves the pictures with these rising indices to the beginning.
+        /// Moves the pictures with these ascending indices to the front.
         func keep(_ indices: [Int]) {
             for (place, index) in indices.enumerated() where place != index {
                 _ = picture(place).update(fromContentsOf: picture(index))
@@ -109,8 +109,8 @@ extension PixelDataset {
         }
     }
 
-    /// Decodes on all cores, and gives what failed, in order. Unless bad pictures are skipped, after a failure only those
-    /// before it are tried, so that the first bad one is found however the threads run.
+    /// Decodes on all cores and returns the failures, in order. Unless bad pictures are skipped, only pictures before a
+    /// failure are tried after it, so that the first bad one is found regardless of how threads run.
     private static func decode(
         _ source: any ImageSource, side: Int, into target: Target, skippingBad: Bool
     ) -> [(index: Int, error: any Error)] {
@@ -132,7 +132,7 @@ extension PixelDataset {
     ) throws {
         let name = source.fullName(index)
         let bytes = try source.read(index)
-        // Before it is decoded: what is allocated does not depend on the file.
+        // Before decoding, so that the allocation does not depend on the file.
         let (width, height) = try ImageFile.size(bytes, name: name)
         guard width == side, height == side else {
             throw FileError(

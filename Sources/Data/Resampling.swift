@@ -1,7 +1,7 @@
-/// How Pillow resizes 8-bit pictures, to the byte: a separable filter in fixed point, rows first, then columns, with a
-/// picture of bytes between.
+/// Resizes 8-bit pictures byte for byte as Pillow does: a separable fixed-point filter, first along rows, then along
+/// columns, with an 8-bit picture in between.
 struct ResamplingKernel {
-    /// Keys' cubic has a = -0.5.
+    /// The filters; the cubic is Keys' with a = -0.5.
     enum Filter {
         case box, bicubic
 
@@ -12,7 +12,7 @@ struct ResamplingKernel {
             switch self {
             case .box: return x > -0.5 && x <= 0.5 ? 1 : 0
             case .bicubic:
-                // The order of operations is Pillow's: another one rounds differently.
+                // The order of operations is Pillow's: any other rounds differently.
                 let (x, a) = (abs(x), -0.5)
                 if x < 1 { return ((a + 2) * x - (a + 3)) * x * x + 1 }
                 return x < 2 ? (((x - 5) * x + 8) * x - 4) * a : 0
@@ -20,19 +20,20 @@ struct ResamplingKernel {
         }
     }
 
-    /// Bits behind the point of a weight: 8 of 32 are for the sample, 2 for the overshoot of the negative lobes.
+    /// Fractional bits of a weight: 8 of the 32 bits are for the sample, 2 for the overshoot of the negative lobes.
     static let precisionBits: Int32 = 22
 
-    /// For each output sample the first input sample that it reads.
+    /// The first input sample that each output sample reads.
     private(set) var firsts: [Int] = []
-    /// For each output sample where its weights begin in `weights`, and at the end how many there are.
+    /// The index in `weights` at which each output sample's weights begin, followed by the total number of weights.
     private(set) var starts = [0]
     private(set) var weights: [Int32] = []
 
-    /// The weights of the output samples `window` of an axis that goes from `inputCount` to `outputCount` samples.
+    /// Computes the weights of the output samples `window` of an axis resized from `inputCount` to `outputCount`
+    /// samples.
     init(_ inputCount: Int, to outputCount: Int, _ filter: Filter, window: Range<Int>) {
         let scale = Double(inputCount) / Double(outputCount)
-        // The filter widens when shrinking only.
+        // The filter widens only when shrinking.
         let stretch = max(scale, 1)
         let radius = filter.support * stretch
         for index in window {
@@ -50,7 +51,7 @@ struct ResamplingKernel {
         }
     }
 
-    /// The input samples that are read by any output sample.
+    /// The range of input samples that any output sample reads.
     var reach: Range<Int> {
         let lasts = firsts.indices.map { firsts[$0] + starts[$0 + 1] - starts[$0] }
         return (firsts.min() ?? 0)..<(lasts.max() ?? 0)
@@ -58,7 +59,8 @@ struct ResamplingKernel {
 }
 
 extension RGBImage {
-    /// The part `columns` x `rows` of this picture resized to `width` x `height`; an axis that keeps its size is only cut.
+    /// The part `columns` x `rows` of this picture resized to `width` x `height`; an axis that keeps its size is only
+    /// cropped.
     func resized(
         to width: Int, _ height: Int, _ filter: ResamplingKernel.Filter, columns: Range<Int>, rows: Range<Int>
     ) -> RGBImage {
@@ -90,7 +92,7 @@ extension RGBImage {
         return RGBImage(width: columns.count, height: rows.count, pixels: result)
     }
 
-    /// Resizes along the columns; row 0 of this picture is the first that the kernel reaches.
+    /// Resizes along the columns; row 0 of this picture is the first row that the kernel reads.
     private func resizedColumns(_ kernel: ResamplingKernel) -> RGBImage {
         let (line, height, offset) = (3 * width, kernel.firsts.count, kernel.reach.lowerBound)
         var sums = [Int32](repeating: 0, count: line)
@@ -117,7 +119,7 @@ extension ResamplingKernel {
         UInt8(truncatingIfNeeded: max(0, min(255, sum >> precisionBits)))
     }
 
-    /// One row of pixels, [width, 3], to one of as many pixels as the kernel has output samples.
+    /// Resizes one row of pixels, [width, 3], to as many pixels as the kernel has output samples.
     fileprivate func resizeRow(_ source: UnsafePointer<UInt8>, into target: UnsafeMutablePointer<UInt8>) {
         weights.withUnsafeBufferPointer { weights in
             for index in firsts.indices {
@@ -137,7 +139,8 @@ extension ResamplingKernel {
         }
     }
 
-    /// Output row `index` from the rows that begin at `source`; whole rows are added up, so that loops are vectors.
+    /// Computes output row `index` from the rows that begin at `source`; whole rows are summed, so that the loops
+    /// vectorise.
     fileprivate func resizeColumns(
         _ index: Int, _ source: UnsafePointer<UInt8>, line: Int, sums: UnsafeMutablePointer<Int32>,
         into target: UnsafeMutablePointer<UInt8>

@@ -1,18 +1,19 @@
 import Foundation
 
-/// Thrown when a batch is asked of a loader that has been stopped.
+/// Thrown when a batch is requested from a loader that has been stopped.
 public struct LoaderStopped: Error, CustomStringConvertible, Equatable {
-    /// The one value there is.
+    /// Creates the only value.
     public init() {}
 
     public var description: String { "the loader has been stopped" }
 }
 
-/// Values for step after step, made ahead by threads and handed out in order. The threads end with the queue.
+/// Values for consecutive steps, made in advance by threads and handed out in order. The threads end with the queue.
 public final class StepQueue<Value: Sendable>: Sendable {
     private let state: QueueState<Value>
 
-    /// Starts `threads` threads, which make values from `firstStep` on by `make`, at most `ahead` more than were handed out.
+    /// Starts `threads` threads, which call `make` from `firstStep` on, at most `ahead` steps further than were handed
+    /// out.
     public init(firstStep: Int, ahead: Int, threads: Int, make: @escaping @Sendable (Int) throws -> Value) {
         precondition(firstStep >= 0 && ahead > 0 && threads > 0)
         let state = QueueState(firstStep: firstStep, ahead: ahead, threads: threads, make: make)
@@ -29,13 +30,13 @@ public final class StepQueue<Value: Sendable>: Sendable {
     /// Waits for the value of the next step; an error is thrown once and stops the queue.
     public func next() throws -> Value { try state.next() }
 
-    /// Ends the threads, after the values that they are making, and waits for them.
+    /// Stops the threads, after the values that they are making, and waits for them.
     public func stop() { state.stop() }
 }
 
-/// What a queue shares with its threads.
+/// The state that a queue shares with its threads.
 ///
-/// All of it is guarded by `condition`; `make` is called outside of it, by several threads if there are several.
+/// All of it is guarded by `condition`; `make` is called outside the lock, concurrently if there are several threads.
 private final class QueueState<Value: Sendable>: @unchecked Sendable {
     private let condition = NSCondition()
     private let ahead: Int
@@ -78,7 +79,7 @@ private final class QueueState<Value: Sendable>: @unchecked Sendable {
         condition.unlock()
     }
 
-    /// What each thread does.
+    /// The body of each thread.
     func run() {
         while let step = takeStep() {
             let result = Result { try make(step) }
@@ -89,7 +90,7 @@ private final class QueueState<Value: Sendable>: @unchecked Sendable {
         }
     }
 
-    /// The next step to make, as soon as there is room for it; nil when the queue is stopped.
+    /// The next step to make, as soon as there is room for it; nil once the queue is stopped.
     private func takeStep() -> Int? {
         condition.lock()
         defer { condition.unlock() }

@@ -1,12 +1,12 @@
 import Formats
 
-/// The images of a tar archive, which may hold an archive for each class, as ImageNet does.
+/// The images of a tar archive, which may contain an archive for each class, as ImageNet does.
 public struct TarSource: ImageSource {
     public let entries: [ImageEntry]
     public let classNames: [String]
     public let unread: UnreadPictures
 
-    /// The files of the images.
+    /// The archive entries of the images.
     private let files: [TarArchive.Entry]
     private let archive: TarArchive
 

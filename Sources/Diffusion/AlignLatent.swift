@@ -6,23 +6,23 @@ import Torch
 /// loss = denoising + weight * mean((head(f_k(x_t)) - target)^2) over t in a window (arXiv 2601.07773).
 public struct AlignLatent: Method {
     public static let name = "align"
-    /// Those below `method.` of a configuration.
+    /// The settings below `method.` of a configuration.
     public static let settings =
         AlignmentSettings.settings.map { $0.below("alignment") } + [
             SettingDescription("target", .name(of: Target.self), "What the head of stage 1 predicts.")
         ]
 
-    /// What the head predicts.
+    /// The target of the head.
     public enum Target: String, Codable, Sendable, CaseIterable {
-        /// The clean x0 (the paper).
+        /// The clean latent x0 (the paper).
         case latent
         /// The velocity (the published code).
         case velocity
     }
 
-    /// Which block, when, and how strongly.
+    /// The aligned block, its window and its weight.
     public var alignment: AlignmentSettings
-    /// What the head predicts; the clean latent in the reading of the paper.
+    /// The target of the head; the clean latent in the paper's reading.
     public var target: Target
 
     public init(defaultsFor network: SiTConfiguration, reading: Reading) {
@@ -61,7 +61,7 @@ private struct AlignLatentObjective: Objective {
     }
 }
 
-/// FLOPs of a projector D -> width -> width -> outputs (D unless told otherwise) over the tokens of one image.
+/// FLOPs of a projector D -> width -> width -> outputs (D by default) over the tokens of one image.
 func projectorFLOPs(_ network: SiTConfiguration, width: Int, outputs: Int? = nil) -> Double {
     2 * Double(network.tokens) * Double((network.hidden + width + (outputs ?? network.hidden)) * width)
 }

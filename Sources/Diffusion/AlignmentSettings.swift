@@ -1,28 +1,28 @@
 import Models
 
-/// Where and how strongly features are aligned: what all methods that align have in common.
+/// The settings that all aligning methods share: the aligned block, the weight of the term and its time window.
 public struct AlignmentSettings: Codable, Sendable, Equatable {
     /// The block that is aligned, counted from 1.
     public var studentDepth: Int
-    /// Weight of the term beside the denoising loss (lambda), until it changes.
+    /// The weight lambda of the term beside the denoising loss, until it changes.
     public var weight = 0.5
-    /// What the weight becomes; nil: it stays.
+    /// The final value of the weight; nil if it stays constant.
     @Nullable public var finalWeight: Double?
     /// The step at which the weight begins to change, and the one at which `finalWeight` is reached; linear in between.
     public var weightChangeStart = 0, weightChangeEnd = 0
-    /// The times at which the term counts.
+    /// The times t at which the term counts.
     public var window = TimeWindow(0.4, 0.7)
-    /// What the window means for a sample outside it; this differs between the readings.
+    /// How samples outside the window are treated; this differs between the readings.
     public var semantics: TimeWindow.Semantics
-    /// From this step on (steps count from 0) the term is left out; nil: never.
+    /// The step, counted from 0, from which on the term is left out; nil for never.
     @Nullable public var stopStep: Int?
-    /// Width of the head's hidden layers; nil for methods whose head has no choice of it, or that have none.
+    /// The width of the head's hidden layers; nil for methods whose head has a fixed width, or that have no head.
     public var headWidth: Int?
 
-    /// Those of methods without a choice of the head's width.
+    /// The settings of methods without a configurable head width.
     static let withoutHeadWidth = settings.filter { $0.key != "headWidth" }
 
-    /// What the settings mean.
+    /// The descriptions of the settings.
     static let settings: [SettingDescription] = [
         SettingDescription(
             "studentDepth", .whole(1...Int.max), unit: "blocks", "Block that is aligned, counted from 1."),
@@ -46,19 +46,19 @@ public struct AlignmentSettings: Codable, Sendable, Equatable {
             "Hidden width of the head: 2048, below SiT-S 4 D."),
     ]
 
-    /// 2048 wide heads as published for sizes S and above, 4 D for smaller networks.
+    /// Creates the defaults: head width 2048 as published for sizes S and above, 4 D for smaller networks.
     public init(studentDepth: Int, semantics: TimeWindow.Semantics, for network: SiTConfiguration) {
         self.studentDepth = studentDepth
         self.semantics = semantics
         headWidth = network.hidden >= 384 ? 2048 : 4 * network.hidden
     }
 
-    /// Of a method without a choice of the head's width, at all times.
+    /// Creates the settings of a method without a configurable head width, active at all times.
     init(withoutHeadWidthAt studentDepth: Int, weight: Double) {
         (self.studentDepth, self.weight, window, semantics) = (studentDepth, weight, .everywhere, .perSample)
     }
 
-    /// The width, of a method that has one.
+    /// The head width, for a method that has one.
     var width: Int {
         guard let headWidth else { preconditionFailure("the method has no choice of its head's width") }
         return headWidth
@@ -75,10 +75,10 @@ public struct AlignmentSettings: Codable, Sendable, Equatable {
     /// Whether the term is left out at a step.
     public func hasStopped(at step: Int) -> Bool { step >= stopStep ?? .max }
 
-    /// The share of samples, or of the work for them, that a step of training computes.
+    /// The share of samples, or of the work for them, that a training step computes.
     var computedShare: Double { semantics == .perSample ? window.high - window.low : 1 }
 
-    /// What is impossible about the settings with this network, in one sentence; nil if nothing is.
+    /// The reason why the settings cannot be used with this network, in one sentence; nil if they can.
     func problem(for network: SiTConfiguration) -> String? {
         if studentDepth < 1 || studentDepth > network.depth {
             return blockProblem("student depth", studentDepth, of: network)

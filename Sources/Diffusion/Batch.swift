@@ -2,24 +2,25 @@ import Torch
 
 /// Clean images or latents with every random number that a training step needs.
 public struct Batch: Sendable {
-    /// Clean [B, C, R, R].
+    /// Clean images or latents [B, C, R, R].
     public let clean: Tensor
-    /// Standard normal, like `clean`.
+    /// Standard normal noise, with the shape of `clean`.
     public let noise: Tensor
-    /// t of each sample, in host memory: windows are decided there, without waiting for a device.
+    /// The time t of each sample, in host memory, so that windows are decided without waiting for a device.
     public let times: [Float]
-    /// t of every sample of the global batch that this one is a part of.
+    /// The times t of all samples of the global batch that this one belongs to.
     public let globalTimes: [Float]
     /// True labels [B], int64.
     public let labels: Tensor
     /// The labels that the network sees [B]: the null class where the label was dropped.
     public let seenLabels: Tensor
-    /// A number in [0, 1) for each sample, for methods that draw one; in host memory.
+    /// A number in [0, 1) for each sample, in host memory, for methods that need one.
     public let uniforms: [Float]
-    /// Features of the clean pictures by pretrained encoders, [B, M, Z] of each; empty for methods that follow none.
+    /// Features of the clean pictures by pretrained encoders, [B, M, Z] each; empty for methods that follow none.
     public var targets: [Tensor]
 
-    /// All have B samples in one order; without `globalTimes` the batch is a whole one, without `uniforms` they are 0.
+    /// Creates a batch; all arguments have B samples in the same order. By default the batch is a whole one, and
+    /// `uniforms` are 0.
     public init(
         clean: Tensor, noise: Tensor, times: [Float], globalTimes: [Float]? = nil, labels: Tensor, seenLabels: Tensor,
         uniforms: [Float]? = nil, targets: [Tensor] = []
@@ -41,7 +42,7 @@ public struct Batch: Sendable {
             uniforms: uniforms, targets: targets)
     }
 
-    /// The samples with these numbers; `chosen` is `samples` on the batch's device.
+    /// The samples with these indices; `chosen` is `samples` on the batch's device.
     fileprivate func gathering(_ samples: [Int], _ chosen: Tensor) -> Batch {
         Batch(
             clean: clean.gathering(chosen), noise: noise.gathering(chosen), times: samples.map { times[$0] },
@@ -49,7 +50,7 @@ public struct Batch: Sendable {
             uniforms: samples.map { uniforms[$0] }, targets: targets.map { $0.gathering(chosen) })
     }
 
-    /// The samples on their path to noise.
+    /// Mixes the samples with their noise along a path.
     public func noised(along path: ProbabilityPath) -> NoisedBatch {
         let coefficients = times.map { path.coefficients(Double($0)) }
         func column(_ value: (ProbabilityPath.Coefficients) -> Double) -> Tensor {
@@ -61,27 +62,27 @@ public struct Batch: Sendable {
     }
 }
 
-/// What a network sees and what it should return, and what methods align features with.
+/// The input and the target of a network, with what methods align features to.
 public struct NoisedBatch: Sendable {
-    /// Where it comes from.
+    /// The batch that it was made from.
     public let source: Batch
-    /// The way from data to noise.
+    /// The path between data and noise.
     public let path: ProbabilityPath
-    /// x_t [B, C, R, R].
+    /// The network's input x_t [B, C, R, R].
     public let input: Tensor
-    /// d x_t / dt, the target of flow matching.
+    /// The velocity d x_t / dt, the target of flow matching.
     public let velocity: Tensor
-    /// [B].
+    /// The times t [B].
     public let t: Tensor
 
-    /// x_0 [B, C, R, R], what stage 1's head predicts in the paper's reading.
+    /// The clean x_0 [B, C, R, R], the target of stage 1's head in the paper's reading.
     public var clean: Tensor { source.clean }
     /// True labels [B].
     public var labels: Tensor { source.labels }
-    /// Features by pretrained encoders, [B, M, Z] of each.
+    /// Features by pretrained encoders, [B, M, Z] each.
     public var targets: [Tensor] { source.targets }
 
-    /// The samples with these numbers.
+    /// The samples with these indices.
     public func gathering(_ samples: [Int]) -> NoisedBatch {
         let chosen = Tensor(samples).to(input.device)
         return NoisedBatch(

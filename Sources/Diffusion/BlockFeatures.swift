@@ -1,16 +1,17 @@
 import Models
 import Torch
 
-/// What a network's blocks make of noised images.
+/// The kinds of features of a network's blocks for noised images.
 public enum BlockFeatures: String, Sendable, CaseIterable {
-    /// f_c, with the label.
+    /// Conditional features f_c, with the label.
     case conditional
-    /// f_u, with the null label.
+    /// Unconditional features f_u, with the null label.
     case unconditional
-    /// f_u + w (f_c - f_u), what stage 2 follows: the direction of the class, amplified.
+    /// Guided features f_u + w (f_c - f_u), the target of stage 2: the direction of the class, amplified.
     case guided
 
-    /// The outputs [B, N, D] of blocks, counted from 1, in their order. `scale` is w of the guided ones. Without gradients.
+    /// The outputs [B, N, D] of blocks, counted from 1, in the order of `depths`. `scale` is w of the guided features.
+    /// No gradients.
     public func callAsFunction(of network: SiT, _ batch: NoisedBatch, depths: [Int], scale: Double) -> [Tensor] {
         withoutGradients {
             func features(_ input: Tensor, _ t: Tensor, _ labels: Tensor) -> [Tensor] {

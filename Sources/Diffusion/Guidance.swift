@@ -1,20 +1,21 @@
 import Torch
 
-/// Classifier-free guidance v_u + s (v_c - v_u) where low <= t <= high; outside it the conditional network alone.
+/// Classifier-free guidance v_u + s (v_c - v_u) where low <= t <= high; outside it only the conditional network is
+/// used.
 public struct Guidance: Codable, Sendable, Equatable {
-    /// The scales that make sense.
+    /// The allowed range of the scale.
     public static let scaleRange = NumberRange(1...)
 
-    /// s; 1 switches guidance off.
+    /// The guidance scale s; 1 switches guidance off.
     public var scale = 1.0
     /// The least noisy time at which guidance acts, in [0, 1].
     public var low = 0.0
     /// The noisiest time at which guidance acts, in [low, 1].
     public var high = 1.0
-    /// Only the first n channels are guided (DiT guides 3 of 4); nil: all.
+    /// The number of leading channels that are guided (DiT guides 3 of 4); nil for all.
     @Nullable public var channels: Int?
 
-    /// Values are taken as they are; `Sampler.problem` says what is impossible.
+    /// Creates guidance without checking the values; `Sampler.problem` does that.
     public init(scale: Double = 1, low: Double = 0, high: Double = 1, channels: Int? = nil) {
         self.scale = scale
         self.low = low
@@ -22,10 +23,10 @@ public struct Guidance: Codable, Sendable, Equatable {
         self.channels = channels
     }
 
-    /// Whether a step at time t needs the network without a label too. Both bounds belong to the interval.
+    /// Whether a step at time t also needs the network without a label. Both bounds belong to the interval.
     public func isActive(at t: Double) -> Bool { scale > 1 && t >= low && t <= high }
 
-    /// [B, C, R, R] each.
+    /// The guided velocity, from velocities [B, C, R, R] with and without a label.
     func combine(conditional: Tensor, unconditional: Tensor) -> Tensor {
         let guided = unconditional + scale * (conditional - unconditional)
         guard let channels, channels < conditional.size(1) else { return guided }

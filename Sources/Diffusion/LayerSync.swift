@@ -1,24 +1,26 @@
 import Models
 import Torch
 
-/// LayerSync: a block must point where a deeper block of the same pass points (arXiv 2510.12581).
+/// LayerSync: aligns the direction of a block's features with that of a deeper block of the same pass (arXiv
+/// 2510.12581).
 ///
 /// loss = denoising - weight * mean(cos(f_student(x_t), stopgrad f_deep(x_t))). It has no head and no teacher.
 public struct LayerSync: Method {
     public static let name = "layersync"
-    /// Those below `method.` of a configuration.
+    /// The settings below `method.` of a configuration.
     public static let settings =
         AlignmentSettings.withoutHeadWidth.map { $0.below("alignment") } + [
             SettingDescription(
                 "deepDepth", .whole(1...Int.max), unit: "blocks", "Block that is followed, counted from 1.")
         ]
 
-    /// Which block, when, and how strongly.
+    /// The aligned block, its window and its weight.
     public var alignment: AlignmentSettings
-    /// The block that is followed, counted from 1.
+    /// The deeper block that is followed, counted from 1.
     public var deepDepth: Int
 
-    /// Blocks 8 and 16 of 24 and 28 as published, else as deep in proportion; weight 0.2, at all times.
+    /// Creates the defaults: blocks 8 and 16 of 24 and 28 as published, otherwise in proportion to the depth; weight
+    /// 0.2, at all times.
     public init(defaultsFor network: SiTConfiguration, reading: Reading) {
         let isLarge = network.depth == 24
         alignment = AlignmentSettings(

@@ -1,8 +1,8 @@
 import Models
 import Torch
 
-/// Two readings where a paper's text and its published code differ: in the target of stage 1, in what the window means, and in
-/// SRA's measure of distance.
+/// The two readings of a method where a paper's text and its published code differ: in the target of stage 1, the
+/// meaning of the window, and SRA's distance measure.
 public enum Reading: String, Codable, Sendable, CaseIterable {
     /// The paper's text.
     case paper
@@ -12,31 +12,31 @@ public enum Reading: String, Codable, Sendable, CaseIterable {
     var semantics: TimeWindow.Semantics { self == .paper ? .perSample : .batchMean }
 }
 
-/// A way to train: its value is its settings, and it makes the objective.
+/// A training method: its value holds its settings, and it makes the objective.
 ///
-/// A new method is one file with a type that conforms, and its line in `Methods.all`.
+/// A new method is one file with a conforming type, and a line in `Methods.all`.
 public protocol Method: Codable, Sendable, Equatable {
-    /// What `--stage` calls it.
+    /// The name of the method for `--stage`.
     static var name: String { get }
     /// Every setting of the method, by its key below `method.`.
     static var settings: [SettingDescription] { get }
     /// The network whose features the objective follows.
     var follows: FollowedNetwork { get }
-    /// Whether the followed network is also asked without a label, for which it has to have been trained.
+    /// Whether the followed network is also evaluated without a label, which it must have been trained for.
     var asksNullClass: Bool { get }
-    /// The settings where nothing else is said.
+    /// Creates the default settings.
     init(defaultsFor network: SiTConfiguration, reading: Reading)
-    /// What is impossible about the settings together and with the network, in one sentence; nil if nothing is. Each by
-    /// itself is as `settings` allows.
+    /// The reason why the settings cannot be combined or used with the network, in one sentence; nil if they can. Each
+    /// single value is already within the range that `settings` allows.
     func problem(for network: SiTConfiguration) -> String?
-    /// Builds the objective, its head not yet initialised. `teacher` is there where a network is followed.
+    /// Builds the objective, its head not yet initialised. `teacher` is given if a network is followed.
     func objective(for network: SiTConfiguration, teacher: SiT?, on device: Device) -> any Objective
-    /// FLOPs of the matrix products that one image adds to a training step in head and teacher.
+    /// The FLOPs of the matrix products that head and teacher add to a training step, per image.
     func addedFLOPs(for network: SiTConfiguration) -> Double
 }
 
 extension Method {
-    /// Most follow no network.
+    /// No network by default.
     public var follows: FollowedNetwork { .none }
     public var asksNullClass: Bool { false }
 
@@ -46,51 +46,51 @@ extension Method {
     }
 }
 
-/// A method that follows features of pretrained encoders, which come with each batch.
+/// A method that follows features of pretrained encoders, which are part of each batch.
 public protocol FollowsEncoders: Method {
-    /// Whose features, and how they meet the network's tokens; below `method.targets.` of a configuration.
+    /// The encoders, and how their features match the network's tokens; below `method.targets.` of a configuration.
     var targets: TargetSettings { get set }
 }
 
 /// A network whose features a method follows.
 public enum FollowedNetwork: Sendable, Equatable {
-    /// No other than the one that is trained.
+    /// No network other than the one being trained.
     case none
-    /// One that was trained before, with these of its weights.
+    /// A previously trained network, with these of its weights.
     case trained(NetworkWeights)
-    /// The average of the one that is trained.
+    /// The EMA of the network being trained.
     case average
 }
 
-/// Which weights of a checkpoint are meant.
+/// The kind of weights in a checkpoint.
 public enum NetworkWeights: String, Codable, Sendable, CaseIterable {
-    /// As the optimiser left them.
+    /// The weights as the optimiser left them.
     case raw
-    /// Their running average.
+    /// The exponential moving average (EMA) of the weights.
     case ema
 }
 
 /// The methods that `--stage` knows.
 public enum Methods {
-    /// In the order in which messages and documents list them.
+    /// All methods, in the order in which messages and documents list them.
     public static let all: [any Method.Type] = [
         Plain.self, AlignLatent.self, SelfGuided.self, REPA.self, SRA.self, LayerSync.self,
     ]
 
-    /// What `--stage` may be: "plain, align, ...".
+    /// The names of all methods, for messages: "plain, align, ...".
     public static let names = all.map { $0.name }.joined(separator: ", ")
 
-    /// The method that `--stage` calls so; nil if there is none.
+    /// The method with this name; nil if there is none.
     public static func named(_ name: String) -> (any Method.Type)? { all.first { $0.name == name } }
 }
 
-/// A setting that may be absent and is then written as null, so that a stored configuration shows every key.
+/// An optional setting that is written as null if absent, so that a stored configuration shows every key.
 @propertyWrapper
 public struct Nullable<Value: Codable & Sendable & Equatable>: Codable, Sendable, Equatable {
     /// The value; nil is written as null.
     public var wrappedValue: Value?
 
-    /// A value, or nil.
+    /// Wraps a value or nil.
     public init(wrappedValue: Value?) {
         self.wrappedValue = wrappedValue
     }

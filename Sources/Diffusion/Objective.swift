@@ -3,58 +3,58 @@ import Torch
 
 /// The alignment loss of some samples.
 public struct Alignment: Sendable {
-    /// [B].
+    /// The loss of each sample [B].
     public let perSample: Tensor
-    /// Features as the head sees them, and what they should become: for their norms in the log.
+    /// The features as the head sees them; with `target`, for their norms in the log.
     public let features: Tensor
-    /// Like `features` where those are followed, those of several encoders behind one another; [B, C, R, R] in stage 1. No gradient
-    /// flows into it.
+    /// The target, with the shape of `features` if features are followed, concatenated over several encoders; [B, C, R,
+    /// R] in stage 1. No gradient flows into it.
     public let target: Tensor
 }
 
-/// What a network is trained for beside denoising. It owns its head, which its walk lists under the names of published
+/// A training objective beside denoising. It owns its head, which its module walk lists under the names of published
 /// checkpoints.
 public protocol Objective: Module {
-    /// Blocks, counted from 1, whose output the objective reads.
+    /// The blocks, counted from 1, whose output the objective reads.
     var featureDepths: Set<Int> { get }
-    /// nil where nothing is aligned.
+    /// The alignment settings; nil if nothing is aligned.
     var alignmentSettings: AlignmentSettings? { get }
-    /// The loss of the samples given: `features` [B, N, D] by block, and the same samples' batch.
+    /// The alignment loss of some samples, from `features` [B, N, D] by block and the batch of the same samples.
     func alignment(_ features: [Int: Tensor], _ batch: NoisedBatch) -> Alignment
-    /// The objective without what is needed for alignment only, such as a teacher, once the stop step is reached.
+    /// The objective without anything needed only for alignment, such as a teacher, once the stop step is reached.
     func withoutAlignment() -> any Objective
 }
 
 extension Objective {
-    /// Objectives that hold nothing for alignment alone stay as they are.
+    /// The objective itself, by default.
     public func withoutAlignment() -> any Objective { self }
 }
 
 /// The losses of one batch.
 public struct Losses: Sendable {
-    /// What is differentiated; its mean over equal parts of a global batch is the loss of that batch.
+    /// The loss that is differentiated; its mean over equal parts of a global batch is the loss of that batch.
     public let total: Tensor
-    /// Flow matching [B].
+    /// The flow matching loss [B].
     public let denoising: Tensor
-    /// Over the samples that were computed; nil if there were none.
+    /// The alignment of the samples that were computed; nil if there were none.
     public let alignment: Alignment?
-    /// The alignment term of the total before its weight: the sum over the window divided by B, or with `batchMean` the mean times
-    /// the share inside; nil if nothing was aligned.
+    /// The unweighted alignment term of the total: the sum over the window divided by B, or with `batchMean` the mean
+    /// times the share inside the window; nil if nothing was aligned.
     public let alignmentMean: Tensor?
 }
 
-/// How much of the alignment is computed. Loss and gradients are the same in both.
+/// How much of the alignment is computed. Loss and gradients are the same in both modes.
 public enum LossMode: Sendable {
-    /// Head and teacher run only on samples that count.
+    /// Head and teacher run only on the samples that count.
     case training
-    /// They run on all, so that every sample's loss can be seen.
+    /// Head and teacher run on all samples, so that every sample's loss is available.
     case verification
 }
 
 /// Denoising and alignment losses of one batch: mean((model(x_t, t, y) - v)^2) + weight * alignment.
 ///
-/// `step` counts from 0 and decides whether the alignment has stopped. Of a part of a global batch, the means over equal
-/// parts have the loss of the whole as their mean. One pass through the network serves both terms.
+/// `step` counts from 0 and decides whether the alignment has stopped. If a global batch is split into equal parts, the
+/// mean of their losses is its loss. One pass through the network serves both terms.
 public func losses(
     of network: SiT, _ objective: any Objective, _ batch: Batch, path: ProbabilityPath, step: Int,
     mode: LossMode = .training

@@ -1,10 +1,10 @@
 import Models
 import Torch
 
-/// Plain flow matching: nothing is aligned.
+/// Plain flow matching, without alignment.
 public struct Plain: Method {
     public static let name = "plain"
-    /// None: all that it has is common to every method.
+    /// Empty: it only has the settings common to all methods.
     public static let settings: [SettingDescription] = []
 
     public init(defaultsFor network: SiTConfiguration, reading: Reading) {}

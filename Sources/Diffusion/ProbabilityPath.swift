@@ -1,19 +1,19 @@
 import Foundation
 
-/// How data and noise are mixed: x_t = alpha(t) x0 + sigma(t) noise, t = 0 is data and t = 1 is noise.
+/// The path between data and noise: x_t = alpha(t) x0 + sigma(t) noise, where t = 0 is data and t = 1 is noise.
 public enum ProbabilityPath: String, Codable, Sendable, CaseIterable {
     /// alpha = 1 - t, sigma = t: constant velocity, as published.
     case linear
     /// alpha = cos(pi t / 2), sigma = sin(pi t / 2): constant variance for data of variance 1.
     case cosine
 
-    /// alpha and sigma at one time, and their derivatives by t.
+    /// The coefficients alpha and sigma at one time, and their derivatives with respect to t.
     public struct Coefficients: Sendable {
-        /// Of x_0 and of the noise, then d alpha / dt and d sigma / dt.
+        /// The coefficients of x_0 and of the noise, then d alpha / dt and d sigma / dt.
         public let alpha, sigma, alphaRate, sigmaRate: Double
     }
 
-    /// linear: 1 - t and t; cosine: cos(pi t / 2) and sin(pi t / 2) (Ma et al. 2024, SiT).
+    /// The coefficients at a time: linear 1 - t and t; cosine cos(pi t / 2) and sin(pi t / 2) (Ma et al. 2024, SiT).
     public func coefficients(_ t: Double) -> Coefficients {
         switch self {
         case .linear:
@@ -34,13 +34,13 @@ public enum ProbabilityPath: String, Codable, Sendable, CaseIterable {
     }
 }
 
-/// How training times are drawn.
+/// The distribution of training times.
 public enum TimeSampling: String, Codable, Sendable, CaseIterable {
     /// t uniform on [0, 1).
     case uniform
-    /// The same, but each of B equal parts of [0, 1) has one of the batch's B samples: the share of a batch in a window hardly
-    /// varies, and neither does what a loss owes to its times.
+    /// t uniform on [0, 1), but with one of the batch's B samples in each of B equal parts: the share of a batch inside
+    /// a window hardly varies, nor does the loss because of its times.
     case stratified
-    /// sigma / alpha = exp(n) with n standard normal (Karras et al. 2022, EDM).
+    /// t such that sigma / alpha = exp(n) with n standard normal (Karras et al. 2022, EDM).
     case lognormal
 }

@@ -1,21 +1,23 @@
 import Models
 import Torch
 
-/// REPA: a block must point where pretrained encoders point, which see the clean picture (arXiv 2410.06940).
+/// REPA: aligns the direction of a block's features with those of pretrained encoders that see the clean picture (arXiv
+/// 2410.06940).
 ///
 /// loss = denoising - weight * mean(cos(head_e(f_student(x_t)), features_e(x_0))) over tokens and encoders e.
 public struct REPA: FollowsEncoders {
     public static let name = "repa"
-    /// Those below `method.` of a configuration.
+    /// The settings below `method.` of a configuration.
     public static let settings =
         AlignmentSettings.settings.map { $0.below("alignment") } + TargetSettings.settings.map { $0.below("targets") }
 
-    /// Which block, when, and how strongly.
+    /// The aligned block, its window and its weight.
     public var alignment: AlignmentSettings
-    /// Whose features are followed.
+    /// The encoders whose features are followed.
     public var targets = TargetSettings()
 
-    /// Block 8 of 24 and 28 as published, else at a third; weight 0.5, at all times.
+    /// Creates the defaults: block 8 of 24 and 28 as published, otherwise at one third of the depth; weight 0.5, at all
+    /// times.
     public init(defaultsFor network: SiTConfiguration, reading: Reading) {
         let depth = network.depth >= 24 ? 8 : max(1, network.depth / 3)
         alignment = AlignmentSettings(studentDepth: depth, semantics: .perSample, for: network)
@@ -31,7 +33,7 @@ public struct REPA: FollowsEncoders {
         return REPAObjective(settings: alignment, heads: heads)
     }
 
-    /// Of the heads; an encoder that computes features as training goes costs its own besides.
+    /// The FLOPs of the heads; an encoder that computes features during training adds its own cost.
     public func addedFLOPs(for network: SiTConfiguration) -> Double {
         let heads = targets.widths.map { projectorFLOPs(network, width: alignment.width, outputs: $0) }
         return 3 * alignment.computedShare * heads.reduce(0, +)
@@ -40,7 +42,7 @@ public struct REPA: FollowsEncoders {
 
 private struct REPAObjective: Objective {
     let settings: AlignmentSettings
-    /// One for each encoder.
+    /// One head for each encoder.
     let heads: [Projector]
 
     var featureDepths: Set<Int> { [settings.studentDepth] }

@@ -1,13 +1,14 @@
 import Models
 import Torch
 
-/// SRA: a block must predict a deeper block of the averaged network, which sees the same image with less noise
-/// (arXiv 2505.02831).
+/// SRA: a block predicts a deeper block of the EMA network, which sees the same image with less noise (arXiv
+/// 2505.02831).
 ///
-/// loss = denoising + weight * distance(head(f_student(x_t)), f_teacher(x_t')), t' = max(0, t - u t_max), u uniform in [0, 1).
+/// loss = denoising + weight * distance(head(f_student(x_t)), f_teacher(x_t')), t' = max(0, t - u t_max), u uniform in
+/// [0, 1).
 public struct SRA: Method {
     public static let name = "sra"
-    /// Those below `method.` of a configuration.
+    /// The settings below `method.` of a configuration.
     public static let settings =
         AlignmentSettings.withoutHeadWidth.map { $0.below("alignment") } + [
             SettingDescription(
@@ -21,27 +22,28 @@ public struct SRA: Method {
             ),
         ]
 
-    /// How far features are from the teacher's.
+    /// The distance between the student's and the teacher's features.
     public enum Measure: String, Codable, Sendable, CaseIterable {
-        /// With beta 0.05 (the paper).
+        /// Smooth L1 with beta 0.05 (the paper).
         case smoothL1 = "smooth-l1"
-        /// 1 - cos over the features of a token, as its author recommends since.
+        /// 1 - cos over the features of a token, which its author has recommended since.
         case cosine
-        /// 1 - cos over the tokens of a feature, which is what the published call computes.
+        /// 1 - cos over the tokens of a feature, which is what the published code computes.
         case cosineTokens = "cosine-tokens"
     }
 
-    /// Which block, when, and how strongly.
+    /// The aligned block, its window and its weight.
     public var alignment: AlignmentSettings
-    /// The block of the averaged network, counted from 1.
+    /// The block of the EMA network, counted from 1.
     public var teacherDepth: Int
-    /// Largest amount by which the teacher's t lies below the student's (t_max).
+    /// The maximum amount t_max by which the teacher's t is below the student's.
     public var largestShift = 0.2
-    /// smooth-l1 in the reading of the paper, cosine-tokens in that of the code.
+    /// The distance measure: smooth-l1 in the paper's reading, cosine-tokens in the published code's.
     public var measure: Measure
 
-    /// Blocks 8 and 20 of 28, else as deep in proportion; weight 0.2 with the paper's measure, 0.5 with that of
-    /// the code; at all times. (The published code lets the weight of smooth L1 fall after 149 epochs, tenfold in 1,000.)
+    /// Creates the defaults: blocks 8 and 20 of 28, otherwise in proportion to the depth; weight 0.2 with the paper's
+    /// measure, 0.5 with the published code's; at all times. (The published code decays the weight of smooth L1 after
+    /// 149 epochs, tenfold in 1,000.)
     public init(defaultsFor network: SiTConfiguration, reading: Reading) {
         measure = reading == .paper ? .smoothL1 : .cosineTokens
         alignment = AlignmentSettings(
@@ -69,7 +71,7 @@ public struct SRA: Method {
 private struct SRAObjective: Objective {
     let settings: SRA
     let head: SRAHead
-    /// nil once the stop step has released it.
+    /// The teacher; nil once it has been released at the stop step.
     let teacher: SiT?
 
     var featureDepths: Set<Int> { [settings.alignment.studentDepth] }

@@ -1,38 +1,38 @@
 import Models
 import Torch
 
-/// How a sample is made from noise, from t = 1 to t = 0. The state is float64; the network runs in its own type.
+/// Makes samples from noise, from t = 1 to t = 0. The state is float64; the network runs in its own type.
 public struct Sampler: Codable, Sendable, Equatable {
     /// The solvers.
     public enum Mode: String, Codable, Sendable, CaseIterable {
-        /// Euler on equal steps of the probability-flow ODE.
+        /// Euler's method on equal steps of the probability-flow ODE.
         case ode
-        /// Heun on equal steps; the last one stays Euler.
+        /// Heun's method on equal steps; the last step is Euler's.
         case heun
         /// Euler-Maruyama with diffusion w(t) = 2t from 1 to 0.04, then one step without noise.
         case sde
     }
 
-    /// The steps that a solver may make.
+    /// The allowed numbers of steps.
     public static let stepRange = 1...100_000
-    /// Where the noisy steps of the SDE end.
+    /// The time at which the noisy steps of the SDE end.
     static let lastNoisyTime = 0.04
 
-    /// How the steps are made.
+    /// The solver.
     public var mode = Mode.ode
-    /// Steps of the solver, in `stepRange`; each evaluates the network once, `heun` twice but for the last.
+    /// The number of steps, in `stepRange`; each evaluates the network once, `heun` twice except in the last.
     public var steps = 50
-    /// Classifier-free guidance; it doubles the evaluations at which it acts.
+    /// Classifier-free guidance; it doubles the evaluations wherever it acts.
     public var guidance = Guidance()
 
-    /// Values are taken as they are; `problem` says what is impossible.
+    /// Creates a sampler without checking the values; `problem` does that.
     public init(mode: Mode = .ode, steps: Int = 50, guidance: Guidance = Guidance()) {
         self.mode = mode
         self.steps = steps
         self.guidance = guidance
     }
 
-    /// What is impossible about the settings, in one sentence; nil if nothing is.
+    /// The reason why the settings are impossible, in one sentence; nil if they are valid.
     public var problem: String? {
         if !Self.stepRange.contains(steps) {
             return "the solver's steps must be 1 to \(Self.stepRange.upperBound), not \(steps)"
@@ -47,7 +47,7 @@ public struct Sampler: Codable, Sendable, Equatable {
         return nil
     }
 
-    /// How often a sample goes through the network; where it is guided, twice for each evaluation.
+    /// The number of network passes for a sample; a guided evaluation counts twice.
     public var networkPasses: Int {
         times.prefix(steps).enumerated().reduce(0) { sum, step in
             let evaluations = mode == .heun && step.offset < steps - 1 ? 2 : 1
@@ -55,15 +55,15 @@ public struct Sampler: Codable, Sendable, Equatable {
         }
     }
 
-    /// The times of the steps; for the ODE also 0, where the last one ends.
+    /// The times of the steps; for the ODE also the final 0.
     private var times: [Double] {
         mode == .sde ? linspace(1, Self.lastNoisyTime, steps) : linspace(1, 0, steps + 1)
     }
 
-    /// noise [B, C, R, R], labels [B] -> samples [B, C, R, R] in float64.
+    /// Samples from noise [B, C, R, R] and labels [B] -> samples [B, C, R, R] in float64.
     ///
-    /// `increment` gives the standard normal draws of the noisy steps of the SDE, [B, C, R, R] for steps 1, 2, ...;
-    /// `progress` is told after each step, and ends the sampling by throwing.
+    /// `increment` returns the standard normal draws of the SDE's noisy steps, [B, C, R, R] for steps 1, 2, ...;
+    /// `progress` is called after each step and ends the sampling by throwing.
     public func callAsFunction(
         _ network: SiT, _ noise: Tensor, _ labels: Tensor, path: ProbabilityPath,
         increment: (_ step: Int) -> Tensor, progress: (_ step: Int) throws -> Void
@@ -76,7 +76,7 @@ public struct Sampler: Codable, Sendable, Equatable {
         }
     }
 
-    /// The same where nothing is to be told of the progress.
+    /// Samples without reporting progress.
     public func callAsFunction(
         _ network: SiT, _ noise: Tensor, _ labels: Tensor, path: ProbabilityPath, increment: (_ step: Int) -> Tensor
     ) -> Tensor {
@@ -91,7 +91,7 @@ public struct Sampler: Codable, Sendable, Equatable {
             let isGuided = guidance.isActive(at: t)
             var slope = flow.velocity(x, t, isGuided: isGuided)
             if mode == .heun, step < steps - 1 {
-                // The second evaluation is guided where the first is, even when its own time lies outside the interval.
+                // The second evaluation is guided if the first is, even when its own time lies outside the interval.
                 let ahead = flow.velocity(x + (next - t) * slope, next, isGuided: isGuided)
                 slope = (slope + ahead) / 2
             }
@@ -118,8 +118,8 @@ public struct Sampler: Codable, Sendable, Equatable {
     }
 }
 
-/// `count` equal steps from `first` to `last`, each half counted from its own end as torch.linspace does, so that a time
-/// lies on the same side of a bound of the guidance interval.
+/// `count` equal steps from `first` to `last`, each half counted from its own end as in torch.linspace, so that a time
+/// lies on the same side of a guidance bound.
 private func linspace(_ first: Double, _ last: Double, _ count: Int) -> [Double] {
     if count == 1 { return [first] }
     let interval = (last - first) / Double(count - 1)
@@ -128,19 +128,19 @@ private func linspace(_ first: Double, _ last: Double, _ count: Int) -> [Double]
     }
 }
 
-/// The learnt flow for one set of labels.
+/// The learned flow for one set of labels.
 private struct Flow {
     let network: SiT
     let labels: Tensor
     let guidance: Guidance
     let path: ProbabilityPath
 
-    /// dx/dt of the probability-flow ODE.
+    /// The velocity dx/dt of the probability-flow ODE.
     func velocity(_ x: Tensor, _ t: Double, isGuided: Bool) -> Tensor {
         evaluate(x, t, isGuided: isGuided) { velocity, _ in velocity }
     }
 
-    /// dx/dt of the SDE with diffusion 2t: v - t * score.
+    /// The drift dx/dt of the SDE with diffusion 2t: v - t * score.
     func drift(_ x: Tensor, _ t: Double) -> Tensor {
         evaluate(x, t, isGuided: guidance.isActive(at: t)) { velocity, x in velocity - t * score(velocity, x, t) }
     }

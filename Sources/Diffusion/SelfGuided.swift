@@ -8,7 +8,7 @@ import Torch
 /// step (arXiv 2601.07773). The teacher sees the same x_t and t, the true label and the null label.
 public struct SelfGuided: Method {
     public static let name = "selfguided"
-    /// Those below `method.` of a configuration.
+    /// The settings below `method.` of a configuration.
     public static let settings =
         AlignmentSettings.settings.map { $0.below("alignment") } + [
             SettingDescription(
@@ -19,19 +19,19 @@ public struct SelfGuided: Method {
                 "Weights of the teacher: as the optimiser left them, or averaged."),
         ]
 
-    /// Which of the student's blocks, when, and how strongly.
+    /// The student's aligned block, its window and its weight.
     public var alignment: AlignmentSettings
     /// The teacher's block that is followed, counted from 1.
     public var teacherDepth: Int
-    /// w, the amplification of the class's direction in feature space.
+    /// The feature guidance scale w, which amplifies the direction of the class in feature space.
     public var guidanceScale = 30.0
-    /// The weights of the teacher: as the optimiser left them (as published), or averaged.
+    /// The teacher's weights: raw, as the optimiser left them (as published), or the EMA.
     public var teacherWeights = NetworkWeights.raw
 
     public var follows: FollowedNetwork { .trained(teacherWeights) }
     public var asksNullClass: Bool { guidanceScale != 1 }
 
-    /// Blocks 6 and 8 of 12, 8 and 16 of 24 and 28 as published; else about 1/2 and 2/3.
+    /// Creates the defaults: blocks 6 and 8 of 12, 8 and 16 of 24 and 28 as published; otherwise about 1/2 and 2/3.
     public init(defaultsFor network: SiTConfiguration, reading: Reading) {
         let (student, teacher) =
             switch network.depth {
@@ -66,7 +66,7 @@ public struct SelfGuided: Method {
 private struct SelfGuidedObjective: Objective {
     let settings: SelfGuided
     let head: Projector
-    /// nil once the stop step has released it.
+    /// The teacher; nil once it has been released at the stop step.
     let teacher: SiT?
 
     var featureDepths: Set<Int> { [settings.alignment.studentDepth] }

@@ -1,20 +1,20 @@
-/// What a setting means and which values it may have: the one place from which checks and documentation come.
+/// The meaning of a setting and its allowed values: the single source of checks and documentation.
 public struct SettingDescription: Sendable {
-    /// Dotted, as in "alignment.window".
+    /// The dotted key, as in "alignment.window".
     public var key: String
-    /// One sentence.
+    /// The meaning, in one sentence.
     public let meaning: String
-    /// Of a number; nil where it has none.
+    /// The unit of a number; nil if it has none.
     public let unit: String?
-    /// The values that it may have.
+    /// The allowed values.
     public let allowed: AllowedValues
 
-    /// A setting with its sentence.
+    /// Creates the description of a setting.
     public init(_ key: String, _ allowed: AllowedValues, unit: String? = nil, _ meaning: String) {
         (self.key, self.allowed, self.unit, self.meaning) = (key, allowed, unit, meaning)
     }
 
-    /// The same for the settings of a group that hangs in a larger tree.
+    /// The description with its key below a group of a larger tree.
     public func below(_ group: String) -> SettingDescription {
         var moved = self
         moved.key = group + "." + key
@@ -22,11 +22,11 @@ public struct SettingDescription: Sendable {
     }
 }
 
-/// The values that a setting may have by itself; what settings must satisfy together is checked where they are used.
+/// The values that a single setting may have; constraints between settings are checked where they are used.
 public indirect enum AllowedValues: Sendable, Equatable, CustomStringConvertible {
-    /// true or false.
+    /// A truth value, true or false.
     case truth
-    /// A whole number; `Int.max` above means that there is no limit.
+    /// A whole number; an upper bound of `Int.max` means no limit.
     case whole(ClosedRange<Int>)
     /// A finite number.
     case number(NumberRange)
@@ -34,23 +34,23 @@ public indirect enum AllowedValues: Sendable, Equatable, CustomStringConvertible
     case zero(or: NumberRange)
     /// [low, high] with 0 <= low <= high <= 1.
     case interval
-    /// One of some words.
+    /// One of several words.
     case name([String])
-    /// A file or folder, or one of some words that stand for none.
+    /// A file or folder, or one of several words that stand for none.
     case path(or: [String])
-    /// A text that is described in words.
+    /// A text, described in words.
     case text(String)
-    /// Any number of those.
+    /// Any number of such values.
     case list(of: AllowedValues)
-    /// Those, or null.
+    /// Such a value, or null.
     case optional(AllowedValues)
 
-    /// The words of an enumeration.
+    /// The raw values of an enumeration, as words.
     public static func name<Name: CaseIterable & RawRepresentable<String>>(of type: Name.Type) -> AllowedValues {
         .name(Name.allCases.map(\.rawValue))
     }
 
-    /// For people: "1 to 1024", "linear or cosine".
+    /// A description for people: "1 to 1024", "linear or cosine".
     public var description: String {
         switch self {
         case .truth: "true or false"
@@ -76,15 +76,15 @@ public indirect enum AllowedValues: Sendable, Equatable, CustomStringConvertible
         }
     }
 
-    /// "a, b or c".
+    /// The words as a choice: "a, b or c".
     private static func choice(of words: [String]) -> String {
         words.count < 2 ? words.joined() : words.dropLast().joined(separator: ", ") + " or " + words[words.count - 1]
     }
 }
 
-/// A range of finite numbers whose bounds may be left out of it.
+/// A range of finite numbers, whose bounds may be excluded.
 public struct NumberRange: Sendable, Equatable, CustomStringConvertible {
-    /// The bounds; infinite where there are none.
+    /// The bounds; infinite if there are none.
     public let lower, upper: Double
     /// Whether the bounds belong to the range.
     public let includesLower, includesUpper: Bool
@@ -94,31 +94,31 @@ public struct NumberRange: Sendable, Equatable, CustomStringConvertible {
         (self.includesLower, self.includesUpper) = (includesLower, includesUpper)
     }
 
-    /// Every finite number.
+    /// The range of all finite numbers.
     public static let any = NumberRange(-.infinity, .infinity, includesLower: false, includesUpper: false)
-    /// Above `lower`, up to and with `upper`.
+    /// The range above `lower`, up to and including `upper`.
     public static func above(_ lower: Double, to upper: Double = .infinity) -> NumberRange {
         NumberRange(lower, upper, includesLower: false, includesUpper: upper.isFinite)
     }
-    /// With both bounds.
+    /// Creates a range that includes both bounds.
     public init(_ range: ClosedRange<Double>) {
         self.init(range.lowerBound, range.upperBound, includesLower: true, includesUpper: true)
     }
-    /// Without the upper bound.
+    /// Creates a range without its upper bound.
     public init(_ range: Range<Double>) {
         self.init(range.lowerBound, range.upperBound, includesLower: true, includesUpper: false)
     }
-    /// Without an upper bound.
+    /// Creates a range without an upper limit.
     public init(_ range: PartialRangeFrom<Double>) {
         self.init(range.lowerBound, .infinity, includesLower: true, includesUpper: false)
     }
 
-    /// Whether a number is in the range; nan is in none.
+    /// Whether a number is in the range; NaN is in none.
     public func contains(_ value: Double) -> Bool {
         (value > lower || includesLower && value == lower) && (value < upper || includesUpper && value == upper)
     }
 
-    /// "0 or more and below 1", "above 0", "0 to 1", "any number".
+    /// A description for people: "0 or more and below 1", "above 0", "0 to 1", "any number".
     public var description: String {
         let (low, high) = (short(lower), short(upper))
         switch (lower.isFinite, upper.isFinite) {
@@ -132,7 +132,7 @@ public struct NumberRange: Sendable, Equatable, CustomStringConvertible {
         }
     }
 
-    /// Without ".0".
+    /// The number without ".0".
     private func short(_ value: Double) -> String {
         Int(exactly: value).map(String.init) ?? "\(value)"
     }

@@ -1,27 +1,28 @@
 import Models
 import Torch
 
-/// The features of pretrained encoders that a method follows: whose they are, and how they meet the network's tokens.
+/// The pretrained encoders whose features a method follows, and how they match the network's tokens.
 public struct TargetSettings: Codable, Sendable, Equatable {
-    /// What happens where an encoder has another number of tokens than the network.
+    /// What to do if an encoder has a different number of tokens than the network.
     public enum Fit: String, Codable, Sendable, CaseIterable {
-        /// The run does not begin.
+        /// Refuse to start the run.
         case refuse
-        /// The square of features is resized to that of the network's tokens, bicubically with antialiasing.
+        /// Resize the square of features to that of the network's tokens, bicubically with antialiasing.
         case resample
     }
 
-    /// Files of encoders, or of those by whose names a store holds features; empty: all that the store holds.
+    /// Files of encoders, or of encoders by the names under which a store holds features; if empty, all that the store
+    /// holds.
     public var encoders: [String] = []
-    /// The size Z of the features of each, found from the encoders or the store.
+    /// The feature size Z of each encoder, determined from the encoders or the store.
     public var widths: [Int] = []
-    /// What happens where the numbers of tokens differ.
+    /// What to do if the numbers of tokens differ.
     public var fit = Fit.refuse
 
-    /// Those that the data hold.
+    /// Creates settings that follow all features that the data hold.
     public init() {}
 
-    /// What the settings mean.
+    /// The descriptions of the settings.
     static let settings: [SettingDescription] = [
         SettingDescription(
             "encoders", .list(of: .path(or: [])),
@@ -33,7 +34,7 @@ public struct TargetSettings: Codable, Sendable, Equatable {
             "If an encoder's number of tokens is not the network's: refuse, or resample its features."),
     ]
 
-    /// What is impossible about features of so many tokens with a network, in one sentence; nil if nothing is.
+    /// The reason why features with so many tokens cannot be used with a network, in one sentence; nil if they can.
     public func problem(tokens: Int, encoder: String, for network: SiTConfiguration) -> String? {
         if tokens == network.tokens { return nil }
         let words = "\(encoder) has \(tokens) tokens, the network \(network.tokens)"
@@ -46,7 +47,7 @@ public struct TargetSettings: Codable, Sendable, Equatable {
 }
 
 extension Tensor {
-    /// Features [B, M, Z] of a square of tokens as those of a square of another size, [B, tokens, Z]: bicubically, with
+    /// Resizes features [B, M, Z] of a square of tokens to a square of another size, [B, tokens, Z], bicubically with
     /// antialiasing.
     public func resampledFeatures(tokens: Int) -> Tensor {
         if size(1) == tokens { return self }
@@ -57,5 +58,5 @@ extension Tensor {
     }
 }
 
-/// The side of a square of so many tokens, if they are one.
+/// The side of a square of so many tokens, if they form one.
 private func squareSide(_ tokens: Int) -> Int { Int(Double(tokens).squareRoot().rounded()) }

@@ -5,29 +5,29 @@ public struct TimeWindow: Sendable, Equatable {
     /// The noisiest time that counts, in [low, 1].
     public var high: Double
 
-    /// Bounds are taken as they are; the settings that hold a window check them.
+    /// Creates a window without checking the bounds; the settings that hold it do that.
     public init(_ low: Double, _ high: Double) {
         self.low = low
         self.high = high
     }
 
-    /// Every time.
+    /// The window of all times.
     public static let everywhere = TimeWindow(0, 1)
 
-    /// Compared in float32, as the published code does.
+    /// Whether a time is inside the window, compared in float32 as in the published code.
     public func contains(_ t: Float) -> Bool { t >= Float(low) && t <= Float(high) }
 
-    /// What a sample outside means.
+    /// How samples outside the window are treated.
     public enum Semantics: String, Codable, Sendable, CaseIterable {
         /// Samples outside contribute nothing; the divisor stays the batch size (the paper's text).
         case perSample = "per-sample"
-        /// Every sample counts, scaled by the share of the global batch inside. This is what the published code
-        /// computes: its mask [B, 1, 1, 1] meets a loss [B] and broadcasts.
+        /// Every sample counts, scaled by the share of the global batch inside the window. This is what the published
+        /// code computes: its mask [B, 1, 1, 1] broadcasts against a loss [B].
         case batchMean = "batch-mean"
     }
 }
 
-/// Written as [low, high].
+/// Encoded as [low, high].
 extension TimeWindow: Codable {
     public init(from decoder: any Decoder) throws {
         let bounds = try [Double](from: decoder)

@@ -3,18 +3,18 @@ import Torch
 
 /// The random numbers of one training step: a function of (seed, step, position in the global batch) alone.
 public struct TrainingDraws: Sendable {
-    /// Standard normal, [positions, C, R, R].
+    /// Standard normal noise, [positions, C, R, R].
     public let noise: [Float]
-    /// t of every sample of the global batch.
+    /// The time t of every sample of the global batch.
     public let times: [Float]
-    /// Whether the network sees the null class instead of the label, of every sample of the global batch.
+    /// Whether the label is replaced by the null class, for every sample of the global batch.
     public let labelDropped: [Bool]
-    /// A number in [0, 1) for methods that draw one, of every sample of the global batch.
+    /// A number in [0, 1) for every sample of the global batch, for methods that need one.
     public let uniforms: [Float]
     private let positions: Range<Int>
 
-    /// For a global batch of `batch` samples, of which those at `positions` are needed; nil: all. `elementsPerSample`: elements of
-    /// one sample, C * R * R.
+    /// Creates the draws for a global batch of `batch` samples, of which `positions` are needed; nil for all.
+    /// `elementsPerSample` is C * R * R.
     public init(
         _ draws: Draws, step: Int, batch: Int, positions: Range<Int>? = nil, elementsPerSample: Int,
         path: ProbabilityPath, sampling: TimeSampling, labelDrop: Double
@@ -36,7 +36,7 @@ public struct TrainingDraws: Sendable {
         }
     }
 
-    /// t of every sample of a global batch.
+    /// The time t of every sample of a global batch.
     private static func times(
         _ draws: Draws, step: Int, batch: Int, path: ProbabilityPath, sampling: TimeSampling
     ) -> [Float] {
@@ -47,7 +47,7 @@ public struct TrainingDraws: Sendable {
         switch sampling {
         case .uniform: return items.map { uniforms(1, $0)[0] }
         case .stratified:
-            // The first number of each sample is its place within a part, the order of the second ones deals the parts out.
+            // A sample's first number is its place within a part; the order of the second numbers assigns the parts.
             let numbers = items.map { uniforms(2, $0) }
             var times = [Float](repeating: 0, count: batch)
             for (part, item) in items.sorted(by: { (numbers[$0][1], $0) < (numbers[$1][1], $1) }).enumerated() {
@@ -61,8 +61,8 @@ public struct TrainingDraws: Sendable {
         }
     }
 
-    /// The part `range` of the global batch's positions. `clean` has the samples [C, R, R] of all positions one after another,
-    /// `labels` theirs.
+    /// The batch of the positions `range` of the global batch. `clean` holds the samples [C, R, R] of all positions one
+    /// after another, `labels` their labels.
     public func batch(
         _ range: Range<Int>, clean: [Float], labels: [Int], shape: [Int], classes: Int, on device: Device
     ) -> Batch {
@@ -86,6 +86,6 @@ public struct TrainingDraws: Sendable {
 }
 
 extension Range<Int> {
-    /// The bytes that these float32 elements take.
+    /// The byte range of these float32 elements.
     fileprivate var bytes: Range<Int> { 4 * lowerBound..<4 * upperBound }
 }

@@ -3,9 +3,9 @@ import Foundation
 import Models
 import Torch
 
-/// DINOv2 with its published weights, which REPA follows: features of patches after the last norm, without the class's.
+/// DINOv2 with its published weights, which REPA follows: patch features after the final norm, without the class token.
 public struct DINOv2Encoder: PatchEncoder {
-    /// The published files of sizes S, B and L, with the registers of Darcet et al. or without, and their SHA-256.
+    /// The published files of sizes S, B and L, with the registers of Darcet et al. and without, and their SHA-256.
     public static let published: [(file: String, checksum: String)] = [
         ("dinov2_vits14_pretrain.pth", "b938bf1bc15cd2ec0feacfe3a1bb553fe8ea9ca46a7e1d8d00217f29aef60cd9"),
         ("dinov2_vitb14_pretrain.pth", "0b8b82f85de91b424aded121c7e1dcc2b7bc6d0adeea651bf73a13307fad8c73"),
@@ -20,8 +20,8 @@ public struct DINOv2Encoder: PatchEncoder {
     private let normalisation: PictureNormalisation
     private let device: Device
 
-    /// Loads weights of a file of `torch.save` or safetensors. The network sees each picture as `grid` x `grid` patches. Throws a
-    /// `FileError` if they are not there, with their address, or not those of a DINOv2 of size S, B or L.
+    /// Loads weights from a `torch.save` or safetensors file. The network sees each picture as `grid` x `grid` patches.
+    /// Throws a `FileError` if the file is missing, with its URL, or is not a DINOv2 of size S, B or L.
     public init(path: String, grid: Int, on device: Device = .cpu) throws {
         try Self.checkPresence(path)
         identity = try fileIdentity(path)
@@ -36,7 +36,7 @@ public struct DINOv2Encoder: PatchEncoder {
         withoutGradients { network(normalisation(images.to(device))) }.to(images.device)
     }
 
-    /// Whether a file is, or by its name should be, one of DINOv2's.
+    /// Whether a file is one of DINOv2's, or should be by its name.
     static func isOne(path: String) -> Bool {
         let name = fileName(path)
         if published.contains(where: { $0.file == name }) { return true }
@@ -55,7 +55,7 @@ public struct DINOv2Encoder: PatchEncoder {
             remedy: "fetch https://dl.fbaipublicfiles.com/dinov2/\(folder)/\(name) (SHA-256 \(known.checksum))")
     }
 
-    /// What the shapes of the weights say; heads have 64 numbers in all sizes.
+    /// The configuration that the shapes of the weights imply; heads have width 64 in all sizes.
     static func configuration(_ weights: any NamedTensors) throws -> DINOv2.Configuration {
         let depth = (0...).first { weights.layout(of: "blocks.\($0).norm1.weight") == nil } ?? 0
         guard let token = weights.shape("cls_token"), token.count == 3, let table = weights.shape("pos_embed"),
@@ -73,8 +73,8 @@ public struct DINOv2Encoder: PatchEncoder {
     }
 }
 
-/// The encoder in a file: weights of DINOv2, which sees pictures as `grid` x `grid` patches, or else a TorchScript module.
-/// Throws a `FileError`.
+/// Opens the encoder in a file: weights of DINOv2, which sees pictures as `grid` x `grid` patches, or else a
+/// TorchScript module. Throws a `FileError`.
 public func openEncoder(
     path: String, grid: Int, normalisation: PictureNormalisation? = nil, on device: Device = .cpu
 ) throws -> any PatchEncoder {

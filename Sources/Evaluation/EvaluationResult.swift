@@ -1,30 +1,31 @@
 import Formats
 import Torch
 
-/// The numbers of samples against a reference, with what must be known to compare them.
+/// The metrics of samples against a reference, with everything needed to compare them.
 public struct EvaluationResult: Sendable {
-    /// Of the extractor, name and checksum.
+    /// The name and checksum of the extractor.
     public let extractor: String
-    /// Where the samples came from.
+    /// The source of the samples.
     public let samples: String
-    /// How many there were.
+    /// The number of samples.
     public let sampleCount: Int
-    /// Where the reference came from.
+    /// The source of the reference.
     public let reference: String
-    /// How many pictures it had; nil where a file of statistics does not say.
+    /// The number of pictures in the reference; nil if a file of statistics does not say.
     public let referenceCount: Int?
-    /// D, the length of a feature.
+    /// The feature dimension D.
     public let featureSize: Int
-    /// By name: "frechet_distance" and what else can be had.
+    /// The metrics by name: "frechet_distance" and the others that are available.
     public let values: [(name: String, value: Double)]
-    /// Estimated upward bias of the Fréchet distance due to few samples; nil for 10,000 or more, or if it cannot be estimated. The distance is that of infinitely many samples and c / N (Chong and Forsyth 2020), so that half of the samples
-    /// have this much more than all.
+    /// The estimated upward bias of the Fréchet distance due to few samples; nil for 10,000 or more, or if it cannot be
+    /// estimated. The distance is modelled as that of infinitely many samples plus c / N (Chong and Forsyth 2020), so
+    /// the excess of half of the samples over all of them is this bias.
     public let bias: Double?
-    /// How many classes the extractor recognises, and of how many; nil where it is no classifier of them.
+    /// The number of classes that the extractor recognises, and of all classes; nil if it does not classify them.
     public let recognised: (classes: Int, of: Int)?
     /// Of samples and reference; nil where both are of one size, or that is not known.
     public let sizes: (samples: PictureSize, reference: PictureSize)?
-    /// How the samples were drawn; nil where that is not known.
+    /// How the samples were drawn; nil if that is not known.
     public var stamp: JSONValue?
 
     /// The names that `values` may have.
@@ -37,7 +38,7 @@ public struct EvaluationResult: Sendable {
         metric.replacing("_", with: " ").replacing("frechet", with: "Fréchet")
     }
 
-    /// Compares two sets that one extractor measured. Throws an `EvaluationError`.
+    /// Compares two sets measured by the same extractor. Throws an `EvaluationError`.
     public init(
         _ samples: MeasuredSet, from samplePath: String, reference: MeasuredSet, from referencePath: String
     ) throws {
@@ -74,14 +75,14 @@ public struct EvaluationResult: Sendable {
         }
     }
 
-    /// Pictures from which on nothing is said of the bias of their number.
+    /// The number of pictures from which on the bias is not reported.
     private static let enough = 10_000
 
     private static func bias(
         of samples: MeasuredSet, to reference: MeasuredSet, distance: Double
     ) throws -> Double? {
         guard let features = samples.features, features.size(0) < enough, features.size(0) >= 4 else { return nil }
-        // Samples may be in the order of their classes.
+        // Samples may be sorted by class.
         let order = Draws(seed: 0).order(epoch: 0, items: features.size(0))
         let half = order.prefix(features.size(0) / 2).map(Int64.init)
         var statistics = FeatureStatistics()
@@ -89,7 +90,7 @@ public struct EvaluationResult: Sendable {
         return try max(0, statistics.gaussian().frechetDistance(to: reference.gaussian) - distance)
     }
 
-    /// What makes the numbers less than they seem: sentences.
+    /// Caveats about the numbers, one sentence each.
     public var warnings: [String] {
         let ofSizes = sizes.map { own, other in
             "\(samples): its pictures have \(own.width) x \(own.height) pixels, those of \(reference) \(other.width) x "
@@ -107,7 +108,7 @@ public struct EvaluationResult: Sendable {
             }
     }
 
-    /// One object, with the names of the table.
+    /// The result as one JSON object, with the names of the table.
     public var json: JSONValue {
         var members: [JSONValue.Member] = values.map { .init($0.name, .number($0.value)) }
         func add(_ name: String, _ number: Int?) { if let number { members.append(.init(name, .int(Int64(number)))) } }
@@ -138,7 +139,7 @@ public struct EvaluationResult: Sendable {
         return sides.count == 2 ? PictureSize(width: sides[0], height: sides[1]) : nil
     }
 
-    /// From such an object; nil if it is none.
+    /// Reads the result from such an object; nil if it is not one.
     public init?(json: JSONValue) {
         guard let extractor = json["extractor"]?.string, let samples = json["samples"]?.string,
             let sampleCount = json["sample_count"]?.int, let reference = json["reference"]?.string,

@@ -3,24 +3,26 @@ import Foundation
 import Models
 import Torch
 
-/// Trains a small classifier of labelled pictures, whose features then give a meaningful Fréchet distance for data of that kind.
+/// Trains a small classifier on labelled pictures, whose features then give a meaningful Fréchet distance for data of
+/// that kind.
 public struct ExtractorFit {
-    /// Every tenth picture, by a drawn order, is held out.
+    /// One in this many pictures, in a drawn order, is held out.
     private static let heldOutShare = 10
-    /// The highest learning rate of AdamW, after a warm-up and before a cosine to 0.
+    /// The peak learning rate of AdamW, after a warm-up and before cosine decay to 0.
     private static let learningRate = 4e-3
     private static let weightDecay = 0.02
 
-    /// The network.
+    /// The trained network.
     public let network: SmallClassifier
-    /// The share of held-out pictures that it recognises.
+    /// The accuracy on held-out pictures.
     public let accuracy: Double
-    /// How many pictures it was fitted to, and how many were held out.
+    /// The number of pictures used for fitting and held out.
     public let pictures: (fitted: Int, heldOut: Int)
     private let side: Int
 
-    /// Trains for `steps` steps of `batch` pictures, mirrored at random unless `mirrors` is false. Equal arguments give equal
-    /// networks. Throws an `EvaluationError` where the pictures cannot be classified, and what keeps one from being read.
+    /// Trains for `steps` steps of `batch` pictures, mirrored at random unless `mirrors` is false. Equal arguments give
+    /// equal networks. Throws an `EvaluationError` if the pictures cannot be classified, and an error if one cannot be
+    /// read.
     public init(
         _ dataset: any Dataset, steps: Int, batch: Int = 128, mirrors: Bool = true, seed: UInt64 = 0,
         progress: (_ step: Int, _ loss: @autoclosure () -> Double) -> Void = { _, _ in }
@@ -69,13 +71,13 @@ public struct ExtractorFit {
         self.network = network
     }
 
-    /// The file: a TorchScript module with the methods `forward` and `patches`.
+    /// The bytes of a TorchScript module with the methods `forward` and `patches`.
     public func bytes() throws -> [UInt8] {
         let script = network.script(side: side)
         return try withErrors { TorchScript.bytes(name: "Extractor", source: script.source, tensors: script.tensors) }
     }
 
-    /// A tenth of the steps upwards, then half a cosine.
+    /// The learning rate schedule: linear warm-up over a tenth of the steps, then cosine decay.
     private static func rate(_ step: Int, of steps: Int) -> Double {
         let warmup = max(1, steps / 10)
         if step < warmup { return learningRate * Double(step + 1) / Double(warmup) }
@@ -90,7 +92,8 @@ public struct ExtractorFit {
         return -(logits.logSoftmax() * Tensor(targets, shape: logits.shape)).sum() / Double(labels.count)
     }
 
-    /// The pictures moved by up to two pixels each way, 0...4 with 2 in the middle; what comes in is grey.
+    /// The pictures shifted by up to two pixels in each direction, 0...4 with 2 in the middle; the exposed border is
+    /// grey.
     private static func shifted(_ images: Tensor, right: Int, down: Int) -> Tensor {
         let side = images.size(2)
         return images.padded(left: 2, right: 2, above: 2, below: 2)

@@ -1,30 +1,30 @@
 import Formats
 import Torch
 
-/// What an extractor says of N images.
+/// An extractor's output for N images.
 public struct ImageFeatures: Sendable {
-    /// [N, D], what Fréchet distance, precision and recall are taken of.
+    /// Features [N, D] for Fréchet distance, precision and recall.
     public var features: Tensor
-    /// [N, K], what the Inception Score is taken of; nil where the extractor is no classifier.
+    /// Logits [N, K] for the Inception Score; nil if the extractor is no classifier.
     public var logits: Tensor?
-    /// [N, S], features that keep their places, of which sFID is taken; nil where the extractor has none.
+    /// Spatial features [N, S] for sFID; nil if the extractor has none.
     public var spatial: Tensor?
 
-    /// Features, and what else there is.
+    /// Creates the output from features and optional logits and spatial features.
     public init(features: Tensor, logits: Tensor? = nil, spatial: Tensor? = nil) {
         (self.features, self.logits, self.spatial) = (features, logits, spatial)
     }
 }
 
-/// A network that turns images into features. Numbers of different extractors cannot be compared.
+/// A network that turns images into features. Metrics of different extractors are not comparable.
 public protocol FeatureExtractor: Sendable {
-    /// Its name and a checksum of its weights, as results and references state them.
+    /// Its name and a checksum of its weights, as given in results and references.
     var identity: String { get }
-    /// Of bytes [N, 3, H, W]. Throws what keeps it from computing.
+    /// The features of uint8 images [N, 3, H, W]. Throws if they cannot be computed.
     func callAsFunction(_ images: Tensor) throws -> ImageFeatures
 }
 
-/// A TorchScript file: bytes [N, 3, H, W] in, features [N, D] or a tuple (features, logits [N, K]) out.
+/// A TorchScript extractor: uint8 images [N, 3, H, W] in, features [N, D] or a tuple (features, logits [N, K]) out.
 public struct TorchScriptExtractor: FeatureExtractor {
     public let identity: String
     private let script: TorchScript

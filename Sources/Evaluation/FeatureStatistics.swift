@@ -1,38 +1,38 @@
 import Torch
 
-/// Mean [D] and covariance [D, D] of features, in float64: all that a Fréchet distance knows of a set of images.
+/// Mean [D] and covariance [D, D] of features, in float64: all that a Fréchet distance uses of a set of images.
 public struct Gaussian: Sendable {
-    /// [D].
+    /// The mean [D].
     public let mean: Tensor
-    /// [D, D], symmetric.
+    /// The covariance [D, D], symmetric.
     public let covariance: Tensor
 
-    /// The tensors are converted to float64 on the CPU.
+    /// Creates a Gaussian; the tensors are converted to float64 on the CPU.
     public init(mean: Tensor, covariance: Tensor) {
         (self.mean, self.covariance) = (mean.to(.cpu).to(.F64), covariance.to(.cpu).to(.F64))
     }
 }
 
-/// Mean and covariance of features that come batch by batch, none of which is kept.
+/// Accumulates mean and covariance of features batch by batch, in float64, without keeping the features.
 ///
-/// In float64. Parts of some thousand images are joined by the formula of Chan, Golub and LeVeque (1979), which does not cancel
-/// where the mean is large beside the deviation; memory is that of a part and of a few matrices [D, D], whatever the number of
-/// images.
+/// Chunks of some thousand images are merged by the formula of Chan, Golub and LeVeque (1979), which does not cancel
+/// where the mean is large compared with the deviation. Memory is that of one chunk and a few [D, D] matrices, whatever
+/// the number of images.
 public struct FeatureStatistics: Sendable {
-    /// Images so far.
+    /// The number of images so far.
     public private(set) var count = 0
     /// The mean, and the sum of (x - mean)(x - mean)^T; nil before the first image.
     private var sums: (mean: Tensor, scatter: Tensor)?
-    /// What has come since the last part was joined: a part costs several passes over [D, D].
+    /// The features that came since the last merge: merging takes several passes over [D, D].
     private var waiting: [Tensor] = []
     private var joined = 0
 
     private static let part = 2048
 
-    /// Of no images yet.
+    /// Creates empty statistics.
     public init() {}
 
-    /// Adds the features [N, D] of N images, all with the same D. Throws an `EvaluationError` where one is not finite.
+    /// Adds the features [N, D] of N images, all with the same D. Throws an `EvaluationError` if one is not finite.
     public mutating func add(_ features: Tensor) throws {
         let x = features.to(.cpu).to(.F64)
         guard x.isFinite else {
@@ -44,7 +44,7 @@ public struct FeatureStatistics: Sendable {
         if count - joined >= Self.part { join() }
     }
 
-    /// Joins what waits to the sums.
+    /// Merges the waiting features into the sums.
     private mutating func join() {
         guard count > joined else { return }
         let x = Tensor.concatenate(waiting)
@@ -63,7 +63,7 @@ public struct FeatureStatistics: Sendable {
         sums = (mean + difference * (new / (old + new)), scatter + ownScatter + between)
     }
 
-    /// The unbiased estimate, divided by N - 1. Throws an `EvaluationError` for fewer than two images.
+    /// The mean and the unbiased covariance, divided by N - 1. Throws an `EvaluationError` for fewer than two images.
     public func gaussian() throws -> Gaussian {
         var all = self
         all.join()
@@ -74,7 +74,7 @@ public struct FeatureStatistics: Sendable {
     }
 }
 
-/// What keeps images from being measured: one sentence.
+/// The reason why images cannot be measured, in one sentence.
 public struct EvaluationError: Error, CustomStringConvertible {
     /// The sentence, on one line.
     public let description: String

@@ -1,8 +1,9 @@
 import Torch
 
-/// Features on their way from one process to another.
+/// Serialisation of features, to send them between processes.
 extension ImageFeatures {
-    /// The number of images, the lengths of the three kinds (0: none), then their numbers in float64; read by `init(bytes:)`.
+    /// The number of images, the lengths of the three kinds (0 if absent), then their elements in float64; read by
+    /// `init(bytes:)`.
     var bytes: [UInt8] {
         let parts = [features, logits, spatial]
         let header = [features.size(0)] + parts.map { $0?.size(1) ?? 0 }
@@ -12,7 +13,7 @@ extension ImageFeatures {
         }
     }
 
-    /// What `bytes` has written; nil of nothing.
+    /// Reads the output of `bytes`; nil for no bytes.
     init?(bytes: [UInt8]) {
         let width = MemoryLayout<Int>.size
         guard bytes.count >= 4 * width else { return nil }

@@ -6,16 +6,16 @@ import Torch
 /// The Inception network of 2015 with its published weights: its Fréchet distance is FID, its spatial one sFID, as ADM
 /// defines them.
 public struct InceptionExtractor: FeatureExtractor {
-    /// The file of the weights as published.
+    /// The published file name of the weights.
     public static let fileName = "pt_inception-2015-12-05-6726825d.pth"
-    /// Where they are published; the name ends with the beginning of their SHA-256.
+    /// The URL of the weights; the name ends with the beginning of their SHA-256.
     public static let address = "https://github.com/mseitzer/pytorch-fid/releases/download/fid_weights/" + fileName
 
     public let identity: String
     private let network: Inception
 
-    /// Loads the weights from a file of `torch.save` or safetensors. Throws a `FileError` if they are not there, with the
-    /// address, or not those of this network.
+    /// Loads the weights from a `torch.save` or safetensors file. Throws a `FileError` if they are missing, with the
+    /// URL, or belong to another network.
     public init(path: String, on device: Device = .cpu) throws {
         guard FileManager.default.fileExists(atPath: path) else {
             throw FileError(
@@ -25,7 +25,7 @@ public struct InceptionExtractor: FeatureExtractor {
         identity = try fileIdentity(path)
         let network = Inception(on: device)
         let weights = try openWeights(path: path)
-        // What PyTorch counts while it trains a norm, and nobody else reads.
+        // PyTorch's counter of training batches of a norm, which nothing else reads.
         let used = weights.names.filter { !$0.hasSuffix(".num_batches_tracked") }
         try withErrors {
             try TensorSection(weights, used.map { ($0, $0) }).load(network.parameters().tensors)
@@ -42,7 +42,7 @@ public struct InceptionExtractor: FeatureExtractor {
     }
 }
 
-/// The extractor in a file: weights of the Inception network, or else a TorchScript module. Throws a `FileError`.
+/// Opens the extractor in a file: weights of the Inception network, or else a TorchScript module. Throws a `FileError`.
 public func openExtractor(path: String, on device: Device = .cpu) throws -> any FeatureExtractor {
     if path.hasSuffix("/" + InceptionExtractor.fileName) || holdsInception(path) {
         return try InceptionExtractor(path: path, on: device)
@@ -50,7 +50,7 @@ public func openExtractor(path: String, on device: Device = .cpu) throws -> any 
     return try TorchScriptExtractor(path: path)
 }
 
-/// Whether a file is a TorchScript module, which is an archive of torch.save too, but with code.
+/// Whether a file is a TorchScript module, which is a torch.save archive too, but contains code.
 func isProgram(_ path: String) -> Bool {
     (try? ZipArchive(path: path))?.entries.contains { $0.name.contains("/code/") } ?? false
 }

@@ -9,9 +9,9 @@ public struct PictureSize: Equatable, Sendable {
     public var height: Int
 }
 
-/// What processes that measure together tell each other.
+/// Communication between processes that measure together.
 extension MeasuredSet {
-    /// What each rank has made of its pictures, and their size; nil where it had none.
+    /// The features of each rank's pictures, and the pictures' size; nil for a rank that had none.
     static func gather(
         _ result: ImageFeatures?, of size: PictureSize?, among ranks: any Ranks
     ) throws -> [(features: ImageFeatures?, size: PictureSize?)] {
@@ -24,7 +24,7 @@ extension MeasuredSet {
         }
     }
 
-    /// Throws a `FileError` if pictures have different sizes, where both are known.
+    /// Throws a `FileError` if pictures have different sizes, when both are known.
     static func check(_ size: PictureSize?, with expected: PictureSize?, in location: String) throws {
         guard let size, let expected, size != expected else { return }
         throw FileError(

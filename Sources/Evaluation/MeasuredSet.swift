@@ -4,31 +4,31 @@ import Torch
 
 /// The features of a set of pictures by one extractor.
 public struct MeasuredSet: Sendable {
-    /// Pictures that go through the extractor together.
+    /// The number of pictures in an extractor batch.
     public static let batch = 100
 
     /// The extractor's identity.
     public let extractor: String
-    /// Pictures that were measured; nil where a file of statistics does not say.
+    /// The number of pictures measured; nil if a file of statistics does not say.
     public let count: Int?
     /// Of the pictures; nil where a file of statistics holds none of them.
     public let pictureSize: PictureSize?
     /// Mean and covariance of all features.
     public let gaussian: Gaussian
-    /// The same of features that keep their places; nil where the extractor has none.
+    /// Mean and covariance of spatial features; nil if the extractor has none.
     public let spatial: Gaussian?
-    /// [N, D] of some pictures or of all, for precision and recall; nil where there are none.
+    /// Features [N, D] of some or all pictures, for precision and recall; nil if there are none.
     public let features: Tensor?
-    /// [N, K]; nil where the extractor is no classifier.
+    /// Logits [N, K]; nil if the extractor is no classifier.
     public let logits: Tensor?
-    /// The class of each picture; nil where it is not known.
+    /// The class of each picture; nil if it is not known.
     public let labels: [Int]?
 
-    /// Measures all pictures, which have to be of one size. `progress` is told how many are done. Throws what keeps a
-    /// picture from being read or measured.
+    /// Measures all pictures, which must have the same size. `progress` is called with the number done. Throws if a
+    /// picture cannot be read or measured.
     ///
-    /// Of several processes each takes every n-th batch; the first one gathers the features in their order, so that the result
-    /// has the bits of that of one process, and the others return nil.
+    /// Of n processes each takes every n-th batch; the first one gathers the features in order, so its result is
+    /// bit-identical to that of a single process, and the others return nil.
     public static func measure(
         _ pictures: any PictureSet, by extractor: any FeatureExtractor, among ranks: any Ranks,
         progress: (_ done: Int) throws -> Void = { _ in }
@@ -64,7 +64,7 @@ public struct MeasuredSet: Sendable {
             labels: pictures.labels, pictureSize: size)
     }
 
-    /// The same by this process alone.
+    /// Measures all pictures in this process alone.
     public init(
         _ pictures: any PictureSet, by extractor: any FeatureExtractor,
         progress: (_ done: Int) throws -> Void = { _ in }
@@ -72,7 +72,7 @@ public struct MeasuredSet: Sendable {
         self = try Self.measure(pictures, by: extractor, among: OneRank(), progress: progress)!
     }
 
-    /// What the extractor makes of some pictures; nil of none.
+    /// The extractor's output for some pictures; nil for none.
     private static func features(
         of range: Range<Int>, _ pictures: any PictureSet, _ extractor: any FeatureExtractor,
         size: inout PictureSize?
@@ -91,8 +91,8 @@ public struct MeasuredSet: Sendable {
         }
     }
 
-    /// `count`, `logits` and `labels` are nil for what a file of statistics says (see `StatisticsFile`); `features` and
-    /// `pictureSize` are those of its pictures.
+    /// Creates a set; `count`, `logits` and `labels` are nil for a file of statistics (see `StatisticsFile`), and
+    /// `features` are those of its pictures.
     init(
         extractor: String, count: Int? = nil, gaussian: Gaussian, spatial: Gaussian?, features: Tensor?,
         logits: Tensor? = nil, labels: [Int]? = nil, pictureSize: PictureSize?

@@ -2,46 +2,47 @@ import Formats
 import Models
 import Torch
 
-/// A pretrained network whose features of patches others follow.
+/// A pretrained network whose patch features are alignment targets.
 public protocol PatchEncoder: Sendable {
-    /// The name of its file and a checksum, and one of how it sees pictures where that is not in the file.
+    /// The name of its file and a checksum, and a checksum of the normalisation if that is not in the file.
     var identity: String { get }
-    /// Features [N, M, Z] of bytes [N, 3, R, R], on the device of the bytes. Throws what keeps it from computing.
+    /// The features [N, M, Z] of uint8 images [N, 3, R, R], on the images' device. Throws if they cannot be computed.
     func callAsFunction(_ images: Tensor) throws -> Tensor
 }
 
 extension PatchEncoder {
-    /// The number of tokens M and their size Z for pictures of a side; throws what the encoder does not allow.
+    /// The number of tokens M and their size Z for pictures with a given side; throws if the encoder does not support
+    /// it.
     public func shape(side: Int) throws -> (tokens: Int, width: Int) {
         let features = try withErrors { try self(.zeros([1, 3, side, side], .U8)) }
         return (features.size(1), features.size(2))
     }
 }
 
-/// How numbers from bytes become what an encoder sees.
+/// The resizing and normalisation of pictures for an encoder.
 public struct PictureNormalisation: Sendable, Equatable {
-    /// The side to which pictures are resized, bicubically and without antialiasing; nil: they stay.
+    /// The side to which pictures are resized, bicubically and without antialiasing; nil to keep theirs.
     public var side: Int?
-    /// Of red, green and blue from 0 to 1.
+    /// The mean and standard deviation of red, green and blue, on a scale of 0 to 1.
     public var mean, deviation: [Double]
 
-    /// (x - mean) / deviation of numbers from 0 to 1, three of each.
+    /// Creates a normalisation (x - mean) / deviation of numbers from 0 to 1, three of each.
     public init(side: Int? = nil, mean: [Double] = [0, 0, 0], deviation: [Double] = [1, 1, 1]) {
         (self.side, self.mean, self.deviation) = (side, mean, deviation)
     }
 
-    /// A checksum.
+    /// A checksum of the normalisation.
     var identity: String {
         let numbers = ([side.map(Double.init) ?? 0] + mean + deviation).map { "\($0)" }
         return Checksum(of: numbers.joined(separator: " ")).text
     }
 
-    /// That of ImageNet's pictures.
+    /// The normalisation for ImageNet's pictures.
     public static func imageNet(side: Int) -> PictureNormalisation {
         PictureNormalisation(side: side, mean: [0.485, 0.456, 0.406], deviation: [0.229, 0.224, 0.225])
     }
 
-    /// Bytes [B, 3, R, R] in REPA's order: to [0, 1], normalised, then resized: [B, 3, side, side].
+    /// Converts uint8 images [B, 3, R, R] in REPA's order, to [0, 1], normalised, then resized: [B, 3, side, side].
     public func callAsFunction(_ bytes: Tensor) -> Tensor {
         func column(_ values: [Double]) -> Tensor { Tensor(values).reshaped([1, 3, 1, 1]).to(bytes.device) }
         let normalised = (bytes.to(.F64) / 255 - column(mean)) / column(deviation)
@@ -50,14 +51,16 @@ public struct PictureNormalisation: Sendable, Equatable {
     }
 }
 
-/// A TorchScript file as an encoder, run on the CPU: its method `patches`, else what it returns, is [N, M, Z].
+/// A TorchScript file as an encoder, run on the CPU: its method `patches`, or `forward` if there is none, returns [N,
+/// M, Z].
 public struct TorchScriptEncoder: PatchEncoder {
     public let identity: String
     private let script: TorchScript
     private let normalisation: PictureNormalisation?
     private let method: String
 
-    /// Loads the file, which is executed. It gets bytes as they are, or what `normalisation` makes of them. Throws a `FileError`.
+    /// Loads the file, which is executed. It receives uint8 images, or normalised ones if `normalisation` is given.
+    /// Throws a `FileError`.
     public init(path: String, normalisation: PictureNormalisation? = nil) throws {
         let seen = normalisation.map { "-\($0.identity)" } ?? ""
         identity = try fileIdentity(path) + seen
@@ -79,11 +82,11 @@ public struct TorchScriptEncoder: PatchEncoder {
     }
 }
 
-/// The name of a file and a checksum of it, as results and stores state where numbers come from. Throws a `FileError`.
+/// The name of a file and its checksum, as stated in results and stores. Throws a `FileError`.
 public func fileIdentity(_ path: String) throws -> String {
     let checksum = try MappedFile(path: path).withBytes { Checksum(of: $0) }
     return "\(fileName(path)) \(checksum.text)"
 }
 
-/// What stands behind the last slash of a path.
+/// The part of a path after the last slash.
 func fileName(_ path: String) -> String { path.split(separator: "/").last.map(String.init) ?? path }

@@ -2,28 +2,28 @@ import Data
 import Formats
 import Foundation
 
-/// Pictures of one size that are to be measured, as bytes [H, W, 3] each.
+/// Pictures of the same size to be measured, as bytes [H, W, 3] each.
 public protocol PictureSet: Sendable {
-    /// Where they come from.
+    /// The source of the pictures.
     var location: String { get }
-    /// How many there are, 1 or more.
+    /// The number of pictures, 1 or more.
     var count: Int { get }
-    /// The class of each, counted from 0; nil where it is not known.
+    /// The class of each picture, counted from 0; nil if it is not known.
     var labels: [Int]? { get }
-    /// Reads one; throws a `FileError`.
+    /// Reads a picture; throws a `FileError`.
     func picture(_ index: Int) throws -> RGBImage
-    /// Says that those of a range come next. Of several processes all say so together.
+    /// Announces the pictures to be read next. If there are several processes, all call it together.
     func prepare(_ range: Range<Int>) throws
 }
 
 extension PictureSet {
-    /// Not known.
+    /// Unknown by default.
     public var labels: [Int]? { nil }
-    /// What lies in files needs no preparation.
+    /// Does nothing by default: pictures in files need no preparation.
     public func prepare(_ range: Range<Int>) {}
 }
 
-/// Opens an array of NumPy (`arr_0` of a .npz file), a store of pixels, or a folder, ZIP or tar of images. Throws a
+/// Opens a NumPy array (`arr_0` of a .npz file), a store of pixels, or a folder, ZIP or tar of images. Throws a
 /// `FileError`.
 public func openPictures(path: String) throws -> any PictureSet {
     if NumpyFile.isArchive(path) { return try ArrayPictures(path: path) }
@@ -31,7 +31,8 @@ public func openPictures(path: String) throws -> any PictureSet {
     return try SourcePictures(source: openSource(path: path))
 }
 
-/// `arr_0` of a .npz file: uint8 [N, H, W, 3], and maybe labels [N] in `arr_1`, as ADM's scripts write samples.
+/// The pictures of `arr_0` of a .npz file: uint8 [N, H, W, 3], and optionally labels [N] in `arr_1`, as ADM's scripts
+/// write samples.
 struct ArrayPictures: PictureSet {
     let location: String
     let labels: [Int]?
@@ -61,7 +62,7 @@ struct ArrayPictures: PictureSet {
     }
 }
 
-/// The images of a folder or archive as they are; none is cropped.
+/// The images of a folder or archive as they are, without cropping.
 private struct SourcePictures: PictureSet {
     let source: any ImageSource
 
@@ -73,7 +74,7 @@ private struct SourcePictures: PictureSet {
     }
 }
 
-/// A store of pixels.
+/// The pictures of a store of pixels.
 private struct StoredPictures: PictureSet {
     let store: PackedStore
 

@@ -1,9 +1,9 @@
 import Torch
 
-/// Precision and recall of Kynkäänniemi et al. (2019): whether a sample lies within the balls around the reference's images,
-/// and the reverse. A ball reaches to its image's k-th neighbour in its own set.
+/// Precision and recall of Kynkäänniemi et al. (2019): whether a sample lies within the balls around the reference's
+/// images, and vice versa. A ball reaches to its image's k-th neighbour in its own set.
 public struct PrecisionRecall: Sendable, Equatable {
-    /// k, as in ADM.
+    /// The number of neighbours k, as in ADM.
     public static let neighbours = 3
 
     /// The share of the samples within the balls around the reference.
@@ -11,8 +11,9 @@ public struct PrecisionRecall: Sendable, Equatable {
     /// The share of the reference within the balls around the samples.
     public let recall: Double
 
-    /// Of features [N, D] and [M, D]. Distances are float64, in blocks, so that memory beside the features does not grow
-    /// with N M. Throws an `EvaluationError` where a set is not larger than `neighbours` or lengths differ.
+    /// Computes them from features [N, D] and [M, D]. Distances are float64, in blocks, so that memory beside the
+    /// features does not grow with N M. Throws an `EvaluationError` if a set is not larger than `neighbours` or lengths
+    /// differ.
     public init(reference: Tensor, samples: Tensor, neighbours: Int = neighbours) throws {
         for (name, features) in [("reference", reference), ("samples", samples)] where features.size(0) <= neighbours {
             throw EvaluationError(
@@ -29,7 +30,7 @@ public struct PrecisionRecall: Sendable, Equatable {
     }
 }
 
-/// Points [N, D], taken in float64 block by block.
+/// Points [N, D], converted to float64 block by block.
 private struct PointSet {
     let points: Tensor
 
@@ -42,7 +43,7 @@ private struct PointSet {
 
     private func block(_ bounds: Range<Int>) -> Tensor { points[bounds].to(.cpu).to(.F64) }
 
-    /// The squared distance [N] of each point to its k-th nearest other. Each is its own nearest one.
+    /// The squared distance [N] of each point to its k-th nearest other. Each point is its own nearest.
     private func squaredRadii(_ neighbours: Int) -> Tensor {
         .concatenate(
             blocks(Self.rows).map { rows in
@@ -58,7 +59,7 @@ private struct PointSet {
             })
     }
 
-    /// The share of the others that lie in, or on, a ball around one of these points.
+    /// The share of the other points that lie in, or on, a ball around one of these points.
     func shareCovered(of others: PointSet, neighbours: Int) -> Double {
         let radii = squaredRadii(neighbours)
         let covered = others.blocks(Self.rows).map { rows in
@@ -72,7 +73,7 @@ private struct PointSet {
     }
 }
 
-/// [N, D], [M, D] -> [N, M], none below 0.
+/// Squared distances of [N, D] and [M, D] -> [N, M], none below 0.
 private func squaredDistances(_ a: Tensor, _ b: Tensor) -> Tensor {
     let sums = a.square().sum([1]).expandingAxis(1) + b.square().sum([1])
     return (sums - 2 * a.matmul(b.transposed(0, 1))).clamped(0, .infinity)

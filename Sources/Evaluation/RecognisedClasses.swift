@@ -1,18 +1,18 @@
 import Torch
 
-/// How well a classifier recognises pictures that were made for known classes.
+/// How well a classifier recognises pictures generated for known classes.
 public struct RecognisedClasses: Sendable, Equatable {
-    /// The share of its pictures from which on a class counts as recognised.
+    /// The share of a class's pictures from which on the class counts as recognised.
     public static let share = 0.7
 
-    /// The share of all pictures whose largest logit is that of their class.
+    /// The share of all pictures whose highest logit is that of their class.
     public let accuracy: Double
-    /// Classes of which at least `share` of the pictures are recognised.
+    /// The number of classes of which at least `share` of the pictures are recognised.
     public let recognised: Int
-    /// Classes in all.
+    /// The number of classes.
     public let classes: Int
 
-    /// Of logits [N, K] and a label for each; nil unless the labels are those of K classes, each of which has a picture.
+    /// Evaluates logits [N, K] and a label for each; nil unless the labels are those of K classes, each with a picture.
     public init?(logits: Tensor, labels: [Int]) {
         classes = logits.size(1)
         guard logits.size(0) == labels.count, Set(labels) == Set(0..<classes) else { return nil }

@@ -2,19 +2,20 @@ import Data
 import Formats
 import Torch
 
-/// A reference in the form of ADM's: `mu` and `sigma` of a whole set, `mu_s` and `sigma_s` of its spatial features, and in `arr_0` some of its pictures, whose features
-/// precision and recall are taken of. `extractor` holds the extractor's identity, in UTF-8, where Transcend wrote the file.
+/// A reference in ADM's format: `mu` and `sigma` of a whole set, `mu_s` and `sigma_s` of its spatial features, and in
+/// `arr_0` some of its pictures, whose features are used for precision and recall. `extractor` holds the extractor's
+/// identity, in UTF-8, if Transcend wrote the file.
 public enum StatisticsFile {
-    /// Pictures that are kept, as in ADM's references.
+    /// The number of pictures kept, as in ADM's references.
     public static let pictures = 10_000
 
-    /// Whether the file is a reference of this form.
+    /// Whether the file is a reference in this format.
     public static func isOne(_ path: String) throws -> Bool {
         guard NumpyFile.isArchive(path) else { return false }
         return try ZipArchive(path: path).entries.contains { $0.name == "mu.npy" }
     }
 
-    /// Reads one, and measures its pictures. Throws a `FileError`, also where another extractor made it.
+    /// Reads a reference and measures its pictures. Throws a `FileError`, also if another extractor made it.
     public static func read(
         path: String, extractor: any FeatureExtractor,
         progress: (_ done: Int, _ count: Int) throws -> Void = { _, _ in }
@@ -50,8 +51,7 @@ public enum StatisticsFile {
             pictureSize: measured?.pictureSize)
     }
 
-    /// Writes one of what was measured, with the first pictures of the set; the file appears when it is whole. Throws a
-    /// `FileError`.
+    /// Writes a measured set as a reference, with the first pictures of the set, atomically. Throws a `FileError`.
     public static func write(_ measured: MeasuredSet, of pictures: any PictureSet, to path: String) throws {
         let writer = try NpzWriter(path: path)
         for (suffix, gaussian) in [("", measured.gaussian)] + (measured.spatial.map { [("_s", $0)] } ?? []) {

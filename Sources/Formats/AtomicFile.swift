@@ -1,10 +1,10 @@
 import Foundation
 
-/// Writing of files that are either complete or not there.
+/// Writes files that are either complete or absent.
 public enum AtomicFile {
-    /// Writes a file beside `path` under a temporary name, syncs it, renames it to `path` and syncs the folder.
+    /// Writes a file under a temporary name beside `path`, syncs it, renames it to `path` and syncs the folder.
     ///
-    /// After any error, `body`'s or the disk's (a `FileError`), `path` is as it was and the temporary file is gone.
+    /// After any error, from `body` or the disk (a `FileError`), `path` is as it was and the temporary file is gone.
     public static func write<Result>(to path: String, _ body: (FileWriter) throws -> Result) throws -> Result {
         let writer = try FileWriter(path: path)
         do {
@@ -17,13 +17,14 @@ public enum AtomicFile {
         }
     }
 
-    /// The same, of bytes that are there already.
+    /// Writes existing bytes in the same way.
     public static func write(_ bytes: [UInt8], to path: String) throws { try write(to: path) { try $0.write(bytes) } }
 
-    /// The same, of a text in UTF-8.
+    /// Writes a text as UTF-8 in the same way.
     public static func write(_ text: String, to path: String) throws { try write(Array(text.utf8), to: path) }
 
-    /// Throws a `FileError` if no file can be written at `path`, before the work for it is done. Leaves nothing there.
+    /// Throws a `FileError` if no file can be written at `path`, so that this is known before work starts. Leaves
+    /// nothing there.
     public static func check(_ path: String) throws {
         var status = stat()
         if stat(path, &status) == 0, status.st_mode & S_IFMT == S_IFDIR {
@@ -33,19 +34,19 @@ public enum AtomicFile {
     }
 }
 
-/// A buffered writer of one file that appears under its name only when it is committed.
+/// A buffered writer of a file that appears under its name only when it is committed.
 ///
-/// Not for use from two threads at a time. A writer that is released without `commit()` leaves nothing behind, unless its file
-/// is one to be continued.
+/// Not for use from two threads at a time. A writer released without `commit()` leaves nothing behind, unless its file
+/// is to be continued.
 public final class FileWriter {
     /// The path that the file will have.
     public let path: String
     /// The number of bytes written so far.
     public private(set) var offset = 0
-    /// Of the bytes in the order in which they were written; `replace` does not change it.
+    /// The checksum of the bytes in the order in which they were written; `replace` does not change it.
     public private(set) var checksum = Checksum()
 
-    /// In the names of files that are being written, after the name that they will have.
+    /// The mark in the names of files being written, after their final name.
     public static let partialMark = ".partial-"
 
     private static let bufferCount = 1 << 20
@@ -64,14 +65,15 @@ public final class FileWriter {
         guard descriptor >= 0 else { throw FileError.system(path, "cannot be written", code: errno) }
     }
 
-    /// Opens `unfinishedPath(of: path)`, which stays when the writer or the process ends early. What a process before wrote is
-    /// there still, from the beginning: write over it, or `adopt` it. Throws a `FileError`, also while another process writes.
+    /// Opens `unfinishedPath(of: path)`, which stays if the writer or the process ends early. The bytes of an earlier
+    /// process are still there, from the beginning: overwrite or `adopt` them. Throws a `FileError`, also while another
+    /// process writes.
     init(continuing path: String) throws {
         temporaryPath = Self.unfinishedPath(of: path)
         (self.path, isKept) = (path, true)
         descriptor = open(temporaryPath, O_RDWR | O_CREAT | O_CLOEXEC, 0o666)
         guard descriptor >= 0 else { throw FileError.system(path, "cannot be written", code: errno) }
-        // Between opening and locking it, another process may have finished the file and given it its name.
+        // Between opening and locking the file, another process may have finished and renamed it.
         guard flock(descriptor, LOCK_EX | LOCK_NB) == 0, isFile(descriptor, at: temporaryPath) else {
             closeLocked(descriptor)
             descriptor = -1
@@ -79,7 +81,7 @@ public final class FileWriter {
         }
     }
 
-    /// Where a file is written that another process can continue: `.NAME.unfinished` beside it.
+    /// The path `.NAME.unfinished`, beside the file, of a file that another process can continue.
     public static func unfinishedPath(of path: String) -> String { beside(path, ".unfinished") }
 
     private static func beside(_ path: String, _ mark: String) -> String {
@@ -89,7 +91,7 @@ public final class FileWriter {
 
     deinit { abandon() }
 
-    /// Appends bytes; throws a `FileError` such as "no space left on device".
+    /// Appends bytes; throws a `FileError`, such as "no space left on device".
     public func write(_ bytes: UnsafeRawBufferPointer) throws {
         if buffer.count + bytes.count > Self.bufferCount { try flush() }
         if bytes.count >= Self.bufferCount {
@@ -101,12 +103,12 @@ public final class FileWriter {
         offset += bytes.count
     }
 
-    /// Appends bytes; throws a `FileError` such as "no space left on device".
+    /// Appends bytes; throws a `FileError`, such as "no space left on device".
     public func write(_ bytes: [UInt8]) throws {
         try bytes.withUnsafeBytes { try write($0) }
     }
 
-    /// Replaces bytes that have been written already, from `position` on; `offset` stays.
+    /// Overwrites bytes already written, from `position` on; `offset` stays.
     public func replace(at position: Int, with bytes: [UInt8]) throws {
         precondition(position >= 0 && position + bytes.count <= offset, "only written bytes can be replaced")
         try flush()
@@ -115,8 +117,8 @@ public final class FileWriter {
         try check(lseek(descriptor, off_t(offset), SEEK_SET) >= 0)
     }
 
-    /// Takes the next `count` bytes as they are in the unfinished file, and hands them to `receive` in parts. False, with what is
-    /// there handed over, if there are fewer.
+    /// Keeps the next `count` bytes of the unfinished file as they are, and passes them to `receive` in parts. Returns
+    /// false, after passing on what is there, if there are fewer.
     func adopt(_ count: Int, _ receive: (UnsafeRawBufferPointer) -> Void) throws -> Bool {
         try flush()
         var part = [UInt8](repeating: 0, count: Self.bufferCount)
@@ -137,13 +139,13 @@ public final class FileWriter {
         return true
     }
 
-    /// Waits until all that was written is on the disk; what an earlier process wrote behind it is gone.
+    /// Waits until everything written is on the disk; bytes of an earlier process after it are cut off.
     func synchronize() throws {
         try flush()
         try check(ftruncate(descriptor, off_t(offset)) == 0 && fsync(descriptor) == 0)
     }
 
-    /// Makes the file durable and gives it its name; nothing can be written afterwards.
+    /// Makes the file durable and renames it to its final name; nothing can be written afterwards.
     func commit() throws {
         try synchronize()
         let code = rename(temporaryPath, path) == 0 ? 0 : errno
@@ -156,7 +158,7 @@ public final class FileWriter {
         try synchronizeFolder(URL(fileURLWithPath: path).deletingLastPathComponent().path)
     }
 
-    /// Closes the temporary file, and removes it unless it is one to be continued; does nothing after `commit()`.
+    /// Closes the temporary file, and removes it unless it is to be continued; does nothing after `commit()`.
     func abandon() {
         guard descriptor >= 0 else { return }
         closeLocked(descriptor)

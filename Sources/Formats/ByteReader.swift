@@ -1,4 +1,4 @@
-/// Little-endian numbers at positions that may lie outside of the bytes: then the answer is nil.
+/// Reads little-endian numbers at given positions; returns nil for a position outside the bytes.
 struct ByteReader {
     let bytes: UnsafeRawBufferPointer
 

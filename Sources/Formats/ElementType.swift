@@ -1,6 +1,6 @@
-/// The type of an array's elements, by its name in safetensors files; all are little-endian in files.
+/// The element type of an array, by its name in safetensors files; all types are little-endian in files.
 ///
-/// The cases stand in the order in which the format's own library sorts them.
+/// The cases are in the order in which the format's own library sorts them.
 public enum ElementType: String, Codable, Sendable, CaseIterable {
     // swift-format-ignore: AlwaysUseLowerCamelCase
     case BOOL, U8, I8, F8_E5M2, F8_E4M3, I16, U16, F16, BF16, I32, U32, F32, C64, F64, I64, U64
@@ -15,7 +15,7 @@ public enum ElementType: String, Codable, Sendable, CaseIterable {
         }
     }
 
-    /// The size in bytes of an array of this `shape`; nil if a side is negative or the size exceeds 2^63 - 1.
+    /// The size in bytes of an array of this `shape`; nil if a dimension is negative or the size exceeds 2^63 - 1.
     public func byteCount(shape: [Int]) -> Int? {
         var count = byteCount
         for side in shape {

@@ -1,21 +1,21 @@
 import Foundation
 
-/// Writes a file of TensorBoard's events: scalars and pictures by step, as training goes.
+/// Writes a TensorBoard event file: scalars and pictures by step, during training.
 ///
-/// The file is a row of TFRecords (length, masked CRC-32C of the length, content, masked CRC-32C of the content), each holding a
-/// message `Event` of tensorboard/compat/proto/event.proto, of which the few fields that are needed are encoded here. Every
-/// record is appended by one call. Not for use from two threads at a time.
+/// The file is a sequence of TFRecords (length, masked CRC-32C of the length, content, masked CRC-32C of the content),
+/// each holding an `Event` message of tensorboard/compat/proto/event.proto, of which only the required fields are
+/// encoded here. Every record is appended by one call. Not for use from two threads at a time.
 public final class EventFile {
-    /// The file, `events.out.tfevents.SECONDS.HOST.PROCESS`, the name by which TensorBoard finds it.
+    /// The path of the file, `events.out.tfevents.SECONDS.HOST.PROCESS`, a name by which TensorBoard finds it.
     public var path: String { file.path }
     private let file: AppendedFile
 
-    /// Begins a file in a folder, for a run whose next step is `firstStep`: what earlier files of the folder tell of it and of
-    /// later steps no longer counts. `seconds` since 1970 become a part of the name. Throws a `FileError`.
+    /// Begins a file in a folder, for a run whose next step is `firstStep`: events of this and later steps in earlier
+    /// files of the folder become obsolete. `seconds` since 1970 become part of the name. Throws a `FileError`.
     public init(folder: String, firstStep: Int, seconds: Double = Date().timeIntervalSince1970) throws {
         let host = ProcessInfo.processInfo.hostName.replacingOccurrences(of: "/", with: "-")
         file = try AppendedFile(path: "\(folder)/events.out.tfevents.\(Int(seconds)).\(host).\(getpid())")
-        // The version has to be the first event; the second says that a process has started (SessionLog.START = 1).
+        // The version must be the first event; the second says that a process has started (SessionLog.START = 1).
         try append(step: nil, seconds, field: 3, Array("brain.Event:2".utf8))
         try append(step: firstStep, seconds, field: 7, Message().number(1, 1).bytes)
     }
@@ -30,7 +30,7 @@ public final class EventFile {
         try append(step: step, seconds, field: 5, summary.bytes)
     }
 
-    /// Appends a picture, the bytes of a PNG file. Throws a `FileError`.
+    /// Appends a picture as the bytes of a PNG file. Throws a `FileError`.
     public func append(
         step: Int, tag: String, png: [UInt8], width: Int, height: Int, seconds: Double = Date().timeIntervalSince1970
     ) throws {
@@ -51,7 +51,7 @@ public final class EventFile {
         return length + bytes(maskedChecksum(length)) + content + bytes(maskedChecksum(content))
     }
 
-    /// TensorFlow's mask keeps checksums of data with checksums in them from being weak.
+    /// TensorFlow's mask: CRCs of data that contain CRCs would otherwise be weak.
     static func maskedChecksum(_ bytes: [UInt8]) -> UInt32 {
         let value = crc32c(bytes)
         return (value >> 15 | value << 17) &+ 0xA282_EAD8
@@ -67,7 +67,7 @@ private let crc32cTable: [UInt32] = (0..<256).map { byte in
     (0..<8).reduce(UInt32(byte)) { value, _ in value & 1 == 1 ? value >> 1 ^ 0x82F6_3B78 : value >> 1 }
 }
 
-/// A message of Protocol Buffers: fields one after another.
+/// A Protocol Buffers message: fields one after another.
 private struct Message {
     private(set) var bytes: [UInt8] = []
 
@@ -94,7 +94,7 @@ private struct Message {
     private init(bytes: [UInt8]) { self.bytes = bytes }
     init() {}
 
-    /// Seven bits a byte, the lowest first, the eighth set in all but the last.
+    /// A varint: seven bits per byte, lowest first, the eighth bit set in all but the last byte.
     private static func variable(_ value: UInt64) -> [UInt8] {
         var (rest, bytes) = (value, [UInt8]())
         while rest >= 0x80 {

@@ -1,22 +1,22 @@
 import Foundation
 
-/// What is wrong with a file and what to do about it, as one sentence: `PATH: PROBLEM; REMEDY`.
+/// A problem with a file and its remedy, as one sentence: `PATH: PROBLEM; REMEDY`.
 public struct FileError: Error, CustomStringConvertible, Equatable, Sendable {
-    /// The file, or the archive with the entry.
+    /// The path of the file, or of the archive with the entry.
     public var path: String
-    /// What is wrong, without a full stop.
+    /// The problem, without a full stop.
     public var problem: String
-    /// What the user can do; empty where there is nothing to say.
+    /// The remedy for the user; empty if there is none.
     public var remedy: String
 
-    /// `problem` without the path before it and without a full stop; an empty `remedy` is left out.
+    /// Creates an error; `problem` has neither the path nor a full stop, and an empty `remedy` is omitted.
     public init(_ path: String, _ problem: String, remedy: String = "") {
         self.path = path
         self.problem = problem
         self.remedy = remedy
     }
 
-    /// The failure of a system call, from its `errno`; `action` is what was tried ("cannot be opened").
+    /// The failure of a system call, from its `errno`; `action` is the failed action ("cannot be opened").
     public static func system(_ path: String, _ action: String, code: Int32) -> FileError {
         let reason = String(cString: strerror(code)).lowercased()
         let remedy =
@@ -30,7 +30,7 @@ public struct FileError: Error, CustomStringConvertible, Equatable, Sendable {
         return FileError(path, "\(action): \(reason)", remedy: remedy)
     }
 
-    /// One line; line breaks that names from a file may hold are shown as spaces.
+    /// The error on one line; line breaks in names from a file are shown as spaces.
     public var description: String {
         let sentence = remedy.isEmpty ? "\(path): \(problem)" : "\(path): \(problem); \(remedy)"
         return String(sentence.map { $0.isNewline ? " " : $0 })

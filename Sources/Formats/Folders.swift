@@ -1,7 +1,6 @@
 import Foundation
 
-/// Makes a folder and those above it, where they are not there yet; throws a `FileError`. Returns those that it made, the
-/// outermost first.
+/// Makes a folder and its missing parents; throws a `FileError`. Returns those that it made, the outermost first.
 @discardableResult
 public func makeFolder(_ path: String) throws -> [String] {
     if mkdir(path, 0o777) == 0 { return [path] }
@@ -18,15 +17,15 @@ public func makeFolder(_ path: String) throws -> [String] {
         if stat(path, &status) == 0, status.st_mode & S_IFMT == S_IFDIR { return [] }
         throw FileError(path, "is no folder", remedy: "remove it or choose another place")
     }
-    // A file among the folders above is an error of its own for those who look for the place.
+    // A file among the parents is an error of its own.
     if code == ENOTDIR { throw FileError(path, "lies below a file", remedy: "choose another place") }
     throw FileError.system(path, "cannot be made as a folder", code: code)
 }
 
-/// Removes those folders that `makeFolder` made in which there is nothing.
+/// Removes the empty ones among folders that `makeFolder` made.
 public func removeEmptyFolders(_ paths: [String]) { for path in paths.reversed() { rmdir(path) } }
 
-/// Puts the names in a folder on the disk; throws a `FileError`.
+/// Syncs a folder, so that the names in it are on the disk; throws a `FileError`.
 public func synchronizeFolder(_ path: String) throws {
     let folder = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC)
     guard folder >= 0 else { throw FileError.system(path, "cannot be opened", code: errno) }

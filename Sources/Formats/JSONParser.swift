@@ -1,13 +1,13 @@
-/// Why a text is not JSON, and where.
+/// A JSON syntax error and its position.
 public struct JSONError: Error, CustomStringConvertible, Equatable, Sendable {
-    /// Counted from 1.
+    /// The line, counted from 1.
     public var line: Int
-    /// Counted from 1, in bytes.
+    /// The column, counted from 1, in bytes.
     public var column: Int
-    /// What is wrong there, without a full stop.
+    /// The problem, without a full stop.
     public var problem: String
 
-    /// Line and column count from 1, the column in bytes.
+    /// Creates an error; line and column count from 1, the column in bytes.
     public init(line: Int, column: Int, problem: String) {
         self.line = line
         self.column = column
@@ -19,18 +19,18 @@ public struct JSONError: Error, CustomStringConvertible, Equatable, Sendable {
 }
 
 extension JSONValue {
-    /// The deepest nesting of arrays and objects that is read.
+    /// The maximum nesting depth of arrays and objects that is read.
     public static let maximumDepth = 128
 
-    /// Reads one JSON document in UTF-8 and nothing after it; throws a `JSONError`.
+    /// Reads exactly one JSON document in UTF-8; throws a `JSONError`.
     ///
-    /// Strict: no comments, no trailing commas, no repeated names, no integers beyond 64 bits, no unpaired surrogates.
+    /// Strict: no comments, no trailing commas, no duplicate names, no integers beyond 64 bits, no unpaired surrogates.
     public init(parsing bytes: UnsafeRawBufferPointer) throws(JSONError) {
         var parser = JSONParser(bytes: bytes)
         self = try parser.document()
     }
 
-    /// Reads one JSON document as `init(parsing:)` of its UTF-8 bytes does.
+    /// Reads one JSON document from a text, as `init(parsing:)` does from its UTF-8 bytes.
     public init(parsing text: String) throws {
         self = try Array(text.utf8).withUnsafeBytes { try JSONValue(parsing: $0) }
     }
@@ -40,7 +40,7 @@ extension JSONValue {
         try MappedFile(path: path).withBytes { try read($0, name: path) }
     }
 
-    /// Reads bytes that came from `name`; throws a `FileError` with line and column.
+    /// Reads bytes of a file called `name`; throws a `FileError` with line and column.
     public static func read(_ bytes: UnsafeRawBufferPointer, name: String) throws -> JSONValue {
         do {
             return try JSONValue(parsing: bytes)

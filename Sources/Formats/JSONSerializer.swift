@@ -1,13 +1,14 @@
 extension JSONValue {
-    /// How a document is laid out; the same value gives the same bytes.
+    /// The layout of a document; the same value always gives the same bytes.
     public enum Layout: Sendable {
         /// One line without spaces.
         case compact
-        /// Two spaces a level; arrays of plain values stay on one line.
+        /// Indented by two spaces per level; arrays of plain values stay on one line.
         case pretty
     }
 
-    /// The document as text, without a line break at the end; numbers that are not finite, unknown to JSON, become null.
+    /// The document as text, without a trailing line break; numbers that are not finite, which JSON cannot represent,
+    /// become null.
     public func text(_ layout: Layout = .compact) -> String {
         var text = ""
         append(to: &text, layout: layout, indent: 0)

@@ -1,13 +1,13 @@
 import Foundation
 
-/// A value that does not go into a document, or a document that does not hold it: the dotted key, and what is needed there.
+/// A mismatch between a value and a document: the dotted key, and what is needed there.
 public struct JSONMismatch: Error, CustomStringConvertible, Sendable {
     /// The sentence, on one line.
     public let description: String
 }
 
 extension JSONValue {
-    /// The document of a value, with its members in the order of their names. Throws a `JSONMismatch` where a number is not finite.
+    /// Encodes a value as a document, with members sorted by name. Throws a `JSONMismatch` if a number is not finite.
     public init(encoding value: some Encodable) throws {
         let encoder = JSONEncoder()
         encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes]
@@ -16,7 +16,7 @@ extension JSONValue {
         } catch let error as EncodingError { throw JSONMismatch(description: Self.sentence(error)) }
     }
 
-    /// The value of a document; throws a `JSONMismatch` where it is that of something else.
+    /// Decodes a value from a document; throws a `JSONMismatch` if it does not match the type.
     public func decoded<Value: Decodable>(as type: Value.Type) throws -> Value {
         do {
             return try JSONDecoder().decode(type, from: Data(text().utf8))

@@ -1,12 +1,16 @@
 /// A JSON document (RFC 8259) whose objects keep the order of their members and whose integers stay exact.
 public enum JSONValue: Equatable, Sendable {
+    /// The value null.
     case null
+    /// The value true or false.
     case bool(Bool)
     /// A number written without fraction and exponent.
     case int(Int64)
     /// A number with fraction or exponent; finite when read.
     case number(Double)
+    /// A string, unescaped.
     case string(String)
+    /// An array of values.
     case array([JSONValue])
     /// Members in their order; names are unique when read.
     case object([Member])
@@ -15,10 +19,10 @@ public enum JSONValue: Equatable, Sendable {
     public struct Member: Equatable, Sendable {
         /// The name, unescaped.
         public var key: String
-        /// What stands under it.
+        /// The value of the member.
         public var value: JSONValue
 
-        /// A member for an object that is being built; names are not compared with those of others.
+        /// Creates a member of an object being built; its name is not compared with others.
         public init(_ key: String, _ value: JSONValue) {
             self.key = key
             self.value = value
@@ -60,7 +64,7 @@ public enum JSONValue: Equatable, Sendable {
         }
     }
 
-    /// The value of a truth value, else nil.
+    /// The value of a boolean, else nil.
     public var bool: Bool? {
         if case .bool(let value) = self { value } else { nil }
     }

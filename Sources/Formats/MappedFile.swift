@@ -1,9 +1,9 @@
 import Foundation
 
-/// A file whose bytes are mapped into memory, read-only.
+/// A file mapped into memory, read-only.
 ///
-/// A file that another process shortens while it is mapped ends the program with SIGBUS; Transcend itself never
-/// shortens a file but replaces it (`AtomicFile`).
+/// If another process shortens a file while it is mapped, the program ends with SIGBUS; Transcend itself never shortens
+/// a file but replaces it (`AtomicFile`).
 public final class MappedFile: @unchecked Sendable {
     /// The path as given.
     public let path: String
@@ -14,7 +14,7 @@ public final class MappedFile: @unchecked Sendable {
 
     /// Maps the regular file at `path`; throws a `FileError` if that cannot be done.
     public init(path: String) throws {
-        // Without waiting for the other end of a pipe, which is refused below.
+        // Does not wait for the other end of a pipe, which is refused below.
         let descriptor = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK)
         guard descriptor >= 0 else { throw FileError.system(path, "cannot be opened", code: errno) }
         defer { close(descriptor) }
@@ -42,20 +42,20 @@ public final class MappedFile: @unchecked Sendable {
         if let start { munmap(start, count) }
     }
 
-    /// The bytes, valid as long as this object is alive (hold it with `withExtendedLifetime` where in doubt).
+    /// The bytes, valid as long as this object is alive (use `withExtendedLifetime` where in doubt).
     public var bytes: UnsafeRawBufferPointer { UnsafeRawBufferPointer(start: start, count: count) }
 
-    /// Tells the system that the file is read at random places: it then reads no more than what is touched. Where it reads
-    /// megabytes ahead, mapping many files and reading their headers would read most of them.
+    /// Tells the system that the file is read at random positions, so that it reads only what is accessed. With
+    /// read-ahead, mapping many files and reading their headers would read most of them.
     public func expectRandomAccess() {
         if let start { madvise(start, count, MADV_RANDOM) }
     }
 
-    /// Tells the system that these bytes are read next, so that they come from the disk in one piece.
+    /// Tells the system that these bytes are read next, so that they are read from the disk in one piece.
     public func willRead(_ range: Range<Int>) {
         guard let start, !range.isEmpty else { return }
         precondition(range.lowerBound >= 0 && range.upperBound <= count)
-        // A page begins at a multiple of its size.
+        // A page begins at a multiple of the page size.
         let first = range.lowerBound / Self.pageSize * Self.pageSize
         madvise(start + first, range.upperBound - first, MADV_WILLNEED)
     }

@@ -1,13 +1,13 @@
 /// An array as NumPy stores it: C order, little-endian.
 public struct NumpyArray: Equatable, Sendable {
-    /// Of every element.
+    /// The element type.
     public var type: ElementType
-    /// The length of every axis; empty for a single number.
+    /// The length of every axis; empty for a scalar.
     public var shape: [Int]
-    /// The elements' bytes, as many as type and shape say.
+    /// The elements' bytes, as many as type and shape imply.
     public var bytes: [UInt8]
 
-    /// An array of these bytes, which have to be as many as type and shape say.
+    /// Creates an array from bytes, whose number must match type and shape.
     public init(type: ElementType, shape: [Int], bytes: [UInt8]) {
         precondition(type.byteCount(shape: shape) == bytes.count, "\(bytes.count) bytes for \(shape) of \(type)")
         self.type = type
@@ -15,7 +15,7 @@ public struct NumpyArray: Equatable, Sendable {
         self.bytes = bytes
     }
 
-    /// An array of these elements, whose size has to be that of `type`.
+    /// Creates an array from elements whose size is that of `type`.
     public init<Element: BitwiseCopyable>(type: ElementType, shape: [Int], elements: [Element]) {
         self.init(type: type, shape: shape, bytes: elements.withUnsafeBytes { Array($0) })
     }
@@ -33,7 +33,7 @@ public struct NumpyArray: Equatable, Sendable {
 /// Files in NumPy's formats: `.npy` holds one array, `.npz` is a ZIP archive of them
 /// (https://numpy.org/doc/stable/reference/generated/numpy.lib.format.html).
 public enum NumpyFile {
-    /// The most dimensions that an array may have, as in NumPy.
+    /// The maximum number of dimensions of an array, as in NumPy.
     public static let maximumRank = 64
 
     /// Reads a `.npy` file; throws a `FileError`.
@@ -41,7 +41,7 @@ public enum NumpyFile {
         try MappedFile(path: path).withBytes { try decode($0, name: path) }
     }
 
-    /// Reads the arrays of a `.npz` file by their names (without ".npy"), all or only some; throws a `FileError`.
+    /// Reads all or only some arrays of a `.npz` file by their names (without ".npy"); throws a `FileError`.
     public static func readArchive(path: String, only names: Set<String>? = nil) throws -> [String: NumpyArray] {
         let archive = try ZipArchive(path: path)
         var arrays: [String: NumpyArray] = [:]
@@ -53,10 +53,10 @@ public enum NumpyFile {
         return arrays
     }
 
-    /// Whether a path is called as an archive of arrays, `NAME.npz`.
+    /// Whether a path has the extension of an archive of arrays, `.npz`.
     public static func isArchive(_ path: String) -> Bool { path.lowercased().hasSuffix(".npz") }
 
-    /// Writes a `.npy` file whole or not at all; throws a `FileError`.
+    /// Writes a `.npy` file atomically; throws a `FileError`.
     package static func write(_ array: NumpyArray, to path: String) throws {
         try AtomicFile.write(to: path) { writer in
             try writer.write(header(type: array.type, shape: array.shape))
@@ -64,13 +64,13 @@ public enum NumpyFile {
         }
     }
 
-    /// Reads the bytes of a `.npy` file that came from `name`; throws a `FileError`.
+    /// Reads the bytes of a `.npy` file called `name`; throws a `FileError`.
     public static func decode(_ bytes: UnsafeRawBufferPointer, name: String) throws -> NumpyArray {
         let (header, data) = try layout(bytes, name: name)
         return NumpyArray(type: header.type, shape: header.shape, bytes: Array(bytes[data]))
     }
 
-    /// The header of a `.npy` file that came from `name`, and where its data lie, which are as many as it says.
+    /// The header of a `.npy` file called `name`, and the range of its data, whose size matches the header.
     static func layout(
         _ bytes: UnsafeRawBufferPointer, name: String
     ) throws -> (header: NumpyHeader, data: Range<Int>) {
@@ -95,7 +95,7 @@ public enum NumpyFile {
         return (header, bytes.count - data..<bytes.count)
     }
 
-    /// The bytes of a header of version 1, padded to a multiple of 64 bytes, or to `length` if that is given.
+    /// The bytes of a version-1 header, padded to a multiple of 64 bytes, or to `length` if that is given.
     static func header(type: ElementType, shape: [Int], length: Int? = nil) -> [UInt8] {
         precondition(!NumpyHeader.code(type).isEmpty, "NumPy has no \(type)")
         let sides = shape.map { "\($0), " }.joined()

@@ -13,7 +13,7 @@ struct NumpyHeader {
         codes.first { $0.type == type }?.code ?? ""
     }
 
-    /// Reads the text; throws a `FileError` for `name` where it is not exactly what NumPy writes for a plain array.
+    /// Parses the text; throws a `FileError` for `name` if it is not exactly what NumPy writes for a plain array.
     init(_ text: UnsafeRawBufferPointer, name: String) throws {
         var parser = Parser(rest: text[...])
         guard let fields = parser.fields() else {

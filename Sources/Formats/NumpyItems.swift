@@ -1,9 +1,9 @@
-/// The items of an array in a `.npz` file, one at a time: where the archive stores the array as it is, only what is asked
-/// for is read, so that the array may be larger than memory.
+/// The items of an array in a `.npz` file, one at a time: if the archive stores the array uncompressed, only the
+/// requested items are read, so the array may be larger than memory.
 public struct NumpyItems: Sendable {
-    /// Of every element.
+    /// The element type.
     public let type: ElementType
-    /// The length of every axis, at least one; items lie along the first.
+    /// The length of every axis, at least one; items are along the first.
     public let shape: [Int]
 
     private enum Content {
@@ -17,8 +17,8 @@ public struct NumpyItems: Sendable {
     /// The number of items.
     public var count: Int { shape[0] }
 
-    /// Opens the array `name` (without ".npy"), whose checksum is read through once; nil if the file has none of that name,
-    /// or a single number. Throws a `FileError`.
+    /// Opens the array `name` (without ".npy") and verifies its checksum by reading it once; nil if the file has no
+    /// such array, or if it is a scalar. Throws a `FileError`.
     public init?(path: String, name: String) throws {
         let archive = try ZipArchive(path: path)
         guard let entry = archive.entries.first(where: { $0.name == name + ".npy" }) else { return nil }
@@ -38,7 +38,7 @@ public struct NumpyItems: Sendable {
         itemBytes = type.byteCount(shape: Array(sides)) ?? 0
     }
 
-    /// The bytes of one item, whose index has to be below `count`.
+    /// The bytes of one item, whose index must be below `count`.
     public func item(_ index: Int) -> [UInt8] {
         precondition((0..<count).contains(index), "there is no item \(index)")
         let place = index * itemBytes..<(index + 1) * itemBytes

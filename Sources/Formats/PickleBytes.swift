@@ -1,8 +1,8 @@
-/// The bytes of a pickle, read one after the other.
+/// Reads the bytes of a pickle one after another.
 struct PickleBytes {
     private let bytes: ByteReader
     private let name: String
-    /// The position behind what has been read.
+    /// The position after the last byte read.
     private(set) var position: Int
 
     init(_ bytes: UnsafeRawBufferPointer, from position: Int, name: String) {
@@ -11,7 +11,7 @@ struct PickleBytes {
         self.name = name
     }
 
-    /// The error about what was read last.
+    /// An error about the value read last.
     func wrong(_ problem: String) -> FileError {
         FileError(name, "the pickle \(problem) (byte \(position))", remedy: "save or download the file again")
     }
@@ -22,30 +22,30 @@ struct PickleBytes {
         return slice
     }
 
-    /// A little-endian number.
+    /// Reads a little-endian number.
     mutating func number<Number: FixedWidthInteger>(_: Number.Type) throws -> Number {
         Number(littleEndian: try take(MemoryLayout<Number>.size).loadUnaligned(as: Number.self))
     }
 
     mutating func uint8() throws -> UInt8 { try number(UInt8.self) }
 
-    /// A number of bytes that follow; whether there are so many is seen when they are taken.
+    /// Reads a byte count; whether there are that many bytes is checked when they are read.
     mutating func length(_ type: (some FixedWidthInteger).Type) throws -> Int {
         guard let count = Int(exactly: try number(type)), count >= 0 else { throw wrong("ends too early") }
         return count
     }
 
-    /// Python writes lone surrogates of file names too; they are shown as replacement characters.
+    /// Reads a text. Python also writes lone surrogates of file names; they are shown as replacement characters.
     mutating func text(_ count: Int) throws -> String { String(decoding: try take(count), as: UTF8.self) }
 
-    /// Passes bytes by and says where they are.
+    /// Skips bytes and returns their position.
     mutating func place(_ count: Int) throws -> PickleNode {
         let start = position
         _ = try take(count)
         return .bytes(start..<position)
     }
 
-    /// The text up to the next line break.
+    /// Reads the text up to the next line break.
     mutating func line() throws -> String {
         guard let rest = bytes.slice(position, count: bytes.bytes.count - position),
             let count = rest.firstIndex(of: UInt8(ascii: "\n"))
@@ -55,7 +55,7 @@ struct PickleBytes {
         return text
     }
 
-    /// An integer in two's complement.
+    /// Reads an integer in two's complement.
     mutating func long(_ count: Int) throws -> PickleNode {
         let bytes = Array(try take(count))
         guard count <= 8 else { return .longInteger(bytes) }

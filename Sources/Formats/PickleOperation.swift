@@ -1,8 +1,8 @@
-/// The operations of pickles that are read: those of protocols 2 to 5, and of protocol 1 where Python 2 mixes them in
+/// The supported pickle operations: those of protocols 2 to 5, and those of protocol 1 that Python 2 mixes in
 /// (https://github.com/python/cpython/blob/main/Lib/pickletools.py).
 ///
-/// Left out are those that take code or data from elsewhere (extension registry, out-of-band buffers) and the text forms of
-/// protocol 0, except for `global` and `int`.
+/// Operations that take code or data from elsewhere (extension registry, out-of-band buffers) are left out, and so are
+/// the text forms of protocol 0, except for `global` and `int`.
 enum PickleOperation: UInt8 {
     case proto = 0x80
     case frame = 0x95

@@ -1,27 +1,29 @@
-/// Reads one pickle into plain data. Nothing in it is imported, called or executed: classes and functions stay names, what
-/// they would have made stays their arguments.
+/// Reads one pickle into plain data. Nothing in it is imported, called or executed: classes and functions stay names,
+/// and the objects that they would create stay arguments.
 ///
-/// Each operation reads bytes of its own and makes at most one value, so that the memory is a small multiple of the pickle.
+/// Each operation reads bytes of its own and makes at most one value, so memory is a small multiple of the pickle's
+/// size.
 struct PickleReader {
-    /// The most operations of one pickle; a checkpoint of a thousand tensors with their moments has some 60,000.
+    /// The maximum number of operations of a pickle; a checkpoint of a thousand tensors with their moments has about
+    /// 60,000.
     static let maximumOperations = 1 << 23
 
     private var bytes: PickleBytes
     private var nodes: [PickleNode] = []
     private var stack: [PickleIndex] = []
-    /// Heights of the stack at its marks.
+    /// The heights of the stack at its marks.
     private var marks: [Int] = []
     private var memo: [UInt32: PickleIndex] = [:]
 
-    /// Begins at `position` of the bytes of what `name` calls the file, for messages.
+    /// Begins at `position` of the bytes of a file called `name` in messages.
     init(_ bytes: UnsafeRawBufferPointer, from position: Int = 0, name: String) {
         self.bytes = PickleBytes(bytes, from: position, name: name)
     }
 
-    /// The position behind what has been read.
+    /// The position after the last byte read.
     var position: Int { bytes.position }
 
-    /// The value of the pickle that begins here; `position` is behind it then. Throws a `FileError`.
+    /// Reads the pickle that begins here, and leaves `position` after it. Throws a `FileError`.
     mutating func read() throws -> PickleValue {
         (nodes, stack, marks, memo) = ([], [], [], [:])
         for _ in 0..<Self.maximumOperations {
@@ -108,7 +110,7 @@ struct PickleReader {
         }
     }
 
-    /// Marks, the memo, and what only moves values; false for other operations.
+    /// Handles marks, the memo, and operations that only move values; returns false for others.
     private mutating func arrange(_ operation: PickleOperation) throws -> Bool {
         switch operation {
         case .proto:
@@ -134,7 +136,7 @@ struct PickleReader {
         stack.append(index)
     }
 
-    /// Lists, tuples, dictionaries and sets; false for other operations.
+    /// Handles lists, tuples, dictionaries and sets; returns false for other operations.
     private mutating func collect(_ operation: PickleOperation) throws -> Bool {
         switch operation {
         case .list, .tuple, .frozenSet: push(.sequence(try popToMark()))
@@ -157,7 +159,7 @@ struct PickleReader {
         return values
     }
 
-    /// Changes the value on top of the stack in place: it is taken out for that, so that its content is not copied.
+    /// Changes the value on top of the stack in place: it is taken out first, so that its content is not copied.
     private mutating func change(_ body: (inout PickleNode) -> Bool) throws {
         let index = Int(try top())
         var node = PickleNode.none
@@ -174,7 +176,7 @@ struct PickleReader {
                 node = .none
                 list += elements
                 node = .sequence(list)
-            // Of a class that is a list: what it holds is not of interest.
+            // An object of a class that is a list: its elements are not needed.
             case .object: break
             default: return false
             }
@@ -199,7 +201,7 @@ struct PickleReader {
         }
     }
 
-    /// Classes, objects and what lies outside of the pickle.
+    /// Handles classes, objects and references outside the pickle.
     private mutating func refer(_ operation: PickleOperation) throws {
         switch operation {
         case .global:
@@ -216,7 +218,7 @@ struct PickleReader {
             push(.object(PickleObject(callable: parts[0], arguments: parts[1])))
         case .build:
             let state = try pop()
-            // The attributes of a dictionary or list (an OrderedDict of PyTorch has `_metadata`) are left out.
+            // The attributes of a dictionary or list (PyTorch's OrderedDict has `_metadata`) are left out.
             if case .object(var object) = nodes[Int(try top())], object.state == nil {
                 object.state = state
                 nodes[Int(try top())] = .object(object)

@@ -1,7 +1,7 @@
-/// A value of Python as plain data, as a pickle describes it.
+/// A Python value as plain data, as described by a pickle.
 ///
-/// Values share the parts that the pickle shares, so that a value costs nothing until it is looked into. A pickle can hold
-/// itself: whoever walks through values limits depth and number.
+/// Values share the parts that the pickle shares, so a value costs nothing until it is inspected. A pickle can contain
+/// itself: code that walks through values must limit depth and number.
 public struct PickleValue: Sendable {
     let heap: PickleHeap
     let index: PickleIndex
@@ -12,13 +12,13 @@ public struct PickleValue: Sendable {
 
     var isNone: Bool { if case .none = node { true } else { false } }
 
-    /// nil if this is no truth value.
+    /// The value of a boolean; nil for other values.
     public var bool: Bool? { if case .bool(let value) = node { value } else { nil } }
 
-    /// nil if this is no integer, or none of 64 bits.
+    /// The value of an integer of at most 64 bits; nil for other values.
     public var int: Int? { if case .int(let value) = node { value } else { nil } }
 
-    /// nil if this is no number.
+    /// The value of a number; nil for other values.
     public var double: Double? {
         switch node {
         case .float(let value): value
@@ -27,13 +27,13 @@ public struct PickleValue: Sendable {
         }
     }
 
-    /// nil if this is no text.
+    /// The text of a string; nil for other values.
     public var string: String? { if case .string(let value) = node { value } else { nil } }
 
-    /// The little-endian bytes of an integer of more than 64 bits; nil for all else.
+    /// The little-endian bytes of an integer of more than 64 bits; nil for other values.
     var longInteger: [UInt8]? { if case .longInteger(let bytes) = node { bytes } else { nil } }
 
-    /// The elements of a list, tuple or set; nil for all else.
+    /// The elements of a list, tuple or set; nil for other values.
     public var elements: [PickleValue]? {
         switch node {
         case .sequence(let indices): indices.map(value)
@@ -41,7 +41,7 @@ public struct PickleValue: Sendable {
         }
     }
 
-    /// How many elements or members there are, at most; known without collecting them.
+    /// An upper bound of the number of elements or members, known without collecting them.
     var count: Int {
         switch node {
         case .object(let object):
@@ -63,7 +63,7 @@ public struct PickleValue: Sendable {
         if case .sequence(let indices) = node { indices.first.map(value) } else { nil }
     }
 
-    /// Keys and values of a dictionary, or of what an object holds (its attributes, or its own items); nil for all else.
+    /// The keys and values of a dictionary or of an object (its attributes or its own items); nil for other values.
     ///
     /// `argparse.Namespace(model="SiT-B/2")` has the member "model".
     public var members: [(key: PickleValue, value: PickleValue)]? {
@@ -75,21 +75,21 @@ public struct PickleValue: Sendable {
         }
     }
 
-    /// The value of the last member with that text as its key; nil if there is none.
+    /// The value of the last member with this text as its key; nil if there is none.
     public subscript(key: String) -> PickleValue? { members?.last { $0.key.string == key }?.value }
 
-    /// The name of the foreign class or function that would have made this object: "argparse.Namespace". Nothing of it
-    /// is executed. nil for plain data.
+    /// The name of the foreign class or function that would have made this object, such as "argparse.Namespace"; nil
+    /// for plain data. It is never executed.
     public var className: String? {
         if case .object(let object) = node { value(object.callable).globalName } else { nil }
     }
 
-    /// What the foreign class or function would have been called with; nil for all else, and for more than 16 arguments.
+    /// The arguments of the foreign class or function; nil for other values, and for more than 16 arguments.
     var arguments: [PickleValue]? {
         if case .object(let object) = node { value(object.arguments).elements(atMost: 16) } else { nil }
     }
 
-    /// The elements if there are so few; nil otherwise. It does not look at the others.
+    /// The elements if there are at most `limit`; otherwise nil, without looking at them.
     func elements(atMost limit: Int) -> [PickleValue]? {
         if case .sequence(let indices) = node, indices.count > limit { return nil }
         if case .object(let object) = node {
@@ -98,10 +98,11 @@ public struct PickleValue: Sendable {
         return elements
     }
 
-    /// What the pickle refers to outside of itself: for PyTorch, a storage.
+    /// The object outside the pickle that it refers to; for PyTorch, a storage.
     var persistentID: PickleValue? { if case .persistent(let index) = node { value(index) } else { nil } }
 
-    /// The name of a class or function: "torch.FloatStorage"; nil for all else, and for names longer than any.
+    /// The name of a class or function, such as "torch.FloatStorage"; nil for other values and for excessively long
+    /// names.
     var globalName: String? {
         guard case .global(let module, let name) = node, let module = value(module).string,
             let name = value(name).string, module.utf8.count + name.utf8.count <= 512
@@ -109,7 +110,7 @@ public struct PickleValue: Sendable {
         return "\(module).\(name)"
     }
 
-    /// What kind of value this is, for messages.
+    /// The kind of value, for messages.
     public var kind: String {
         switch node {
         case .none: "None"
@@ -134,7 +135,7 @@ public struct PickleValue: Sendable {
         if case .dictionary(let indices) = node { pairs(indices) } else { nil }
     }
 
-    /// Python 2 gives the items of an OrderedDict to its initialiser.
+    /// Python 2 passes the items of an OrderedDict to its initialiser.
     private func arguments(ofMapping object: PickleObject) -> [(key: PickleValue, value: PickleValue)] {
         guard className == "collections.OrderedDict" else { return [] }
         return (value(object.arguments).firstElement?.elements ?? []).compactMap { pair in
@@ -144,7 +145,7 @@ public struct PickleValue: Sendable {
     }
 }
 
-/// The position of a value among all of its pickle.
+/// The index of a value among all values of its pickle.
 typealias PickleIndex = Int32
 
 /// All values of one pickle.
@@ -154,7 +155,7 @@ final class PickleHeap: Sendable {
     init(_ nodes: [PickleNode]) { self.nodes = nodes }
 }
 
-/// One value; those in it are positions in the same heap.
+/// One value; values in it are indices into the same heap.
 enum PickleNode: Sendable {
     case none
     case bool(Bool)
@@ -162,21 +163,21 @@ enum PickleNode: Sendable {
     case longInteger([UInt8])
     case float(Double)
     case string(String)
-    /// Their place in the pickle.
+    /// The range of the bytes in the pickle.
     case bytes(Range<Int>)
     case sequence([PickleIndex])
-    /// Keys and values in turn.
+    /// Alternating keys and values.
     case dictionary([PickleIndex])
     case global(module: PickleIndex, name: PickleIndex)
     case persistent(PickleIndex)
     indirect case object(PickleObject)
 }
 
-/// What a class or function would have made.
+/// The object that a class or function would have made.
 struct PickleObject: Sendable {
     var callable: PickleIndex
     var arguments: PickleIndex
     var state: PickleIndex?
-    /// Keys and values in turn, for classes that are dictionaries.
+    /// Alternating keys and values, for classes that are dictionaries.
     var items: [PickleIndex] = []
 }

@@ -1,11 +1,11 @@
-/// The content of a zip archive of `torch.save` (since PyTorch 1.6): `NAME/data.pkl`, `NAME/data/KEY` for each storage,
+/// The content of a `torch.save` zip archive (since PyTorch 1.6): `NAME/data.pkl`, `NAME/data/KEY` for each storage,
 /// and `NAME/byteorder`.
 struct PyTorchArchive {
     let root: PickleValue
     let storages: [String: PyTorchFile.StoredBytes]
     let isBigEndian: Bool
 
-    /// The longest pickle that is read, in bytes.
+    /// The maximum size of a pickle that is read, in bytes.
     static let maximumPickleBytes = 1 << 28
 
     init(_ archive: ZipArchive) throws {
@@ -47,10 +47,10 @@ struct PyTorchArchive {
         self.storages = storages
     }
 
-    /// PyTorch can be told to write no checksums (`set_crc32_options(False)`): then they are 0.
+    /// PyTorch can omit checksums (`set_crc32_options(False)`); they are 0 then.
     private static func checksum(of entry: ZipArchive.Entry) -> UInt32? { entry.crc == 0 ? nil : entry.crc }
 
-    /// The bytes of an entry, checked where there is a checksum.
+    /// The bytes of an entry, verified if there is a checksum.
     private static func content<Result>(
         _ entry: ZipArchive.Entry, of archive: ZipArchive, _ body: (UnsafeRawBufferPointer) throws -> Result
     ) throws -> Result {

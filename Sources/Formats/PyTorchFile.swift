@@ -2,35 +2,35 @@ import CZlib
 import Foundation
 import Synchronization
 
-/// A file of `torch.save`: a zip archive, or one pickle after the other as before PyTorch 1.6; mapped into memory.
+/// A `torch.save` file: a zip archive, or a series of pickles as before PyTorch 1.6; mapped into memory.
 ///
-/// Nothing in it is executed: what PyTorch would make with foreign classes stays plain data (`PickleValue`). Tensors are
-/// checked when they are asked for.
+/// Nothing in it is executed: objects of foreign classes stay plain data (`PickleValue`). Tensors are checked when they
+/// are requested.
 public final class PyTorchFile: Sendable {
     /// The value that was saved.
     public let root: PickleValue
     /// The file's bytes.
     public let mapping: MappedFile
-    /// Storages by their keys.
+    /// The storages by their keys.
     private let storages: [String: StoredBytes]
     private let isBigEndian: Bool
-    /// Keys of the storages whose checksum is right.
+    /// The keys of the storages whose checksum has been verified.
     private let checked = Mutex<Set<String>>([])
 
-    /// Where a storage lies, and what its checksum has to be if the file says so.
+    /// The position of a storage, and its checksum if the file has one.
     struct StoredBytes {
         let range: Range<Int>
         var crc: UInt32?
     }
 
-    /// Whether a file begins like one of `torch.save`, old or new; throws a `FileError` if it cannot be read.
+    /// Whether a file begins like a `torch.save` file, old or new; throws a `FileError` if it cannot be read.
     public static func isOne(path: String) throws -> Bool {
         try MappedFile(path: path).withBytes { isZip($0) || PyTorchOldFormat.begins($0) }
     }
 
     private static func isZip(_ bytes: UnsafeRawBufferPointer) -> Bool { bytes.starts(with: [0x50, 0x4B, 3, 4]) }
 
-    /// Opens a file and reads its pickle; throws a `FileError` with the reason where that cannot be done.
+    /// Opens a file and reads its pickle; throws a `FileError` with the reason if that fails.
     public init(path: String) throws {
         mapping = try MappedFile(path: path)
         if mapping.withBytes(Self.isZip) {
@@ -42,12 +42,12 @@ public final class PyTorchFile: Sendable {
         }
     }
 
-    /// The tensor that a value stands for; nil if it is something else. Throws a `FileError` that calls it `name`.
+    /// The tensor that a value represents; nil if it is something else. Throws a `FileError` that calls it `name`.
     public func tensor(_ value: PickleValue, name: String) throws -> PyTorchTensor? {
         func wrong(_ problem: String) -> FileError { FileError(mapping.path, "tensor \"\(name)\" \(problem)") }
         do {
             guard let tensor = try PyTorchPickle.tensor(value) else { return nil }
-            // A view may repeat elements (stride 0), but is not made larger than the file for it.
+            // A view may repeat elements (stride 0), but is never expanded beyond the size of the file.
             guard let count = tensor.type.byteCount(shape: tensor.shape), count <= mapping.count else {
                 throw wrong("repeats its elements too often to be read")
             }
@@ -62,8 +62,8 @@ public final class PyTorchFile: Sendable {
         }
     }
 
-    /// Calls `body` with the bytes of a tensor (C order, little-endian), valid until it returns: in the mapped file where
-    /// they lie there so, else a copy. Throws a `FileError` if the storage is damaged.
+    /// Calls `body` with the bytes of a tensor (C order, little-endian), valid until it returns: those of the mapped
+    /// file if they are in this order there, else a copy. Throws a `FileError` if the storage is damaged.
     public func withBytes<Result>(
         of tensor: PyTorchTensor, _ body: (UnsafeRawBufferPointer) throws -> Result
     ) throws -> Result {
@@ -93,14 +93,14 @@ public final class PyTorchFile: Sendable {
         checked.withLock { _ = $0.insert(key) }
     }
 
-    /// Turns the bytes of each number around.
+    /// Reverses the bytes of each number.
     private func reverse(_ bytes: inout [UInt8], each size: Int) {
         for start in stride(from: 0, to: bytes.count, by: size) { bytes[start..<start + size].reverse() }
     }
 }
 
 extension PyTorchTensor {
-    /// The elements row by row.
+    /// Gathers the elements row by row.
     fileprivate func gathered(from storage: UnsafeRawBufferPointer) -> [UInt8] {
         let size = type.byteCount
         let total = count * size

@@ -1,14 +1,15 @@
-/// The content of a file of `torch.save` as before PyTorch 1.6: pickles of a mark, a version, the system, the value and
-/// the keys of its storages, then for each key the number of elements (64 bits) and the elements, all little-endian.
+/// The content of a `torch.save` file as before PyTorch 1.6: pickles of a magic number, a version, the system, the
+/// value and the keys of its storages, then for each key the number of elements (64 bits) and the elements, all
+/// little-endian.
 struct PyTorchOldFormat {
     let root: PickleValue
     let storages: [String: PyTorchFile.StoredBytes]
 
-    /// The integer 0x1950a86a20f9469cfc6c.
+    /// The magic number 0x1950a86a20f9469cfc6c.
     private static let mark: [UInt8] = [0x6C, 0xFC, 0x9C, 0x46, 0xF9, 0x20, 0x6A, 0xA8, 0x50, 0x19]
     private static let version = 1001
 
-    /// Whether a file begins with the mark, pickled.
+    /// Whether a file begins with the pickled magic number.
     static func begins(_ bytes: UnsafeRawBufferPointer) -> Bool {
         bytes.count > 14 && bytes[0] == 0x80 && bytes[2] == PickleOperation.long1.rawValue
             && bytes[4..<14].elementsEqual(mark)
@@ -30,7 +31,7 @@ struct PyTorchOldFormat {
 
         var sizes: [String: ElementType] = [:]
         for node in root.heap.nodes {
-            // What cannot be understood is reported when a tensor asks for it.
+            // What cannot be interpreted is reported when a tensor refers to it.
             guard case .persistent(let index) = node,
                 let storage = try? PyTorchPickle.storage(PickleValue(heap: root.heap, index: index))
             else { continue }

@@ -1,19 +1,19 @@
 /// A tensor of a PyTorch file: a view of one of the file's storages, checked to lie within it.
 public struct PyTorchTensor: Equatable, Sendable {
-    /// Of each element.
+    /// The element type.
     public let type: ElementType
-    /// The sides, outermost first; empty for a scalar.
+    /// The dimensions, outermost first; empty for a scalar.
     public let shape: [Int]
-    /// Steps between elements of each axis in the storage, in elements.
+    /// The stride of each axis in the storage, in elements.
     public let strides: [Int]
-    /// The place of the first element in the storage, in elements.
+    /// The offset of the first element in the storage, in elements.
     let offset: Int
     let storage: String
 
-    /// The number of elements; it fits, because the file has been found to be as long.
+    /// The number of elements; it does not overflow, since the file is known to be long enough.
     public var count: Int { shape.reduce(1, *) }
 
-    /// Whether the elements lie one after the other in the storage, row by row.
+    /// Whether the elements are contiguous in the storage, row by row.
     var isContiguous: Bool {
         var step = 1
         for (side, stride) in zip(shape, strides).reversed() where side != 1 {
@@ -24,25 +24,25 @@ public struct PyTorchTensor: Equatable, Sendable {
     }
 }
 
-/// What PyTorch's own pickles mean. Each reading throws a plain sentence without the file's name.
+/// Interprets PyTorch's own pickles. Each function throws a plain sentence without the file's name.
 enum PyTorchPickle {
-    /// The most dimensions that a tensor may have.
+    /// The maximum number of dimensions of a tensor.
     static let maximumRank = SafetensorsFile.maximumRank
-    /// How deep wrappers (parameters, subclasses) may lie around a tensor.
+    /// The maximum depth of wrappers (parameters, subclasses) around a tensor.
     private static let maximumWrappers = 8
 
     struct Problem: Error { let text: String }
 
-    /// A part of the file that holds elements, as tensors refer to it.
+    /// A part of the file with elements that tensors refer to.
     struct Storage {
         let key: String
         let type: ElementType
-        /// In elements, from `offset` on.
+        /// The number of elements, from `offset` on.
         let count: Int
         let offset: Int
     }
 
-    /// The tensor that a value stands for; nil if it is something else.
+    /// The tensor that a value represents; nil if it is something else.
     static func tensor(_ value: PickleValue) throws -> PyTorchTensor? {
         var (function, arguments) = (value.className, value.arguments ?? [])
         for _ in 0..<maximumWrappers {
@@ -90,14 +90,14 @@ enum PyTorchPickle {
         guard strides.allSatisfy({ $0 >= 0 }), shape.allSatisfy({ $0 >= 0 }),
             let end = end(offset, shape, strides), end <= storage.count
         else { throw Problem(text: "does not lie within its storage") }
-        // Of an empty tensor, offset and strides may be any numbers.
+        // Offset and strides of an empty tensor may be any numbers.
         let isEmpty = shape.contains(0)
         return PyTorchTensor(
             type: storage.type, shape: shape, strides: isEmpty ? shape.map { _ in 0 } : strides,
             offset: isEmpty ? 0 : storage.offset + offset, storage: storage.key)
     }
 
-    /// The place behind the last element; nil if it exceeds 2^63 - 1.
+    /// The offset after the last element; nil if it exceeds 2^63 - 1.
     private static func end(_ offset: Int, _ shape: [Int], _ strides: [Int]) -> Int? {
         if shape.contains(0) { return 0 }
         var last = offset
@@ -135,18 +135,18 @@ enum PyTorchPickle {
         "BoolStorage": .BOOL, "ComplexFloatStorage": .C64, "UntypedStorage": .U8, "_UntypedStorage": .U8,
     ]
 
-    /// Types that have no storage of their own.
+    /// The types without a storage class of their own.
     private static let types: [String: ElementType] = [
         "torch.uint16": .U16, "torch.uint32": .U32, "torch.uint64": .U64, "torch.float8_e5m2": .F8_E5M2,
         "torch.float8_e4m3fn": .F8_E4M3,
     ]
 
-    /// The class of storages of a type; nil for types that have none.
+    /// The storage class of a type; nil for types without one.
     static func storageName(of type: ElementType) -> String? {
         type == .U8 ? "ByteStorage" : storageTypes.first { $0.value == type }?.key
     }
 
-    /// PyTorch's name of a type that has no storage of its own.
+    /// PyTorch's name of a type without a storage class of its own.
     static func typeName(of type: ElementType) -> String {
         String((types.first { $0.value == type }?.key ?? "").dropFirst("torch.".count))
     }

@@ -1,23 +1,25 @@
-/// The tensors of a PyTorch file, or of a part of it such as one of its state dicts, by their names.
+/// The tensors of a PyTorch file, or of a part such as one of its state dicts, by name.
 public struct PyTorchTensors: NamedTensors {
-    /// Where the bytes are.
+    /// The file with the bytes.
     public let file: PyTorchFile
-    /// In the order of the file.
+    /// The names in the order of the file.
     public let names: [String]
     private let tensors: [String: PyTorchTensor]
 
-    /// How deep dictionaries and lists may lie in each other, and how many values are looked at: a pickle can hold itself.
+    /// The maximum nesting of dictionaries and lists, and the maximum number of values visited: a pickle can contain
+    /// itself.
     static let maximumDepth = 32
     static let maximumValues = 1 << 20
-    /// The most tensors, and the longest name in bytes.
+    /// The maximum number of tensors, and the maximum length of a name in bytes.
     static let maximumTensors = 1 << 17
     static let maximumNameBytes = 1024
 
-    /// Collects the tensors in `value` (all of the file if nil) and in the dictionaries, lists and objects in it.
+    /// Collects the tensors in `value` (all of the file if nil), including those in nested dictionaries, lists and
+    /// objects.
     ///
     /// The keys on the way to a tensor are joined by dots: a state dict keeps its names, and {"ema": state dict} gives
-    /// "ema.x_embedder.proj.weight". Other values are passed over. Throws a `FileError` for a tensor that cannot be read and
-    /// for two of one name.
+    /// "ema.x_embedder.proj.weight". Other values are ignored. Throws a `FileError` for a tensor that cannot be read
+    /// and for duplicate names.
     public init(_ file: PyTorchFile, below value: PickleValue? = nil) throws {
         self.file = file
         var walk = TensorWalk(file: file)
@@ -34,8 +36,7 @@ public struct PyTorchTensors: NamedTensors {
     /// Type and shape of a tensor; nil if there is none of that name.
     public func layout(of name: String) -> TensorLayout? { tensors[name].map { TensorLayout($0.type, $0.shape) } }
 
-    /// Calls `body` with the bytes of a tensor as if it were contiguous; throws a `FileError` where they cannot be
-    /// read.
+    /// Calls `body` with the bytes of a tensor as if it were contiguous; throws a `FileError` if they cannot be read.
     public func withBytes<Result>(of name: String, _ body: (UnsafeRawBufferPointer) throws -> Result) throws -> Result {
         guard let tensor = tensors[name] else { throw FileError(path, "has no tensor \"\(name)\"") }
         return try file.withBytes(of: tensor, body)
@@ -63,7 +64,7 @@ private struct TensorWalk {
             names.append(name)
             return
         }
-        // Counted before they are collected, so that values that are shared many times do not pile up.
+        // Counted before they are collected, so that repeatedly shared values do not accumulate.
         values += value.count
         guard values <= PyTorchTensors.maximumValues, depth <= PyTorchTensors.maximumDepth else {
             throw wrong("holds values that are too many or nested too deeply")

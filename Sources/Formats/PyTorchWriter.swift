@@ -1,33 +1,39 @@
-/// A value that can be written for PyTorch.
+/// A value that can be written to a PyTorch file.
 public indirect enum PyTorchValue: Sendable {
-    /// None.
+    /// Python's None.
     case none
+    /// A boolean.
     case bool(Bool)
+    /// An integer.
     case int(Int)
+    /// A floating-point number.
     case double(Double)
+    /// A text.
     case string(String)
+    /// A list.
     case list([PyTorchValue])
+    /// A tuple.
     case tuple([PyTorchValue])
-    /// Members in this order; keys are hashable in Python, and not compared.
+    /// A dictionary with members in this order; keys must be hashable in Python, and are not compared.
     case dictionary([(key: PyTorchValue, value: PyTorchValue)])
-    /// The tensor of that number among those that are written with the value.
+    /// The tensor with this index among those written with the value.
     case tensor(Int)
 
-    /// A dictionary with texts as keys, in this order.
+    /// A dictionary with text keys, in this order.
     public static func named(_ members: [(String, PyTorchValue)]) -> PyTorchValue {
         .dictionary(members.map { (.string($0.0), $0.1) })
     }
 }
 
 extension PyTorchFile {
-    /// Where tensors begin in the archive, as PyTorch itself aligns them.
+    /// The alignment of tensors in the archive, as in PyTorch.
     private static let alignment = 64
 
-    /// Writes a file as `torch.save` does, whole or not at all; `torch.load(weights_only=True)` reads it.
+    /// Writes a file as `torch.save` does, atomically; `torch.load(weights_only=True)` reads it.
     ///
-    /// `bytes` is called once for each of `tensors` in order with its index, and hands the tensor's bytes (C order,
-    /// little-endian) to the closure that it gets, in one piece or several. Each tensor has a storage of its own. The same
-    /// content gives the same bytes. Throws a `FileError`, or what `bytes` throws.
+    /// `bytes` is called once for each of `tensors` in order with its index, and passes the tensor's bytes (C order,
+    /// little-endian) to the given closure, in one or several pieces. Each tensor has a storage of its own. The same
+    /// content gives the same bytes. Throws a `FileError`, or any error of `bytes`.
     public static func write(
         _ value: PyTorchValue, tensors: [TensorLayout], to path: String,
         bytes: (_ index: Int, _ append: (UnsafeRawBufferPointer) throws -> Void) throws -> Void
@@ -51,7 +57,7 @@ extension PyTorchFile {
     }
 }
 
-/// Pickles of protocol 2.
+/// Writes pickles of protocol 2.
 private struct PickleWriter {
     private let tensors: [TensorLayout]
     private var bytes: [UInt8] = [PickleOperation.proto.rawValue, 2]
@@ -102,8 +108,8 @@ private struct PickleWriter {
         }
     }
 
-    /// _rebuild_tensor_v2(storage, offset, size, stride, requires_grad, hooks), or v3 with the type for those types that
-    /// have no storage of their own.
+    /// Writes _rebuild_tensor_v2(storage, offset, size, stride, requires_grad, hooks), or v3 with the type for types
+    /// without a storage class of their own.
     private mutating func write(tensor index: Int) {
         let tensor = tensors[index]
         let storage = PyTorchPickle.storageName(of: tensor.type)

@@ -2,22 +2,23 @@
 ///
 /// Everything in the header is checked when the file is opened, so that every entry's range can be read.
 public struct SafetensorsFile: Sendable {
-    /// The longest header that is read, in bytes; the limit of the format's own readers.
+    /// The maximum size of a header that is read, in bytes; the limit of the format's own readers.
     public static let maximumHeaderBytes = 100_000_000
-    /// The most dimensions that a tensor may have.
+    /// The maximum number of dimensions of a tensor.
     public static let maximumRank = 16
 
     /// One tensor of the file.
     public struct Entry: Equatable, Sendable {
-        /// Of every element.
+        /// The element type.
         public var type: ElementType
-        /// The length of every axis, 0 or more; empty for a single number.
+        /// The length of every axis, 0 or more; empty for a scalar.
         public var shape: [Int]
-        /// The tensor's bytes in the file (C order, little-endian), not necessarily aligned to its elements.
+        /// The range of the tensor's bytes in the file (C order, little-endian), not necessarily aligned to its
+        /// elements.
         public var range: Range<Int>
     }
 
-    /// The free text that the file carries (`__metadata__`).
+    /// The free-form text metadata of the file (`__metadata__`).
     public let metadata: [String: String]
     /// The tensors by name.
     public let entries: [String: Entry]
@@ -26,9 +27,9 @@ public struct SafetensorsFile: Sendable {
     /// The file's bytes.
     public let mapping: MappedFile
 
-    /// Maps the file and reads its header; throws a `FileError` where it does not follow the format exactly.
+    /// Maps the file and reads its header; throws a `FileError` if it does not follow the format exactly.
     ///
-    /// With `randomAccess` the system is told to read only what is touched.
+    /// With `randomAccess` the system is told to read only what is accessed.
     public init(path: String, randomAccess: Bool = false) throws {
         let mapping = try MappedFile(path: path)
         if randomAccess { mapping.expectRandomAccess() }
@@ -46,7 +47,7 @@ public struct SafetensorsFile: Sendable {
     }
 }
 
-/// The header, checked: tensors in the order of their bytes, which fill the rest of the file without gap or overlap.
+/// The validated header: tensors in the order of their bytes, which fill the rest of the file without gap or overlap.
 private struct SafetensorsHeader {
     var metadata: [String: String] = [:]
     var tensors: [(name: String, entry: SafetensorsFile.Entry)] = []

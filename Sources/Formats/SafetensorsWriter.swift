@@ -1,14 +1,14 @@
 extension SafetensorsFile {
-    /// Name, type and shape of a tensor that is to be written.
+    /// The name, type and shape of a tensor to be written.
     public struct Description: Equatable, Sendable {
-        /// Unique in its file.
+        /// The name, unique in its file.
         public var name: String
-        /// Of every element.
+        /// The element type.
         public var type: ElementType
         /// The length of every axis, 0 or more.
         public var shape: [Int]
 
-        /// What the header will say; the bytes are asked for when the file is written.
+        /// Creates the header's entry; the bytes are requested when the file is written.
         public init(_ name: String, _ type: ElementType, _ shape: [Int]) {
             self.name = name
             self.type = type
@@ -16,12 +16,12 @@ extension SafetensorsFile {
         }
     }
 
-    /// Writes a file whole or not at all; the same content gives the same bytes.
+    /// Writes a file atomically; the same content gives the same bytes.
     ///
     /// `bytes` is called once for each of `tensors` with its index, and writes the tensor's bytes (C order,
-    /// little-endian), so that not all have to be in memory together. The order is that of the format's own library:
-    /// larger element types first, so that every tensor is aligned, then names in order of their UTF-8. Throws a
-    /// `FileError`, or what `bytes` throws. Returns the checksum of the whole file.
+    /// little-endian), so that they need not all be in memory together. The order is that of the format's own library:
+    /// larger element types first, so that every tensor is aligned, then by name (UTF-8). Throws a `FileError`, or any
+    /// error of `bytes`. Returns the checksum of the whole file.
     @discardableResult
     public static func write(
         to path: String, metadata: [String: String] = [:], tensors: [Description],

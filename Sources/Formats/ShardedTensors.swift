@@ -1,22 +1,22 @@
 import Foundation
 
-/// The tensors of a model in several files.
+/// The tensors of a model that is split into several files.
 public struct ShardedTensors: NamedTensors {
-    /// That of what names the files.
+    /// The path of the index that names the files.
     public let path: String
-    /// In the order in which the files are named.
+    /// The names in the order of the files.
     public let names: [String]
     private let files: [String: any NamedTensors]
 
-    /// The tensors of several files under their names there, of which each is in one file; `path` is that of what names them.
+    /// Combines the tensors of several files, each tensor being in one of them; `path` is that of their index.
     public init(_ parts: [any NamedTensors], path: String) {
         self.path = path
         names = parts.flatMap(\.names)
         files = Dictionary(parts.flatMap { part in part.names.map { ($0, part) } }) { first, _ in first }
     }
 
-    /// Opens all files that an index (`….index.json`: {"weight_map": {tensor: file}}) names, which lie beside it; throws a
-    /// `FileError`.
+    /// Opens all files named by an index (`….index.json`: {"weight_map": {tensor: file}}), which lie beside it; throws
+    /// a `FileError`.
     public init(index path: String) throws {
         guard let places = try JSONValue.read(path: path)["weight_map"]?.members else {
             throw FileError(path, "has no weight_map", remedy: "give the index of a sharded model")
@@ -40,21 +40,21 @@ public struct ShardedTensors: NamedTensors {
         names = places.map(\.key)
     }
 
-    /// Type and shape of a tensor; nil if the index names none such.
+    /// The type and shape of a tensor; nil if it is not in the index.
     public func layout(of name: String) -> TensorLayout? { files[name]?.layout(of: name) }
 
-    /// The file that holds a tensor; nil if the index names none such.
+    /// The file that holds a tensor; nil if it is not in the index.
     public func mapping(of name: String) -> MappedFile? { files[name]?.mapping(of: name) }
 
-    /// Calls `body` with the bytes of a tensor; throws a `FileError` where they cannot be read.
+    /// Calls `body` with the bytes of a tensor; throws a `FileError` if they cannot be read.
     public func withBytes<Result>(of name: String, _ body: (UnsafeRawBufferPointer) throws -> Result) throws -> Result {
         guard let file = files[name] else { throw FileError(path, "has no tensor \"\(name)\"") }
         return try file.withBytes(of: name, body)
     }
 }
 
-/// The tensors of a file of weights: safetensors, or what `torch.save` wrote, told apart by their first bytes; or of the
-/// files that an index (`….index.json`) names. Throws a `FileError`.
+/// Opens the tensors of a file of weights, safetensors or `torch.save`, distinguished by their first bytes, or of the
+/// files named by an index (`….index.json`). Throws a `FileError`.
 public func openWeights(path: String) throws -> any NamedTensors {
     try path.hasSuffix(".index.json") ? ShardedTensors(index: path) : openFile(path)
 }

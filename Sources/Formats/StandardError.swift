@@ -2,11 +2,12 @@ import Foundation
 
 /// The process's standard error, for progress and errors.
 public enum StandardError {
-    /// Writes what can be written.
+    /// Writes as much of the text as possible.
     public static func write(_ text: String) { writeText(text, to: STDERR_FILENO) }
 }
 
-/// Writes what can be written: progress that nobody reads or a full disk is no reason to stop the work.
+/// Writes as much as possible: a closed pipe or a full disk is no reason to stop the work for the sake of progress
+/// output.
 public func writeText(_ text: String, to descriptor: Int32) {
     var rest = Array(text.utf8)[...]
     while !rest.isEmpty {

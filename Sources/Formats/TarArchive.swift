@@ -1,25 +1,25 @@
 /// A tar archive, mapped into memory: ustar, with the long names of GNU tar and of pax (POSIX.1-2001).
 ///
-/// Regular files are listed; folders, links and devices are passed over. A file `NAME.tar` of the archive counts as a
-/// folder `NAME` with its contents, as ImageNet is packed. Nothing is unpacked, so that names cannot lead anywhere.
-/// Safe to use from several threads.
+/// Regular files are listed; folders, links and devices are ignored. A file `NAME.tar` in the archive counts as a
+/// folder `NAME` with its contents, as in ImageNet's archive. Nothing is unpacked, so names cannot point outside. Safe
+/// to use from several threads.
 public struct TarArchive: Sendable {
-    /// The most files that are listed.
+    /// The maximum number of files that are listed.
     public static let maximumEntries = 20_000_000
-    /// The longest name, or set of pax records, in bytes.
+    /// The maximum size of a name, or of a set of pax records, in bytes.
     public static let maximumNameBytes = 1 << 20
 
     /// One file of the archive.
     public struct Entry: Equatable, Sendable {
-        /// The path in the archive, with "/" between its parts and without "./" before them.
+        /// The path in the archive, with "/" between its components and without a leading "./".
         public var name: String
-        /// Where the content lies in the archive's bytes.
+        /// The range of the content in the archive's bytes.
         public var range: Range<Int>
     }
 
     /// The path of the archive.
     public var path: String { mapping.path }
-    /// The files in the order of the archive; of those with the same name the last, as tar itself unpacks them.
+    /// The files in the order of the archive; of files with the same name the last, as when tar unpacks them.
     public let entries: [Entry]
 
     private let mapping: MappedFile
@@ -41,7 +41,7 @@ public struct TarArchive: Sendable {
     /// The content of a file of this archive.
     public func read(_ entry: Entry) -> [UInt8] { mapping.withBytes { Array($0[entry.range]) } }
 
-    /// The entries with those of archives among them in their place.
+    /// The entries, with nested archives replaced by their entries.
     private static func expanded(_ entries: [Entry], _ bytes: UnsafeRawBufferPointer, _ path: String) throws -> [Entry]
     {
         let suffix = ".tar"
@@ -66,7 +66,7 @@ public struct TarArchive: Sendable {
     }
 }
 
-/// The headers of one archive, read one after another.
+/// Reads the headers of one archive one after another.
 private struct TarDirectory {
     private let file: ByteReader
     private let path: String
@@ -76,7 +76,8 @@ private struct TarDirectory {
         self.path = path
     }
 
-    /// All regular files. The list ends with a block of zeros, so that an archive that was cut is not taken for whole.
+    /// All regular files. The list ends with a block of zeros, so a truncated archive is not mistaken for a complete
+    /// one.
     func entries() throws -> [TarArchive.Entry] {
         var entries: [TarArchive.Entry] = []
         var position = 0
@@ -114,7 +115,7 @@ private struct TarDirectory {
         }
     }
 
-    /// Records `LENGTH KEY=VALUE\n`, of which path and size matter.
+    /// Reads records `LENGTH KEY=VALUE\n`, of which path and size are used.
     private func readPax(_ content: UnsafeRawBufferPointer, name: inout String?, size: inout Int?) throws {
         var rest = try limited(content)[...]
         while !rest.isEmpty {

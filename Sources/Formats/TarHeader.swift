@@ -2,15 +2,15 @@
 struct TarHeader {
     static let byteCount = 512
 
-    /// What a header stands for.
+    /// The meaning of a header.
     enum Kind { case file, longName, pax, passed }
 
     private let bytes: UnsafeRawBufferPointer
 
-    /// A header of exactly `byteCount` bytes.
+    /// Creates a header from exactly `byteCount` bytes.
     init(_ bytes: UnsafeRawBufferPointer) { self.bytes = bytes }
 
-    /// Whether the checksum is right: the sum of all bytes, with spaces in its own place.
+    /// Whether the checksum is right: the sum of all bytes, with the checksum itself taken as spaces.
     var isValid: Bool {
         let own = 148..<156
         let sum = bytes.indices.reduce(0) { $0 + (own.contains($1) ? 32 : Int(bytes[$1])) }
@@ -26,13 +26,14 @@ struct TarHeader {
         }
     }
 
-    /// Whether the content says something about the next header or about all, so that it is no entry of its own.
+    /// Whether the content describes the next header or all of them, so that it is no entry of its own.
     var describesAnother: Bool { "LKxg".utf8.contains(bytes[156]) }
 
-    /// The size of the content in bytes; nil if it is no number. Links and folders have none, whatever the field says.
+    /// The size of the content in bytes; nil if the field is not a number. Links and folders have size 0, whatever the
+    /// field says.
     var size: Int? { "123456".utf8.contains(bytes[156]) ? 0 : number(124..<136) }
 
-    /// The name, with the prefix that ustar keeps apart.
+    /// The name, including the prefix that ustar stores separately.
     var name: String {
         let own = text(0..<100)
         // GNU's own format has other fields there and spaces behind "ustar".
@@ -45,7 +46,7 @@ struct TarHeader {
         String(decoding: bytes[range].prefix { $0 != 0 }, as: UTF8.self)
     }
 
-    /// Octal digits among spaces, or, with the first bit set, a binary number with the highest byte first.
+    /// Reads octal digits among spaces or, with the first bit set, a big-endian binary number.
     private func number(_ range: Range<Int>) -> Int? {
         if bytes[range.lowerBound] == 0x80 {
             return bytes[range].dropFirst().reduce(0 as Int?) { sum, byte in

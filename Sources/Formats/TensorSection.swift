@@ -1,4 +1,4 @@
-/// Some of other tensors, under names and in shapes of our own.
+/// A selection of another source's tensors, under new names and in new shapes.
 public struct TensorSection: NamedTensors {
     private struct Origin {
         let name: String
@@ -7,10 +7,10 @@ public struct TensorSection: NamedTensors {
 
     private let source: any NamedTensors
     private let origins: [String: Origin]
-    /// Our own names, in the order that they were given in.
+    /// The new names, in the order in which they were given.
     public let names: [String]
 
-    /// The tensors of those names, in this order; every source name must be in the source.
+    /// Selects tensors in this order; every source name must be in the source.
     public init(_ source: any NamedTensors, _ names: [(name: String, source: String)]) {
         self.init(source, names.map { ($0.name, Origin(name: $0.source, layout: source.layout(of: $0.source)!)) })
     }
@@ -21,33 +21,34 @@ public struct TensorSection: NamedTensors {
         origins = Dictionary(entries.map { ($0.name, $0.origin) }) { first, _ in first }
     }
 
-    /// That of the source.
+    /// The path of the source.
     public var path: String { source.path }
 
-    /// Type and shape of a tensor by our own name; nil if it is not in the section.
+    /// The type and shape of a tensor by its new name; nil if it is not in the section.
     public func layout(of name: String) -> TensorLayout? { origins[name]?.layout }
 
     /// The file that holds a tensor; nil if it is not in the section.
     public func mapping(of name: String) -> MappedFile? { origins[name].flatMap { source.mapping(of: $0.name) } }
 
-    /// Calls `body` with the bytes of a tensor; throws a `FileError` where they cannot be read.
+    /// Calls `body` with the bytes of a tensor; throws a `FileError` if they cannot be read.
     public func withBytes<Result>(of name: String, _ body: (UnsafeRawBufferPointer) throws -> Result) throws -> Result {
         try source.withBytes(of: origins[name]?.name ?? name, body)
     }
 
-    /// The tensors that a test accepts.
+    /// The tensors whose names satisfy a predicate.
     public func filtered(_ isIncluded: (String) -> Bool) -> TensorSection {
         TensorSection(source, names.filter(isIncluded).map { ($0, origins[$0]!) })
     }
 }
 
 extension NamedTensors {
-    /// The same tensors under other names and in other shapes of as many elements; those that become nil are left out.
+    /// The tensors under other names and in other shapes with as many elements; those for which `change` returns nil
+    /// are left out.
     public func mapped(_ change: (_ name: String, _ shape: [Int]) -> (name: String, shape: [Int])?) -> TensorSection {
         TensorSection(mapping: self, change)
     }
 
-    /// The tensors whose names begin with `prefix`, without it.
+    /// The tensors whose names begin with `prefix`, with the prefix removed.
     public func below(_ prefix: String) -> TensorSection {
         mapped { name, shape in name.hasPrefix(prefix) ? (String(name.dropFirst(prefix.count)), shape) : nil }
     }

@@ -2,23 +2,23 @@ import CZlib
 
 /// A ZIP archive, mapped into memory: stored and deflated entries, Zip64, names in UTF-8 (PKWARE's APPNOTE 6.3).
 ///
-/// The list of entries is checked when the archive is opened, an entry's data when it is read. Safe to use from several
+/// The directory is checked when the archive is opened, an entry's data when it is read. Safe to use from several
 /// threads.
 public final class ZipArchive: Sendable {
-    /// The most entries that are read.
+    /// The maximum number of entries that are read.
     public static let maximumEntries = 20_000_000
-    /// The largest entry that is read into memory, in bytes.
+    /// The size of the largest entry that is read into memory, in bytes.
     public static let maximumEntryBytes = 1 << 34
-    /// The most bytes that one byte of deflated data can stand for.
+    /// The maximum expansion of one byte of deflated data.
     public static let maximumRatio = 1032
 
     /// One file of the archive.
     public struct Entry: Equatable, Sendable {
-        /// The path in the archive, with "/" between its parts and at the end of a folder.
+        /// The path in the archive, with "/" between its components and at the end of a folder.
         public var name: String
-        /// The length in the archive, in bytes.
+        /// The compressed size in bytes.
         public var compressedCount: Int
-        /// The length after inflating, in bytes, as the archive claims; reading checks it.
+        /// The uncompressed size in bytes, as declared by the archive; reading verifies it.
         public var count: Int
         /// The CRC-32 of the content.
         public var crc: UInt32
@@ -38,7 +38,7 @@ public final class ZipArchive: Sendable {
 
     let mapping: MappedFile
 
-    /// Maps the archive and reads its list of entries; throws a `FileError`.
+    /// Maps the archive and reads its directory; throws a `FileError`.
     public init(path: String) throws {
         let mapping = try MappedFile(path: path)
         entries = try mapping.withBytes { try ZipDirectory(bytes: $0, path: path).entries() }
@@ -52,18 +52,18 @@ public final class ZipArchive: Sendable {
         }
     }
 
-    /// Where the bytes of an entry of this archive lie in the file, as they are stored there. They are not checked.
+    /// The range of an entry's stored bytes in the file. They are not verified.
     func range(of entry: Entry) throws -> Range<Int> {
         try withExtendedLifetime(mapping) {
             let data = try data(of: entry, in: ByteReader(mapping.bytes))
-            // An empty slice of a mapping has a place in it too.
+            // An empty slice of a mapping has an address too.
             let start = data.baseAddress.map { $0 - mapping.bytes.baseAddress! } ?? 0
             return start..<start + data.count
         }
     }
 
-    /// The content of a stored entry in the mapped file, whose checksum is right; nil for a deflated one. Throws a
-    /// `FileError`.
+    /// The range of a stored entry's content in the mapped file, with its checksum verified; nil for a deflated one.
+    /// Throws a `FileError`.
     func checkedRange(of entry: Entry) throws -> Range<Int>? {
         guard entry.method == 0 else { return nil }
         let range = try range(of: entry)

@@ -1,4 +1,4 @@
-/// The list of entries at the end of a ZIP archive.
+/// The central directory at the end of a ZIP archive.
 struct ZipDirectory {
     private let file: ByteReader
     private let path: String
@@ -8,14 +8,14 @@ struct ZipDirectory {
         self.path = path
     }
 
-    /// Where the list lies and how many entries it has.
+    /// The position of the directory and its number of entries.
     private struct Location {
         var count: Int
         var start: Int
         var end: Int
     }
 
-    /// The entries in the order of the list, each with its data in the part of the file before the list.
+    /// The entries in the order of the directory, each with its data in the part of the file before the directory.
     func entries() throws -> [ZipArchive.Entry] {
         let location = try locate()
         var entries: [ZipArchive.Entry] = []
@@ -67,7 +67,7 @@ struct ZipDirectory {
         guard count <= ZipArchive.maximumEntries else {
             throw wrong("has \(count) entries (limit \(ZipArchive.maximumEntries))")
         }
-        // Each entry of the list takes 46 bytes and its name.
+        // Each directory entry takes 46 bytes and its name.
         guard Int(count) <= length / 46 else { throw wrong("claims more entries than its list can hold") }
         return Location(count: Int(count), start: first, end: end)
     }
@@ -96,7 +96,8 @@ struct ZipDirectory {
             offset: numbers[2])
     }
 
-    /// Replaces the numbers that do not fit into 32 bits by those of the Zip64 field, which holds only these, in this order.
+    /// Replaces the numbers that do not fit into 32 bits by those in the Zip64 field, which holds only these, in this
+    /// order.
     private func longNumbers(_ numbers: [UInt32], extra: ByteReader, name: String) throws -> [Int] {
         guard numbers.contains(.max) else { return numbers.map { Int($0) } }
         var position = 0
@@ -119,7 +120,7 @@ struct ZipDirectory {
         throw wrong("entry \(name): its Zip64 sizes are missing")
     }
 
-    /// No two entries share bytes: an archive of overlapping entries inflates to far more than its size.
+    /// Checks that no two entries share bytes: an archive of overlapping entries can inflate to far more than its size.
     private func checkOverlap(_ entries: [ZipArchive.Entry], end: Int) throws {
         let order = entries.indices.sorted { entries[$0].offset < entries[$1].offset }
         for (rank, index) in order.enumerated() {

@@ -1,14 +1,15 @@
 import CZlib
 
-/// Writes a ZIP archive of stored entries, Zip64 throughout, so that entries may exceed 4 GiB.
+/// Writes a ZIP archive of stored entries, Zip64 throughout, so entries may exceed 4 GiB.
 ///
-/// Entries grow while they are written and may have a head that is known only later. The same content gives the same bytes.
-/// The file appears under its name with `finish()`; without it nothing is left. Not for use from two threads at a time.
+/// Entries grow while they are written and may have a head that is filled in later. The same content gives the same
+/// bytes. The file appears under its name with `finish()`; without it nothing is left. Not for use from two threads at
+/// a time.
 final class ZipWriter {
     private struct Entry {
         var name: String
         var offset: Int
-        /// Bytes in the local header that only move the content to its alignment.
+        /// The number of bytes in the local header that only align the content.
         var paddingCount: Int
         var head: [UInt8]
         var restCount = 0
@@ -22,7 +23,7 @@ final class ZipWriter {
         var contentOffset: Int { offset + 30 + name.utf8.count + ZipWriter.sizesCount + paddingCount }
     }
 
-    /// The Zip64 field with two sizes that each local header has.
+    /// The size of the Zip64 field with two sizes in each local header.
     private static let sizesCount = 20
 
     private let writer: FileWriter
@@ -58,14 +59,14 @@ final class ZipWriter {
         try writer.write(content)
     }
 
-    /// Takes the next `count` bytes of the entry begun last as an earlier process left them; false if there are fewer.
+    /// Keeps the next `count` bytes of the entry begun last as an earlier process left them; false if there are fewer.
     func adopt(_ count: Int) throws -> Bool {
         let index = entries.count - 1
         entries[index].restCount += count
         return try writer.adopt(count) { entries[index].rest.add($0) }
     }
 
-    /// Waits until all is on the disk; returns the checksum of what was appended to the entry begun last.
+    /// Waits until everything is on the disk; returns the checksum of the bytes appended to the entry begun last.
     func synchronize() throws -> Checksum {
         try writer.synchronize()
         return entries.last?.rest ?? Checksum()
@@ -78,7 +79,7 @@ final class ZipWriter {
         try writer.replace(at: entries[index].contentOffset, with: head)
     }
 
-    /// Fills in sizes and checksums and gives the file its name; nothing can be written afterwards.
+    /// Fills in sizes and checksums and renames the file to its final name; nothing can be written afterwards.
     func finish() throws {
         let start = writer.offset
         for entry in entries { try writer.replace(at: entry.offset, with: localHeader(entry)) }
@@ -87,7 +88,7 @@ final class ZipWriter {
         try writer.commit()
     }
 
-    // Version 4.5 (45) is the first that knows Zip64; the date is 1980-01-01, so that the same content gives the same bytes.
+    // Version 4.5 (45) is the first with Zip64; the date is 1980-01-01, so that the same content gives the same bytes.
 
     private func localHeader(_ entry: Entry) -> [UInt8] {
         var record = ZipRecord(signature: 0x0403_4B50)
@@ -135,7 +136,7 @@ final class ZipWriter {
     }
 }
 
-/// The bytes of one record of a ZIP archive: little-endian numbers one after the other.
+/// The bytes of one record of a ZIP archive: little-endian numbers in a row.
 private struct ZipRecord {
     var bytes: [UInt8] = []
 

@@ -2,33 +2,34 @@ import Torch
 
 /// The KL autoencoder of the Stable Diffusion family (Rombach et al. 2022), with the names of diffusers' checkpoints.
 ///
-/// Its encoder gives the mean and log-variance of a normal distribution for each latent element.
+/// Its encoder outputs the mean and log-variance of a normal distribution for each latent element.
 public struct AutoencoderKL: Autoencoder {
-    /// The fields of diffusers' `config.json` that matter, with its defaults.
+    /// The relevant fields of diffusers' `config.json`, with its defaults.
     public struct Configuration: Sendable, Equatable {
-        /// Channels at each resolution, finest first; between two of them the side is halved. Multiples of the groups.
+        /// The channels at each resolution, finest first; the side is halved between two of them. Multiples of
+        /// `groups`.
         public var widths = [64]
-        /// Residual blocks at each resolution of the encoder; the decoder has one more.
+        /// The number of residual blocks at each resolution of the encoder; the decoder has one more.
         public var layersPerBlock = 1
-        /// C of the latents.
+        /// The number of latent channels C.
         public var latentChannels = 4
-        /// Groups of every GroupNorm.
+        /// The number of groups of every GroupNorm.
         public var groups = 32
-        /// Side of the images that it was trained on, in pixels.
+        /// The side of its training images, in pixels.
         public var sampleSize: Int?
-        /// A 1 x 1 convolution behind the encoder.
+        /// Whether a 1 x 1 convolution follows the encoder.
         public var hasQuantConvolution = true
-        /// A 1 x 1 convolution before the decoder.
+        /// Whether a 1 x 1 convolution precedes the decoder.
         public var hasPostQuantConvolution = true
-        /// Attention at the coarsest resolution.
+        /// Whether there is attention at the coarsest resolution.
         public var hasAttention = true
-        /// `shift_factor` and `scaling_factor`, or `latents_mean` and `latents_std`.
+        /// The normalisation: `shift_factor` and `scaling_factor`, or `latents_mean` and `latents_std`.
         public var normalisation = LatentNormalisation(scale: [0.18215])
 
-        /// diffusers' defaults.
+        /// Creates diffusers' default configuration.
         public init() {}
 
-        /// What is wrong with the numbers, in one sentence; nil if a network can be built.
+        /// The reason why no network can be built, in one sentence; nil if one can.
         public var problem: String? {
             let all = [
                 ("latent_channels", latentChannels), ("layers_per_block", layersPerBlock), ("norm_num_groups", groups),
@@ -53,7 +54,7 @@ public struct AutoencoderKL: Autoencoder {
         }
     }
 
-    /// What the shapes follow from.
+    /// The configuration, which determines all shapes.
     public let configuration: Configuration
     let encoder: KLEncoder
     let decoder: KLDecoder
@@ -71,7 +72,7 @@ public struct AutoencoderKL: Autoencoder {
         postQuantConvolution = c.hasPostQuantConvolution ? Conv2d(latents, latents, kernel: 1, on: device) : nil
     }
 
-    /// In the order of diffusers' checkpoints.
+    /// Visits the parameters in the order of diffusers' checkpoints.
     public func walk(_ visit: inout Walk) {
         visit("encoder", encoder)
         visit("decoder", decoder)
@@ -79,32 +80,32 @@ public struct AutoencoderKL: Autoencoder {
         visit("post_quant_conv", postQuantConvolution)
     }
 
-    /// diffusers' name of the class.
+    /// The name of the class in diffusers.
     public var name: String { "AutoencoderKL" }
-    /// C of the latents.
+    /// The number of latent channels C.
     public var latentChannels: Int { configuration.latentChannels }
-    /// 2 for each level but the last.
+    /// The downsampling factor: 2 for each level but the last.
     public var sideRatio: Int { 1 << (configuration.widths.count - 1) }
     /// The configuration's `sample_size`.
     public var tileSide: Int? { configuration.sampleSize }
-    /// As the configuration says.
+    /// The configuration's normalisation.
     public var normalisation: LatentNormalisation { configuration.normalisation }
-    /// True: the encoder gives means and log-variances.
+    /// True: the encoder outputs means and log-variances.
     public var hasDistribution: Bool { true }
 
-    /// Images [B, 3, H, W] from -1 to 1 -> [B, 2 C, h, w], means, then log-variances.
+    /// Encodes images [B, 3, H, W] from -1 to 1 -> [B, 2 C, h, w], means, then log-variances.
     public func moments(of images: Tensor) -> Tensor {
         let moments = encoder(images)
         return (quantConvolution?(moments) ?? moments).to(.F32)
     }
 
-    /// Latents [B, C, h, w] in the autoencoder's own scale -> images [B, 3, H, W], about from -1 to 1.
+    /// Decodes latents [B, C, h, w] in the autoencoder's own scale -> images [B, 3, H, W], about from -1 to 1.
     public func images(of latents: Tensor) -> Tensor {
         decoder(postQuantConvolution?(latents) ?? latents).to(.F32)
     }
 }
 
-/// Images [B, 3, H, W] -> moments [B, 2 C, h, w].
+/// The encoder: images [B, 3, H, W] -> moments [B, 2 C, h, w].
 struct KLEncoder: Module {
     let input: Conv2d
     let levels: [KLLevel]
@@ -135,7 +136,8 @@ struct KLEncoder: Module {
     }
 }
 
-/// Latents [B, C, h, w] -> images [B, 3, H, W]: the mirror of the encoder, with one residual block more at each level.
+/// The decoder: latents [B, C, h, w] -> images [B, 3, H, W]; it mirrors the encoder, with one more residual block at
+/// each level.
 struct KLDecoder: Module {
     let input: Conv2d
     let middle: KLMiddle

@@ -1,9 +1,9 @@
 import Torch
 
-/// Of every GroupNorm of the family.
+/// The epsilon of every GroupNorm of the family.
 let klEpsilon = 1e-6
 
-/// x + conv(silu(norm(conv(silu(norm(x)))))): [B, I, H, W] -> [B, O, H, W].
+/// A residual block x + conv(silu(norm(conv(silu(norm(x)))))): [B, I, H, W] -> [B, O, H, W].
 struct KLResidual: Module {
     let firstNorm: GroupNorm
     let firstConvolution: Conv2d
@@ -33,7 +33,8 @@ struct KLResidual: Module {
     }
 }
 
-/// x + attention(norm(x)) over the H * W places, one head of width C: [B, C, H, W] -> same.
+/// A residual attention block x + attention(norm(x)) over the H * W positions, one head of width C: [B, C, H, W] ->
+/// same.
 struct KLAttention: Module {
     let norm: GroupNorm
     let queries: Linear
@@ -65,7 +66,7 @@ struct KLAttention: Module {
     }
 }
 
-/// Residual, attention where the configuration has it, residual.
+/// The middle of encoder and decoder: residual block, attention if configured, residual block.
 struct KLMiddle: Module {
     let residuals: [KLResidual]
     let attention: KLAttention?
@@ -86,12 +87,12 @@ struct KLMiddle: Module {
     }
 }
 
-/// Residual blocks, and then, but for the last level of a chain, a change of resolution.
+/// Residual blocks followed, except in the last level of a chain, by a change of resolution.
 struct KLLevel: Module {
     enum Change {
-        /// By a convolution of stride 2, padded by one column to the right and one row below, none elsewhere.
+        /// Halves by a convolution of stride 2, padded by one column on the right and one row at the bottom.
         case halve
-        /// Repeats every value 2 x 2, then convolves.
+        /// Doubles by repeating every value 2 x 2, then convolves.
         case double
     }
 
@@ -99,7 +100,7 @@ struct KLLevel: Module {
     let change: Change
     let convolution: Conv2d?
 
-    /// Levels with these channels, one after the other.
+    /// A chain of levels with these channels.
     static func chain(
         _ widths: [Int], layers: Int, change: Change, _ c: AutoencoderKL.Configuration, on device: Device
     ) -> [KLLevel] {

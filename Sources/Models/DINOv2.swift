@@ -1,22 +1,22 @@
 import Torch
 
-/// DINOv2's vision transformer (Oquab et al. 2023; with registers Darcet et al. 2023): pictures to features of patches, under the
-/// names of the published files (`dinov2_vitb14_pretrain.pth`).
+/// DINOv2's vision transformer (Oquab et al. 2023; with registers Darcet et al. 2023): pictures to patch features,
+/// under the names of the published files (`dinov2_vitb14_pretrain.pth`).
 public struct DINOv2: Module {
-    /// What a file of weights decides.
+    /// The configuration that a file of weights determines.
     public struct Configuration: Sendable, Equatable {
-        /// Blocks.
+        /// The number of blocks.
         public var depth: Int
-        /// The size D of a token.
+        /// The width D of a token.
         public var width: Int
-        /// Heads of attention.
+        /// The number of attention heads.
         public var heads: Int
-        /// Tokens that belong to no patch, besides the class's.
+        /// The number of register tokens, which belong to no patch.
         public var registers: Int
-        /// The side of the stored table of positions, in patches.
+        /// The side of the stored position table, in patches.
         public var grid: Int
 
-        /// The published ones: 12 blocks of 384 (S) or 768 (B), 24 of 1024 (L), a table of 37 x 37.
+        /// Creates a configuration. Published: 12 blocks of 384 (S) or 768 (B), 24 of 1024 (L), a table of 37 x 37.
         public init(depth: Int, width: Int, heads: Int, registers: Int = 0, grid: Int = 37) {
             (self.depth, self.width, self.heads, self.registers, self.grid) = (depth, width, heads, registers, grid)
         }
@@ -25,18 +25,18 @@ public struct DINOv2: Module {
     /// The side of a patch in pixels.
     public static let patch = 14
 
-    /// Its sizes.
+    /// The configuration of the network.
     public let configuration: Configuration
     private let classToken: Parameter
     private let positions: Parameter
     private let registers: Parameter?
-    /// In the files, and of no use here.
+    /// Part of the files, but unused here.
     private let maskToken: Parameter
     private let embedding: Conv2d
     private let blocks: [DINOv2Block]
     private let norm: LayerNorm
 
-    /// Parameters are not set yet.
+    /// Builds the network without setting its parameters.
     public init(_ c: Configuration, on device: Device) {
         configuration = c
         classToken = Parameter([1, 1, c.width], .zeros, on: device)
@@ -58,7 +58,7 @@ public struct DINOv2: Module {
         visit("norm", norm)
     }
 
-    /// Features [B, (S / 14)^2, D] of patches after the last norm, of normalised pictures [B, 3, S, S].
+    /// The features [B, (S / 14)^2, D] of patches after the final norm, for normalised pictures [B, 3, S, S].
     public func callAsFunction(_ pictures: Tensor) -> Tensor {
         let batch = pictures.size(0)
         let patches = embedding(pictures).to(.F32)
@@ -76,7 +76,8 @@ public struct DINOv2: Module {
         return norm(x).sliced(first..<first + grid * grid, axis: 1)
     }
 
-    /// [1, 1 + grid^2, D]: that of the class, then the table at another size, by bicubic interpolation with antialiasing.
+    /// The position table [1, 1 + grid^2, D]: the class token's, then the table resized by bicubic interpolation with
+    /// antialiasing.
     public func positionTable(grid: Int) -> Tensor {
         let (own, width) = (configuration.grid, configuration.width)
         if grid == own { return positions.value }
@@ -87,7 +88,7 @@ public struct DINOv2: Module {
     }
 }
 
-/// x + ls1 attention(norm1(x)), then x + ls2 mlp(norm2(x)).
+/// A block: x + ls1 attention(norm1(x)), then x + ls2 mlp(norm2(x)).
 private struct DINOv2Block: Module {
     let norms: [LayerNorm]
     let attention: Attention

@@ -1,10 +1,10 @@
 import Torch
 
-/// A token-wise MLP with SiLU between: D -> width -> width -> outputs. Published width: 2048.
+/// A token-wise MLP with SiLU in between: D -> width -> width -> outputs. Published width: 2048.
 public struct Projector: Module {
     let layers: [Linear]
 
-    /// The hidden layers are `width` wide; parameters are not set yet.
+    /// Builds a projector with hidden layers of `width`, without setting its parameters.
     public init(_ inputs: Int, width: Int, outputs: Int, on device: Device) {
         layers = [(inputs, width), (width, width), (width, outputs)].map { Linear($0.0, $0.1, on: device) }
     }
@@ -13,18 +13,18 @@ public struct Projector: Module {
         for (index, layer) in layers.enumerated() { visit("\(2 * index)", layer) }
     }
 
-    /// [..., inputs] -> [..., outputs].
+    /// Projects [..., inputs] -> [..., outputs].
     public func callAsFunction(_ x: Tensor) -> Tensor {
         within("projectors") { layers[2](layers[1](layers[0](x).silu()).silu()) }
     }
 }
 
-/// SRA's head: D -> 2 D -> D with SiLU between; `ap_head` in published checkpoints.
+/// SRA's head: D -> 2 D -> D with SiLU in between; `ap_head` in published checkpoints.
 public struct SRAHead: Module {
     let first: Linear
     let second: Linear
 
-    /// Parameters are not set yet.
+    /// Builds the head without setting its parameters.
     public init(_ hidden: Int, on device: Device) {
         (first, second) = (Linear(hidden, 2 * hidden, on: device), Linear(2 * hidden, hidden, on: device))
     }
@@ -34,7 +34,7 @@ public struct SRAHead: Module {
         visit("linear2", second)
     }
 
-    /// [..., D] -> [..., D].
+    /// Applies the head: [..., D] -> [..., D].
     public func callAsFunction(_ x: Tensor) -> Tensor { within("ap_head") { second(first(x).silu()) } }
 }
 
@@ -44,7 +44,7 @@ public struct LatentHead: Module {
     let final: Linear
     let patch: Int
 
-    /// For a network's hidden size, patches and channels; parameters are not set yet.
+    /// Builds the head for a network's hidden size, patches and channels, without setting its parameters.
     public init(_ network: SiTConfiguration, width: Int, on device: Device) {
         projector = Projector(network.hidden, width: width, outputs: network.hidden, on: device)
         final = Linear(network.hidden, network.patchValues, on: device)
@@ -56,7 +56,7 @@ public struct LatentHead: Module {
         visit("projectors_final.linear", final)
     }
 
-    /// Tokens [B, N, D] -> [B, C, R, R].
+    /// Predicts from tokens [B, N, D] -> [B, C, R, R].
     public func callAsFunction(_ tokens: Tensor) -> Tensor {
         let hidden = projector(tokens).layerNormalized(epsilon: 1e-6)
         return within("projectors_final") { unpatchified(final(hidden), patch: patch) }

@@ -1,18 +1,19 @@
 import Torch
 
-/// Google's Inception network of December 2015, the one behind FID, as ported to PyTorch
+/// Google's Inception network of December 2015, on which FID is based, as ported to PyTorch
 /// (pt_inception-2015-12-05-6726825d.pth of mseitzer/pytorch-fid, whose names these are).
 ///
-/// It is not torchvision's: 1008 classes, no auxiliary head, averages that leave out what lies beyond the border, a maximum
-/// in place of the average in the last block, batch norm with epsilon 0.001. Always in float32.
+/// It differs from torchvision's: 1008 classes, no auxiliary head, average pooling that excludes the padding, max
+/// pooling instead of average pooling in the last block, batch norm with epsilon 0.001. Always in float32.
 public struct Inception: Module {
-    /// What ADM's evaluator takes from the network, for B images.
+    /// The outputs used by ADM's evaluator, for B images.
     public struct Output: Sendable {
-        /// [B, 2048], the mean over the last 8 x 8 places (TensorFlow's pool_3).
+        /// The pooled features [B, 2048], the mean over the last 8 x 8 positions (TensorFlow's pool_3).
         public let pool: Tensor
-        /// [B, 2023]: 17 x 17 places of 7 channels, channels last, of the 1 x 1 branch of Mixed_6d (mixed_6/conv).
+        /// The spatial features [B, 2023]: 17 x 17 positions of 7 channels, channels last, of the 1 x 1 branch of
+        /// Mixed_6d (mixed_6/conv).
         public let spatial: Tensor
-        /// [B, 1008]: `pool` times the last matrix, without its bias.
+        /// The logits [B, 1008]: `pool` times the last matrix, without its bias.
         public let logits: Tensor
     }
 
@@ -23,7 +24,7 @@ public struct Inception: Module {
     private let blocks: [(name: String, block: MixedBlock)]
     private let classifier: Linear
 
-    /// The network without its weights.
+    /// Builds the network without its weights.
     public init(on device: Device = .cpu) {
         stem = [
             ("Conv2d_1a_3x3", ConvNormReLU(3, 32, 3, 3, halves: true, on: device)),
@@ -49,7 +50,7 @@ public struct Inception: Module {
         visit("fc", classifier)
     }
 
-    /// Bytes [B, 3, H, W] of any size, which the network resizes itself.
+    /// Computes the outputs for uint8 images [B, 3, H, W] of any size, which the network resizes itself.
     public func callAsFunction(_ images: Tensor) -> Output {
         Precision.$current.withValue(.f32) {
             var x = (images.to(.F32).resizedAsTensorFlow1(Self.side, Self.side) - 128) / 128
@@ -72,10 +73,10 @@ public struct Inception: Module {
 }
 
 extension Tensor {
-    /// [B, C, H, W] in float32 -> [B, C, height, width]: ResizeBilinear of TensorFlow 1 with its defaults.
+    /// Resizes [B, C, H, W] in float32 -> [B, C, height, width] as TensorFlow 1's ResizeBilinear with its defaults.
     ///
-    /// Output i reads position i H / height: no half-pixel centres, no aligned corners, no antialias. Positions are
-    /// float32; first between columns, then between rows, each as a + (b - a) w.
+    /// Output i reads position i H / height: no half-pixel centres, no aligned corners, no antialiasing. Positions are
+    /// float32; interpolation is first between columns, then between rows, each as a + (b - a) w.
     public func resizedAsTensorFlow1(_ height: Int, _ width: Int) -> Tensor {
         let rows = SourcePositions(size(2), height, on: device)
         let columns = SourcePositions(size(3), width, on: device)
@@ -90,7 +91,7 @@ extension Tensor {
     }
 }
 
-/// For each output the two inputs, and the weight of the second.
+/// The two inputs of each output, and the weight of the second.
 private struct SourcePositions {
     let lower: Tensor
     let upper: Tensor

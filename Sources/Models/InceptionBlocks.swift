@@ -7,7 +7,7 @@ struct ConvNormReLU: Module {
     private let stride: Int
     private let padding: [Int]
 
-    /// With `halves` stride 2 and no padding.
+    /// Builds the layer; `halves` means stride 2 without padding.
     init(
         _ inputs: Int, _ outputs: Int, _ height: Int, _ width: Int, halves: Bool = false, isPadded: Bool = true,
         on device: Device
@@ -28,7 +28,7 @@ struct ConvNormReLU: Module {
     }
 }
 
-/// Batch norm with the statistics of its training.
+/// Batch norm with stored statistics.
 private struct StoredBatchNorm: Module {
     private let weight, bias, mean, variance: Parameter
 
@@ -53,7 +53,7 @@ private struct StoredBatchNorm: Module {
 
 /// Parallel branches, concatenated in order.
 struct MixedBlock: Module {
-    /// One step of a branch: a function without weights; a layer; or two that read the same and are concatenated.
+    /// One step of a branch: a function without weights; a layer; or two layers with the same input, concatenated.
     enum Step: Sendable {
         case function(@Sendable (Tensor) -> Tensor)
         case layers([(name: String, layer: ConvNormReLU)])
@@ -69,7 +69,7 @@ struct MixedBlock: Module {
 
     func callAsFunction(_ x: Tensor) -> Tensor { .concatenate(branches.map { run($0, x) }, axis: 1) }
 
-    /// The first branch alone.
+    /// The output of the first branch alone.
     func first(_ x: Tensor) -> Tensor { run(branches[0], x) }
 
     private func run(_ branch: [Step], _ x: Tensor) -> Tensor {
@@ -83,7 +83,7 @@ struct MixedBlock: Module {
     }
 }
 
-/// Makes the branches of a block: channels go from step to step.
+/// Builds the branches of a block, tracking channels from step to step.
 private struct BranchBuilder {
     let inputs: Int
     let device: Device
@@ -128,7 +128,7 @@ extension MixedBlock {
         self.branches = branches.map(builder.branch)
     }
 
-    /// 35 x 35 -> 35 x 35, 224 + `pool` channels.
+    /// A block 35 x 35 -> 35 x 35 with 224 + `pool` channels.
     static func mixed5(_ inputs: Int, pool: Int, on device: Device) -> MixedBlock {
         MixedBlock(
             inputs, on: device,
@@ -143,7 +143,7 @@ extension MixedBlock {
             ])
     }
 
-    /// 35 x 35 x 288 -> 17 x 17 x 768.
+    /// A block 35 x 35 x 288 -> 17 x 17 x 768.
     static func mixed6a(on device: Device) -> MixedBlock {
         MixedBlock(
             288, on: device,
@@ -157,7 +157,7 @@ extension MixedBlock {
             ])
     }
 
-    /// 17 x 17 x 768 -> 17 x 17 x 768, with n channels within the branches of width 7.
+    /// A block 17 x 17 x 768 -> 17 x 17 x 768, with n channels within the branches of width 7.
     static func mixed6(_ n: Int, on device: Device) -> MixedBlock {
         MixedBlock(
             768, on: device,
@@ -176,7 +176,7 @@ extension MixedBlock {
             ])
     }
 
-    /// 17 x 17 x 768 -> 8 x 8 x 1280.
+    /// A block 17 x 17 x 768 -> 8 x 8 x 1280.
     static func mixed7a(on device: Device) -> MixedBlock {
         MixedBlock(
             768, on: device,
@@ -190,7 +190,7 @@ extension MixedBlock {
             ])
     }
 
-    /// 8 x 8 -> 8 x 8 x 2048.
+    /// A block 8 x 8 -> 8 x 8 x 2048.
     static func mixed7(
         _ inputs: Int, _ pooling: @escaping @Sendable (Tensor) -> Tensor, on device: Device
     ) -> MixedBlock {

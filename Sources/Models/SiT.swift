@@ -1,11 +1,12 @@
 import Foundation
 import Torch
 
-/// SiT, the scalable interpolant transformer (Ma et al. 2024): patches, blocks with adaLN-Zero, patches.
+/// SiT, the scalable interpolant transformer (Ma et al. 2024): patch embedding, blocks with adaLN-Zero, linear output
+/// patches.
 ///
-/// Checkpoint names equal the published ones. Shapes: x [B, C, R, R], tokens [B, N, D].
+/// Parameter names equal those of published checkpoints. Shapes: x [B, C, R, R], tokens [B, N, D].
 public struct SiT: Module {
-    /// The shape it was built for.
+    /// The configuration of the network.
     public let configuration: SiTConfiguration
     let patches: Conv2d
     let positions: Parameter
@@ -38,16 +39,16 @@ public struct SiT: Module {
         visit("final_layer", final)
     }
 
-    /// What the network returns: the velocity [B, C, R, R], unless it stopped before, and the outputs [B, N, D] of the
-    /// blocks that were asked for, which count from 1.
+    /// The network's output: the velocity [B, C, R, R], unless it stopped early, and the outputs [B, N, D] of the
+    /// requested blocks, counted from 1.
     public struct Output: Sendable {
-        /// [B, C, R, R]; nil if the network stopped before.
+        /// The velocity [B, C, R, R]; nil if the network stopped early.
         public let velocity: Tensor?
-        /// [B, N, D] by block.
+        /// The outputs [B, N, D] by block.
         public let features: [Int: Tensor]
     }
 
-    /// x [B, C, R, R], t [B] in [0, 1], y [B] int64. With `stopAfter` the later blocks do not run.
+    /// Runs the network on x [B, C, R, R], t [B] in [0, 1], y [B] int64. With `stopAfter` the later blocks do not run.
     public func callAsFunction(
         _ x: Tensor, _ t: Tensor, _ y: Tensor, features: Set<Int> = [], stopAfter: Int? = nil
     ) -> Output {
@@ -61,8 +62,8 @@ public struct SiT: Module {
             if features.contains(index + 1) {
                 let value = tokens.value
                 kept[index + 1] = value
-                // As a view: what comes back from later blocks is added up before it meets what comes back from the feature,
-                // also where blocks are computed anew, so that both have the same bits.
+                // As a view: gradients of later blocks are summed before the gradient of the feature is added, also if
+                // blocks are recomputed, so that both give the same bits.
                 tokens = ResidualStream(value.reshaped(value.shape))
             }
             if stopAfter == index + 1 { return Output(velocity: nil, features: kept) }
@@ -73,13 +74,13 @@ public struct SiT: Module {
         return Output(velocity: velocity, features: kept)
     }
 
-    /// The null label, which stands for no class, as often as there are labels.
+    /// The null label, which stands for no class, once per label.
     public func nullLabels(like labels: Tensor) -> Tensor {
         .full(labels.shape, Double(configuration.classes), .I64, on: labels.device)
     }
 
-    /// Fixed sine-cosine positions [N, D], row by row, in float64 and rounded once. First half of D: the column,
-    /// second half: the row; each is sines, then cosines, with frequencies 10000^(-i / (D/4)).
+    /// Fixed sine-cosine positions [N, D], row by row, in float64 and rounded once. The first half of D encodes the
+    /// column, the second half the row; each consists of sines, then cosines, with frequencies 10000^(-i / (D/4)).
     static func positionTable(hidden: Int, grid: Int) -> [Float] {
         let quarter = hidden / 4
         let axis = (0..<grid).map { place in
@@ -90,7 +91,7 @@ public struct SiT: Module {
     }
 }
 
-/// [B, N, P*P*C], each token laid out (row, column, channel) -> [B, C, R, R].
+/// Rearranges [B, N, P*P*C], each token laid out (row, column, channel) -> [B, C, R, R].
 public func unpatchified(_ tokens: Tensor, patch: Int) -> Tensor {
     let batch = tokens.size(0)
     let grid = Int(Double(tokens.size(1)).squareRoot().rounded())

@@ -19,8 +19,8 @@ struct SiTBlock: Module {
         visit("adaLN_modulation.1", modulation)
     }
 
-    /// A stream of [B, N, D], condition [B, D] after its SiLU, which all blocks share. What is inside is kept for the backward
-    /// pass, or computed anew (`Recomputation`).
+    /// Applies the block to a stream of [B, N, D], with a condition [B, D] after its SiLU, which all blocks share.
+    /// Activations inside are kept for the backward pass, or recomputed (`Recomputation`).
     func callAsFunction(_ x: ResidualStream, _ condition: Tensor) -> ResidualStream {
         let parts = recomputing([condition] + x.parts) { inputs in
             changed(ResidualStream(parts: Array(inputs.dropFirst())), inputs[0]).parts
@@ -35,7 +35,7 @@ struct SiTBlock: Module {
     }
 }
 
-/// Multi-head self-attention, with LayerNorm (epsilon 1e-5) on queries and keys per head where QK-norm is on.
+/// Multi-head self-attention, optionally with QK-norm: LayerNorm (epsilon 1e-5) on queries and keys per head.
 struct Attention: Module {
     let heads: Int
     let qkv: Linear
@@ -58,7 +58,7 @@ struct Attention: Module {
         visit("proj", projection)
     }
 
-    /// [B, N, D] -> [B, N, D].
+    /// Applies attention: [B, N, D] -> [B, N, D].
     func callAsFunction(_ x: Tensor) -> Tensor {
         guard let queryNorm, let keyNorm else { return projection(qkv(x).packedAttention(heads: heads)) }
         let (batch, tokens, hidden) = (x.size(0), x.size(1), x.size(2))
@@ -68,7 +68,7 @@ struct Attention: Module {
     }
 }
 
-/// D -> width -> D with GELU in its tanh form.
+/// The MLP of a block: D -> width -> D with GELU in its tanh form.
 struct MLP: Module {
     let first: Linear
     let second: Linear
@@ -86,7 +86,8 @@ struct MLP: Module {
     func callAsFunction(_ x: Tensor) -> Tensor { second(first(x).gelu()) }
 }
 
-/// t in [0, 1] (not scaled by 1000), [B] -> [B, D]: 128 cosines, then 128 sines, frequencies 10000^(-i / 128), MLP.
+/// The timestep embedding: t in [0, 1] (not scaled by 1000), [B] -> [B, D]: 128 cosines, then 128 sines, frequencies
+/// 10000^(-i / 128), MLP.
 struct TimestepEmbedder: Module {
     static let features = 256
     let first: Linear

@@ -1,43 +1,44 @@
 /// The shape of a SiT network.
 ///
-/// R side of the input in pixels or latent cells, P patch side, N = (R / P)^2 tokens, D hidden size, H heads.
+/// R is the side of the input in pixels or latent cells, P the patch side, N = (R / P)^2 the number of tokens, D the
+/// hidden size, H the number of heads.
 public struct SiTConfiguration: Codable, Sendable, Equatable {
-    /// R; inputs are square.
+    /// The side R of the square inputs.
     public var inputSize = 32
-    /// P, a divisor of R.
+    /// The patch side P, a divisor of R.
     public var patchSize = 2
-    /// C of the inputs: 3 for pixels, 4 for latents of Stable Diffusion.
+    /// The number of input channels C: 3 for pixels, 4 for latents of Stable Diffusion.
     public var channels = 4
-    /// D, a multiple of 4 and of the heads.
+    /// The hidden size D, a multiple of 4 and of the heads.
     public var hidden = 384
-    /// Transformer blocks, which are counted from 1.
+    /// The number of transformer blocks, which count from 1.
     public var depth = 12
-    /// H, a divisor of D.
+    /// The number of heads H, a divisor of D.
     public var heads = 6
-    /// Labels 0 ..< classes; number `classes` stands for "no label".
+    /// The number of classes: labels are 0 ..< classes; `classes` itself stands for "no label".
     public var classes = 1000
-    /// LayerNorm with weight and bias on queries and keys, per head.
+    /// Whether queries and keys are normalised per head by LayerNorm with weight and bias.
     public var qkNorm = false
-    /// Width of a block's MLP over D.
+    /// The width of a block's MLP relative to D.
     public var mlpRatio = 4.0
 
-    /// What every size but the depth may be.
+    /// The allowed range of every size except the depth.
     public static let sizeRange = 1...1 << 20
-    /// What the depth may be: blocks are made one by one, before anything is known of the memory that they take.
+    /// The allowed range of the depth, which is limited because blocks are built before their memory is known.
     public static let depthRange = 1...1024
-    /// Above 0 and up to this the MLP's width may be.
+    /// The maximum MLP ratio; it must be above 0.
     public static let largestMLPRatio = 64.0
 
-    /// SiT-S/2 for latents of 256 x 256 pixels and the classes of ImageNet.
+    /// Creates SiT-S/2 for latents of 256 x 256 pixels and the classes of ImageNet.
     public init() {}
 
-    /// G^2 with G = R / P.
+    /// The number of tokens, G^2 with G = R / P.
     public var tokens: Int { (inputSize / patchSize) * (inputSize / patchSize) }
-    /// Elements of one sample, C * R * R.
+    /// The number of elements of one sample, C * R * R.
     public var elementsPerSample: Int { channels * inputSize * inputSize }
-    /// Width of a block's MLP.
+    /// The width of a block's MLP.
     public var mlpWidth: Int { Int(Double(hidden) * mlpRatio) }
-    /// Values in one patch, P * P * C.
+    /// The number of values in one patch, P * P * C.
     public var patchValues: Int { patchSize * patchSize * channels }
 
     /// Depth, hidden size and heads as published for DiT and SiT.
@@ -48,7 +49,7 @@ public struct SiTConfiguration: Codable, Sendable, Equatable {
         ("XL", 28, 1152, 16),
     ]
 
-    /// "SiT-B/2": a published size with a patch; nil for a name that is none.
+    /// Creates a published size with a patch size, such as "SiT-B/2"; nil for an unknown name.
     public init?(named name: String) {
         let parts = (name.hasPrefix("SiT-") ? String(name.dropFirst(4)) : name).split(separator: "/")
         guard parts.count == 2, let patch = Int(parts[1]), patch > 0,
@@ -57,7 +58,7 @@ public struct SiTConfiguration: Codable, Sendable, Equatable {
         (depth, hidden, heads, patchSize) = (size.depth, size.hidden, size.heads, patch)
     }
 
-    /// What is wrong with the numbers, in one sentence; nil if a network can be built.
+    /// The reason why no network can be built, in one sentence; nil if one can.
     public var problem: String? {
         let sizes = [
             ("input size", inputSize), ("patch size", patchSize), ("channels", channels), ("hidden size", hidden),
@@ -89,7 +90,7 @@ public struct SiTConfiguration: Codable, Sendable, Equatable {
         return nil
     }
 
-    /// What keeps a network from standing for one of this shape, in one sentence; nil if nothing does.
+    /// The reason why another network cannot stand in for one of this shape, in one sentence; nil if it can.
     public func misfit(of other: SiTConfiguration) -> String? {
         let pairs: [(String, Int, Int)] = [
             ("input size", other.inputSize, inputSize), ("patch size", other.patchSize, patchSize),
@@ -102,8 +103,8 @@ public struct SiTConfiguration: Codable, Sendable, Equatable {
         }
     }
 
-    /// FLOPs of the matrix products (2 m n k each) of one image through the first `blocks` blocks; nil for the whole
-    /// network with its output layer.
+    /// The FLOPs of the matrix products (2 m n k each) of one image through the first `blocks` blocks; nil for the
+    /// whole network with its output layer.
     public func forwardFLOPs(blocks: Int? = nil) -> Double {
         let (n, d, m) = (Double(tokens), Double(hidden), Double(mlpWidth))
         let patch = Double(patchValues)

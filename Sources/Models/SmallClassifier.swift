@@ -1,11 +1,11 @@
 import Torch
 
-/// A small residual network that tells the classes of small images, and whose features compare sets of them: 3 x 3 convolutions
+/// A small residual network that classifies small images, and whose features compare sets of them: 3 x 3 convolutions
 /// with batch norm and ReLU, halved three times, two residual blocks (after the ResNet-9 of DAWNBench's fast entries).
 ///
-/// Images [B, 3, R, R] from -1 to 1, R a multiple of 8.
+/// Images are [B, 3, R, R] from -1 to 1, R a multiple of 8.
 public struct SmallClassifier: Module {
-    /// Channels after the stem and after each halving.
+    /// The channels after the stem and after each halving.
     public static let widths = [16, 32, 64, 128]
 
     private let stem: ConvBatchNorm
@@ -13,7 +13,7 @@ public struct SmallClassifier: Module {
     private let residuals: [ResidualBlock]
     private let head: Linear
 
-    /// Builds the network for so many classes without setting its parameters.
+    /// Builds the network for a number of classes without setting its parameters.
     public init(classes: Int, on device: Device = .cpu) {
         let widths = Self.widths
         stem = ConvBatchNorm(3, widths[0], on: device)
@@ -29,7 +29,7 @@ public struct SmallClassifier: Module {
         visit("head", head)
     }
 
-    /// Logits [B, K]. In training the statistics of batch norm are those of the batch.
+    /// The logits [B, K]. In training, batch norm uses the statistics of the batch.
     public func callAsFunction(_ images: Tensor, isTraining: Bool = false) -> Tensor {
         var x = stem(images, isTraining)
         for (index, halving) in halvings.enumerated() {
@@ -39,8 +39,8 @@ public struct SmallClassifier: Module {
         return head(x.mean([2, 3]))
     }
 
-    /// The network as a TorchScript module, with batch norm folded into the convolutions. It takes images of any size, bytes
-    /// or numbers from 0 to 1; `forward` returns (features [B, D], logits [B, K]), `patches` [B, N, D].
+    /// The network as a TorchScript module, with batch norm folded into the convolutions. It takes images of any size,
+    /// uint8 or numbers from 0 to 1; `forward` returns (features [B, D], logits [B, K]), `patches` [B, N, D].
     public func script(side: Int) -> (source: String, tensors: [(name: String, tensor: Tensor)]) {
         let layers = [stem, halvings[0]] + residuals[0].layers + [halvings[1], halvings[2]] + residuals[1].layers
         let folded = layers.map(\.folded)
@@ -107,7 +107,7 @@ private struct ConvBatchNorm: Module {
         ).relu()
     }
 
-    /// The convolution with a bias that does the same with the stored statistics.
+    /// The equivalent convolution with a bias, using the stored statistics.
     var folded: (weight: Tensor, bias: Tensor) {
         withoutGradients {
             let scale = weight.value / (variance.value + Self.epsilon).squareRoot()
@@ -116,7 +116,7 @@ private struct ConvBatchNorm: Module {
     }
 }
 
-/// x + f(x) with two convolutions of as many channels.
+/// A residual block x + f(x) with two convolutions that keep the channels.
 private struct ResidualBlock: Module {
     let layers: [ConvBatchNorm]
 

@@ -1,19 +1,19 @@
 import Torch
 
-/// Overlapping square tiles whose results are blended into one another, as diffusers cuts large images
-/// (AutoencoderKL.tiled_decode): tiles overlap by a quarter, and over it the results change linearly.
+/// Overlapping square tiles whose results are blended, as diffusers does with large images
+/// (AutoencoderKL.tiled_decode): tiles overlap by a quarter, and are blended linearly there.
 ///
-/// A network that looks farther than a tile gives other values than on the whole.
+/// A network whose receptive field exceeds a tile gives different values than on the whole.
 struct Tiling {
-    /// The side of a tile, in cells of the input; a multiple of 4.
+    /// The side of an input tile, in cells; a multiple of 4.
     let inputSide: Int
-    /// The side of what becomes of it; a multiple of 4 too.
+    /// The side of an output tile; a multiple of 4 too.
     let outputSide: Int
 
     private var step: Int { inputSide - inputSide / 4 }
     private var blended: Int { outputSide / 4 }
 
-    /// [B, C, H, W] -> what `body` makes of it; at once where that is no larger than a tile.
+    /// Applies `body` to [B, C, H, W] tile by tile, or at once if the input is no larger than a tile.
     func map(_ input: Tensor, _ body: (Tensor) -> Tensor) -> Tensor {
         let (height, width) = (input.size(2), input.size(3))
         if height <= inputSide && width <= inputSide { return body(input) }
@@ -35,7 +35,7 @@ struct Tiling {
         return .concatenate(rows, axis: 2)
     }
 
-    /// `next`, whose beginning along the axis goes over from the end of `previous`.
+    /// Blends the beginning of `next` along the axis with the end of `previous`.
     private func blend(_ previous: Tensor, into next: Tensor, axis: Int) -> Tensor {
         let width = min(blended, previous.size(axis), next.size(axis))
         var shape = [1, 1, 1, 1]

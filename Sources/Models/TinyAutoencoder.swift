@@ -1,21 +1,23 @@
 import Torch
 
-/// An autoencoder of the TAESD family (https://github.com/madebyollin/taesd): small, without a distribution, and its latents
-/// are in the scale that diffusion networks of its family see.
+/// An autoencoder of the TAESD family (https://github.com/madebyollin/taesd): small, without a distribution; its
+/// latents are already in the scale that diffusion networks see.
 ///
-/// The names are those of two published files with one flat sequence of layers each, below `encoder` and `decoder`; layers
-/// without weights have numbers too.
+/// The names are those of the two published files, each with one flat sequence of layers, below `encoder` and
+/// `decoder`; layers without weights are numbered too.
 public struct TinyAutoencoder: Autoencoder {
-    /// The members of the family whose weights are published: TAESD (and TAESDXL), TAESD3 and TAEF1, TAEF2.
+    /// The members of the family with published weights: TAESD (and TAESDXL), TAESD3 and TAEF1, TAEF2.
     public enum Kind: Int, CaseIterable, Sendable {
+        /// TAESD and TAESDXL, with 4 latent channels.
         case taesd = 4
+        /// TAESD3 and TAEF1, with 16 latent channels.
         case taef1 = 16
-        /// With pooled blocks at latent resolution, through which each latent cell depends on all pixels.
+        /// TAEF2, with pooled blocks at latent resolution, through which each latent cell depends on all pixels.
         case taef2 = 32
 
-        /// Channels of the latents.
+        /// The number of latent channels.
         public var channels: Int { rawValue }
-        /// Its name, and of those that have its shape.
+        /// The names of the members with this shape.
         public var name: String {
             switch self {
             case .taesd: "TAESD"
@@ -26,7 +28,7 @@ public struct TinyAutoencoder: Autoencoder {
         var isPooled: Bool { self == .taef2 }
     }
 
-    /// The member, which decides all shapes.
+    /// The member, which determines all shapes.
     public let kind: Kind
     let encoder: LayerSequence
     let decoder: LayerSequence
@@ -38,29 +40,29 @@ public struct TinyAutoencoder: Autoencoder {
         decoder = Self.decoder(kind, on: device)
     }
 
-    /// Encoder, then decoder.
+    /// Visits the encoder, then the decoder.
     public func walk(_ visit: inout Walk) {
         visit("encoder", encoder)
         visit("decoder", decoder)
     }
 
-    /// That of the member.
+    /// The name of the member.
     public var name: String { kind.name }
-    /// 4, 16 or 32.
+    /// The number of latent channels: 4, 16 or 32.
     public var latentChannels: Int { kind.channels }
-    /// 8: three times a stride of 2.
+    /// The downsampling factor 8: three strides of 2.
     public var sideRatio: Int { 8 }
-    /// None: the published weights do not say.
+    /// Nil: the published weights do not say.
     public var tileSide: Int? { nil }
-    /// None: the latents are in the scale of diffusion networks.
+    /// The identity: the latents are already in the scale of diffusion networks.
     public var normalisation: LatentNormalisation { LatentNormalisation() }
-    /// False: the family learns the latents themselves.
+    /// False: the family encodes images directly as latents.
     public var hasDistribution: Bool { false }
 
-    /// Images [B, 3, H, W] from -1 to 1 -> latents [B, C, H / 8, W / 8]; the weights want images from 0 to 1.
+    /// Encodes images [B, 3, H, W] from -1 to 1 -> latents [B, C, H / 8, W / 8]; the weights expect images from 0 to 1.
     public func moments(of images: Tensor) -> Tensor { encoder(((images + 1) / 2).channelsLast()).to(.F32) }
 
-    /// Latents [B, C, h, w] -> images [B, 3, 8 h, 8 w], about from -1 to 1.
+    /// Decodes latents [B, C, h, w] -> images [B, 3, 8 h, 8 w], about from -1 to 1.
     public func images(of latents: Tensor) -> Tensor { decoder(latents.channelsLast()).to(.F32) * 2 - 1 }
 
     private static let width = 64
@@ -96,15 +98,15 @@ public struct TinyAutoencoder: Autoencoder {
     }
 }
 
-/// Layers one after the other, named by their numbers.
+/// A sequence of layers, named by their indices.
 struct LayerSequence: Module {
     enum Layer {
         case convolution(Conv2d)
         case block(TinyBlock)
         case relu
-        /// 3 tanh(x / 3).
+        /// The bound 3 tanh(x / 3).
         case bound
-        /// Repeats every value 2 x 2.
+        /// Doubles the side by repeating every value 2 x 2.
         case double
     }
 
@@ -135,7 +137,7 @@ struct LayerSequence: Module {
     }
 }
 
-/// relu(x + three convolutions of x), in TAEF2's coarsest blocks after x + pool(x): [B, 64, H, W] -> same.
+/// A block relu(x + three convolutions of x), in TAEF2's coarsest blocks after x + pool(x): [B, 64, H, W] -> same.
 struct TinyBlock: Module {
     let convolutions: [Conv2d]
     let pool: TinyPool?
@@ -158,7 +160,7 @@ struct TinyBlock: Module {
     }
 }
 
-/// 1 x 1 convolution to four times the channels, GroupNorm over the whole picture, ReLU, and back.
+/// The pooled branch: 1 x 1 convolution to four times the channels, GroupNorm over the whole picture, ReLU, and back.
 struct TinyPool: Module {
     let first: Conv2d
     let norm: GroupNorm

@@ -9,34 +9,35 @@ private enum Op {
     static let lerp = Operator("_foreach_lerp_", "Scalar")
 }
 
-/// The numbers of AdamW. The learning rate is given step by step.
+/// The hyperparameters of AdamW. The learning rate is passed to each step.
 public struct AdamWSettings: Codable, Sendable, Equatable {
-    /// Decay of the first moments, below 1.
+    /// The decay of the first moments, below 1.
     public var beta1 = 0.9
-    /// Decay of the second moments, below 1; 0.95 helps short runs.
+    /// The decay of the second moments, below 1; 0.95 helps short runs.
     public var beta2 = 0.999
-    /// Added to the root of the second moments.
+    /// The epsilon added to the root of the second moments.
     public var epsilon = 1e-8
-    /// Decoupled decay of every trained parameter, in units of the learning rate.
+    /// The decoupled weight decay of every trained parameter, in units of the learning rate.
     public var weightDecay = 0.0
 
-    /// The defaults of PyTorch, but without weight decay, as published.
+    /// Creates PyTorch's defaults, but without weight decay, as published.
     public init() {}
 }
 
-/// AdamW (Loshchilov and Hutter 2019) over a list of parameters, in libtorch's fused form; decay on every one of them.
+/// AdamW (Loshchilov and Hutter 2019) over a list of parameters, in libtorch's fused form; weight decay applies to all
+/// of them.
 public final class AdamW {
-    /// What is updated, in the order of the moments.
+    /// The parameters that are updated, in the order of the moments.
     public let parameters: [NamedParameter]
-    /// The numbers that stay the same from step to step.
+    /// The hyperparameters, which are the same for all steps.
     public let settings: AdamWSettings
-    /// Running means of the gradients, one tensor like each parameter.
+    /// The running means of the gradients, one tensor per parameter.
     public let firstMoments: [Tensor]
-    /// Running means of the squared gradients, one tensor like each parameter.
+    /// The running means of the squared gradients, one tensor per parameter.
     public let secondMoments: [Tensor]
     private let steps: [Tensor]
 
-    /// Moments start at zero; `step` is the number of updates made so far.
+    /// Creates an optimiser with zero moments; `step` is the number of updates made so far.
     public init(_ parameters: [NamedParameter], _ settings: AdamWSettings, step: Int = 0) {
         self.parameters = parameters
         self.settings = settings
@@ -45,12 +46,12 @@ public final class AdamW {
         steps = parameters.map { .full([], Double(step), on: $0.parameter.value.device) }
     }
 
-    /// Moves the count of updates, from which the bias corrections follow.
+    /// Sets the number of updates, which determines the bias corrections.
     public func setStep(_ step: Int) {
         for var tensor in steps { tensor.assign(.full([], Double(step))) }
     }
 
-    /// One update from the gradients that the parameters hold; every one of them must have one.
+    /// Makes one update from the gradients of the parameters; each must have one.
     public func update(learningRate: Double) {
         withoutGradients {
             Op.add.run(TensorList(steps), 1)
@@ -58,26 +59,26 @@ public final class AdamW {
                 TensorList(parameters.map(\.parameter.value)), TensorList(parameters.gradients),
                 TensorList(firstMoments), TensorList(secondMoments), TensorList([]), TensorList(steps), learningRate,
                 settings.beta1, settings.beta2, settings.weightDecay, settings.epsilon, false, false)
-            // Unlike other operators, those on lists do not count their writes.
+            // Unlike other operators, operators on lists do not count their writes.
             for entry in parameters { ct_count_write(entry.parameter.value.handle.raw) }
         }
     }
 }
 
-/// What happens to the gradients of all trained parameters together.
+/// Operations on the gradients of all trained parameters together.
 extension [NamedParameter] {
-    /// Those that the optimiser changes.
+    /// The parameters that the optimiser changes.
     public var trained: [NamedParameter] { filter(\.parameter.isTrained) }
 
-    /// The gradients, in order; parameters must have one.
+    /// The gradients, in order; each parameter must have one.
     var gradients: [Tensor] { map { $0.parameter.value.gradient ?? .nothing } }
 
-    /// Removes the gradients, so that the next backward pass starts anew.
+    /// Removes the gradients, so that the next backward pass starts from zero.
     public func removeGradients() {
         for entry in self { entry.parameter.value.setGradient(nil) }
     }
 
-    /// Gives parameters that the backward pass did not reach a gradient of zero: the optimiser goes on for them.
+    /// Gives parameters that the backward pass did not reach a zero gradient, so that the optimiser still updates them.
     public func fillMissingGradients() {
         for entry in self where entry.parameter.value.gradient == nil {
             let value = entry.parameter.value
@@ -100,15 +101,16 @@ extension [NamedParameter] {
     }
 }
 
-/// A running average of parameters: average = decay * average + (1 - decay) * value after every step, starting as a copy.
+/// An exponential moving average (EMA) of parameters: average = decay * average + (1 - decay) * value after every step,
+/// starting as a copy.
 public struct ExponentialMovingAverage: Sendable {
-    /// The share of the average that a step keeps, in [0, 1).
+    /// The decay, in [0, 1).
     public let decay: Double
-    /// One tensor like each parameter, in their order.
+    /// The averages, one tensor per parameter in the same order.
     public let averages: [Tensor]
 
-    /// Copies the values as they are, which takes as much memory again; of those for which `places` has a tensor of their name,
-    /// into that one.
+    /// Copies the current values, which doubles their memory; values for which `places` has a tensor of their name are
+    /// copied into that tensor.
     public init(of parameters: [NamedParameter], decay: Double, into places: [String: Tensor] = [:]) {
         self.decay = decay
         averages = parameters.map { entry in
@@ -119,7 +121,7 @@ public struct ExponentialMovingAverage: Sendable {
         }
     }
 
-    /// Moves the averages toward the values; the parameters are those of the start, in the same order.
+    /// Updates the averages; the parameters must be the initial ones, in the same order.
     public func update(_ parameters: [NamedParameter]) {
         withoutGradients {
             Op.lerp.run(TensorList(averages), TensorList(parameters.map(\.parameter.value)), 1 - decay)

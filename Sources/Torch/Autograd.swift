@@ -5,7 +5,7 @@ public func withoutGradients<Result>(_ body: () throws -> Result) rethrows -> Re
     try recording(false, body)
 }
 
-/// Records `body`, also inside `withoutGradients`.
+/// Records `body` for the backward pass, even inside `withoutGradients`.
 func withGradients<Result>(_ body: () throws -> Result) rethrows -> Result { try recording(true, body) }
 
 private func recording<Result>(_ isOn: Bool, _ body: () throws -> Result) rethrows -> Result {
@@ -15,12 +15,12 @@ private func recording<Result>(_ isOn: Bool, _ body: () throws -> Result) rethro
     return try body()
 }
 
-/// Gradients, by libtorch's autograd.
+/// Gradients by libtorch's autograd.
 extension Tensor {
     /// Records operations on this leaf, so that `backward` gives it a gradient.
     func requireGradient() { Failure.check(ct_require_gradient(handle.raw, true), "require gradient", of: self) }
 
-    /// Adds the derivatives of this scalar to the gradients of all leaves that it was computed from.
+    /// Adds the derivatives of this scalar to the gradients of all leaves from which it was computed.
     public func backward() {
         if !Failure.isPending { Failure.check(ct_backward(handle.raw), "backward", of: self) }
     }

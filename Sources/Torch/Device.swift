@@ -1,33 +1,35 @@
 import CTorch
 import Foundation
 
-/// Where tensors live and operations run.
+/// The device on which tensors are stored and operations run.
 public struct Device: Sendable, Equatable, CustomStringConvertible {
-    /// The kinds that the border knows; the numbers are its own.
+    /// The kinds of device; the numbers are those of the C border.
     public enum Kind: Int32, Sendable {
+        /// The host's processor and memory.
         case cpu = 0
+        /// A CUDA device.
         case cuda = 1
         /// Shapes without storage, for counting.
         case meta = 2
     }
 
-    /// What it is.
+    /// The kind of device.
     public let kind: Kind
-    /// Which one of several CUDA devices, from 0; 0 for the others.
+    /// The index among several CUDA devices, from 0; 0 for other kinds.
     public let index: Int
 
-    /// Whether the device is there is not looked up; `Library.cudaDevices` says it.
+    /// Creates a device without checking that it exists; see `Library.cudaDevices`.
     public init(kind: Kind, index: Int = 0) {
         self.kind = kind
         self.index = index
     }
 
-    /// The host's memory and processor.
+    /// The CPU.
     public static let cpu = Device(kind: .cpu)
-    /// Shapes without storage: what is computed here costs nothing and has no values.
+    /// Shapes without storage: computing here costs nothing and gives no values.
     public static let meta = Device(kind: .meta)
 
-    /// Reads "cpu", "cuda" or "cuda:1"; nil for anything else.
+    /// Parses "cpu", "cuda" or "cuda:1"; nil for anything else.
     public init?(_ name: String) {
         let parts = name.split(separator: ":", omittingEmptySubsequences: false)
         switch (parts.first, parts.count) {
@@ -48,7 +50,7 @@ public struct Device: Sendable, Equatable, CustomStringConvertible {
         }
     }
 
-    /// The most memory that tensors had at once on a CUDA device; nil for others.
+    /// The peak memory of tensors on a CUDA device; nil for other devices.
     public var peakBytes: Int? {
         var bytes: Int64 = 0
         guard kind == .cuda, ct_cuda_peak_bytes(Int32(index), &bytes) == 0 else { return nil }
@@ -61,36 +63,36 @@ public struct Device: Sendable, Equatable, CustomStringConvertible {
     }
 }
 
-/// libtorch as it runs in this process.
+/// The libtorch loaded into this process.
 public enum Library {
     /// The version of libtorch that the program was built with.
     public static var version: String { String(cString: ct_version()) }
 
-    /// The vector instructions that libtorch's CPU kernels use, such as "AVX512".
+    /// The vector instruction set of libtorch's CPU kernels, such as "AVX512".
     public static var cpuCapability: String { String(cString: ct_cpu_capability()) }
 
-    /// Threads that one operation may use. Set through the environment: `OMP_NUM_THREADS`.
+    /// The number of threads that one operation may use. Set through the environment: `OMP_NUM_THREADS`.
     public static var threads: Int { Int(ct_threads()) }
 
-    /// Changes their number for the calling thread and for threads that have not used libtorch yet.
+    /// Changes the number of threads for the calling thread and for threads that have not used libtorch yet.
     public static func setThreads(_ count: Int) { Failure.check(ct_set_threads(Int32(count)), "set threads") }
 
-    /// Lets the process keep freed memory instead of giving it back to the system.
+    /// Makes the process keep freed memory instead of returning it to the system.
     ///
-    /// A training step frees what the next one allocates. glibc gives large pieces back, and the system fills them with
-    /// zeros again: 7 % of a step on the CPU at a batch of 16, 36 % at 64. For programs that mainly train or sample; call it
-    /// before anything else.
+    /// A training step frees memory that the next one allocates again. glibc returns large blocks to the system, which
+    /// zeroes them again: 7 % of a step on the CPU at a batch of 16, 36 % at 64. For programs that mainly train or
+    /// sample; call it before anything else.
     public static func keepFreedMemory() { ct_keep_freed_memory() }
 
-    /// The folder of the libtorch that was loaded, as the dynamic linker says.
+    /// The folder of the loaded libtorch, as reported by the dynamic linker.
     public static var folder: String {
         URL(fileURLWithPath: String(cString: ct_library_path())).deletingLastPathComponent().path
     }
 
-    /// CUDA devices that can be used; the first call opens libtorch's CUDA part, where a driver and that part exist.
+    /// The number of usable CUDA devices; the first call opens libtorch's CUDA part, if it and a driver exist.
     public static var cudaDevices: Int { cuda.devices }
 
-    /// Why there are none, as a part of a sentence; nil where there are some.
+    /// The reason why there are none, as part of a sentence; nil if there are some.
     public static var cudaProblem: String? { cuda.problem }
 
     /// Whether an NVIDIA driver is loaded.

@@ -1,47 +1,53 @@
 import CTorch
 
-/// Addressed random numbers: every draw is a function of (seed, purpose, step, item), nothing is consumed.
+/// Addressed random numbers: every draw is a function of (seed, purpose, step, item), and nothing is consumed.
 ///
 /// The generator is Philox 4x32-10 (Salmon et al. 2011, "Parallel random numbers: as easy as 1, 2, 3"), keyed by the
-/// seed and counted by (element / 4, item, step, purpose). Therefore a run that continues, or one that splits its batch
-/// otherwise, sees the same numbers.
+/// seed, with (element / 4, item, step, purpose) as the counter. Thus a continued run, or one that splits its batch
+/// differently, sees the same numbers.
 public struct Draws: Sendable, Equatable {
-    /// The version of the addresses and distributions below, kept with every run.
+    /// The version of the addresses and distributions below, stored with every run.
     public static let formatVersion = 1
 
-    /// What a draw is for; the last word of the counter.
+    /// The purpose of a draw; the last word of the counter.
     public enum Purpose: UInt32, Sendable, CaseIterable {
-        /// Training draws: item = position in the global batch, step = training step.
+        /// The times of training samples: item = position in the global batch, step = training step.
         case time = 0
+        /// The noise of training samples, addressed like `time`.
         case noise = 1
+        /// Whether a training label is dropped, addressed like `time`.
         case labelDrop = 2
-        /// Of an image: item = its index, step = epoch.
+        /// The sampling of an image's latent: item = its index, step = epoch.
         case posterior = 3
+        /// Whether an image is mirrored, addressed like `posterior`.
         case flip = 4
         /// The order of an epoch: item = index of the image, step = epoch.
         case order = 5
-        /// Sampling: item = index of the sample, step = solver step (0 for the first noise and the label).
+        /// The noise of a sample: item = index of the sample, step = solver step (0 for the initial noise and the
+        /// label).
         case sampleNoise = 6
+        /// The noise of the SDE's steps, addressed like `sampleNoise`.
         case sampleIncrement = 7
+        /// The random label of a sample, addressed like `sampleNoise`.
         case sampleLabel = 8
-        /// Initialisation: item = hash of "<stage>/<parameter name>", step 0.
+        /// The initialisation of a parameter: item = hash of "<stage>/<parameter name>", step 0.
         case initialise = 9
-        /// The embedded data set: item = index of the picture, step 0. Where an extractor is fitted, item -1: how the pictures of
-        /// a step are moved.
+        /// The embedded data set: item = index of the picture, step 0. When fitting an extractor, item -1 gives the
+        /// shifts of a step's pictures.
         case pictures = 10
-        /// What a method draws for a sample: item = position in the global batch, step = training step.
+        /// A method's draw for a sample: item = position in the global batch, step = training step.
         case method = 11
     }
 
-    /// The key of the generator.
+    /// The seed, which is the key of the generator.
     public let seed: UInt64
 
-    /// All draws of a run share one seed; other seeds give unrelated numbers.
+    /// Creates the draws of a run, which share one seed; other seeds give unrelated numbers.
     public init(seed: UInt64) {
         self.seed = seed
     }
 
-    /// Raw 32-bit words of one address.
+    /// The raw 32-bit words of one address.
     public func words(_ purpose: Purpose, step: Int, item: Int, count: Int) -> [UInt32] {
         [UInt32](unsafeUninitializedCapacity: count) { buffer, initialized in
             withWords(of: counter(purpose, step, item)) { ct_random_words(seed, $0, buffer.baseAddress, Int64(count)) }
@@ -54,7 +60,7 @@ public struct Draws: Sendable, Equatable {
         words(purpose, step: step, item: item, count: count).map { Float($0 >> 8) * 0x1p-24 }
     }
 
-    /// Standard normal numbers.
+    /// Standard normal numbers, as `fillNormals` writes them.
     public func normals(_ purpose: Purpose, step: Int, item: Int, count: Int) -> [Float] {
         [Float](unsafeUninitializedCapacity: count) { buffer, initialized in
             fillNormals(purpose, step: step, item: item, into: buffer)
@@ -62,14 +68,14 @@ public struct Draws: Sendable, Equatable {
         }
     }
 
-    /// Standard normal numbers by Box-Muller on the word pairs (0, 1) and (2, 3), in float64 and rounded once.
+    /// Writes standard normal numbers by Box-Muller on the word pairs (0, 1) and (2, 3), in float64 and rounded once.
     public func fillNormals(_ purpose: Purpose, step: Int, item: Int, into buffer: UnsafeMutableBufferPointer<Float>) {
         withWords(of: counter(purpose, step, item)) {
             ct_random_normals(seed, $0, buffer.baseAddress, Int64(buffer.count))
         }
     }
 
-    /// The order of `items` items in an epoch: sorted by a 64-bit number drawn for each, ties by item.
+    /// The order of `items` items in an epoch: sorted by a 64-bit number drawn for each, with ties resolved by item.
     public func order(epoch: Int, items: Int) -> [Int32] {
         let keys = (0..<items).map { item in
             let words = Philox.block(seed, counter(.order, epoch, item))
@@ -88,7 +94,7 @@ public struct Draws: Sendable, Equatable {
         text.utf8.reduce(2_166_136_261) { ($0 ^ UInt32($1)) &* 16_777_619 }
     }
 
-    /// Of the first block.
+    /// The counter of the first block.
     private func counter(_ purpose: Purpose, _ step: Int, _ item: Int) -> SIMD4<UInt32> {
         SIMD4(0, UInt32(truncatingIfNeeded: item), UInt32(truncatingIfNeeded: step), purpose.rawValue)
     }

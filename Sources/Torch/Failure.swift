@@ -5,10 +5,10 @@ import Synchronization
 
 /// A failure of libtorch, in one sentence: operation, operand shapes, part of the network, libtorch's reason.
 public struct TorchError: Error, CustomStringConvertible, Sendable {
-    /// "OPERATION of SHAPES in PART: REASON", without a full stop.
+    /// The message "OPERATION of SHAPES in PART: REASON", without a full stop.
     public let description: String
 
-    /// An error with this text, one line.
+    /// Creates an error with this one-line text.
     public init(_ description: String) {
         self.description = description
     }
@@ -19,25 +19,25 @@ final class ErrorScope: @unchecked Sendable {
     var first: TorchError?
 }
 
-/// What ends the process where a tensor operation fails outside `withErrors`: it writes one line to stderr and exits with status 1,
-/// unless a program sets its own way before it computes.
+/// Ends the process when a tensor operation fails outside `withErrors`: by default it writes one line to stderr and
+/// exits with status 1; a program may set its own function before it computes.
 public let endOnFailure = Mutex<@Sendable (TorchError) -> Never> { error in
     StandardError.write("error: \(error)\n")
     exit(1)
 }
 
-/// Where failures go, and what they say of their place.
+/// Handles failures and their location.
 ///
-/// Tensor operations do not throw, so that networks read like formulas. A failed one ends the program with one line
-/// on stderr, unless it runs inside `withErrors`.
+/// Tensor operations do not throw, so that networks read like formulas. A failed one ends the program with one line on
+/// stderr, unless it runs inside `withErrors`.
 enum Failure {
     @TaskLocal static var scope: ErrorScope?
     @TaskLocal static var modulePath = ""
 
-    /// Whether an operation of the present scope has failed already, so that later ones need not run.
+    /// Whether an operation of the current scope has already failed, so that later ones need not run.
     @inline(__always) static var isPending: Bool { scope?.first != nil }
 
-    /// Records the failure in the present scope, or ends the program.
+    /// Records the failure in the current scope, or ends the program.
     static func report(_ operation: String, _ operands: [[Int]], _ reason: String) {
         let shapes = operands.isEmpty ? "" : " of " + operands.map { "\($0)" }.joined(separator: ", ")
         let place = modulePath.isEmpty ? "" : " in \(modulePath)"
@@ -53,25 +53,25 @@ enum Failure {
     /// libtorch's message of this thread's last failed call.
     static var lastMessage: String { String(cString: ct_error()) }
 
-    /// Its first line.
+    /// The first line of `lastMessage`.
     static var lastSentence: String { firstLine(of: lastMessage) }
 
     private static func firstLine(of message: String) -> String {
         message.split(separator: "\n").first.map(String.init) ?? "no reason given"
     }
 
-    /// Reports a status other than 0 under the operation's name and the shape of what it was done to.
+    /// Reports a status other than 0 with the operation's name and the shape of its operand.
     @inline(__always)
     static func check(_ status: Int32, _ operation: StaticString, of operand: Tensor? = nil) {
         if status != 0 { report("\(operation)", operand.map { [$0.shape] } ?? [], lastMessage) }
     }
 }
 
-/// Runs `body`; the first tensor operation in it that fails is thrown when `body` has ended.
+/// Runs `body`, and throws the first failure of a tensor operation in it once `body` has ended.
 ///
-/// After a failure the remaining operations of `body` do not run and return an empty scalar, so results count only when
-/// nothing is thrown. Within another one that has failed already, `body` does not run and that failure is thrown. For everything
-/// that a file, a user's sizes or lack of memory can cause.
+/// After a failure the remaining operations of `body` do not run and return an empty scalar, so results count only if
+/// nothing is thrown. Inside another `withErrors` that has already failed, `body` does not run and that failure is
+/// thrown. Use it for everything that a file, user-chosen sizes or lack of memory can cause.
 public func withErrors<Result>(_ body: () throws -> Result) throws -> Result {
     if let error = Failure.scope?.first { throw error }
     let scope = ErrorScope()
@@ -80,7 +80,7 @@ public func withErrors<Result>(_ body: () throws -> Result) throws -> Result {
     return try result.get()
 }
 
-/// Names the part of a network that `body` computes, for the message of an operation that fails in it; parts of parts are
+/// Names the part of a network that `body` computes, for the message of an operation that fails in it; nested parts are
 /// joined by dots.
 public func within<Result>(_ modulePath: String, _ body: () throws -> Result) rethrows -> Result {
     let outer = Failure.modulePath

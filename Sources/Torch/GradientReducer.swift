@@ -1,11 +1,12 @@
 import CTorch
 
-/// Adds up the gradients of parameters over a process group, in buckets that go out while the backward pass still runs.
+/// Sums the gradients of parameters over a process group, in buckets that are sent while the backward pass is still
+/// running.
 ///
-/// A bucket is sent when the last of its gradients has come, so that only the last buckets are waited for. The sums become the
-/// gradients; they have the same bits on each rank.
+/// A bucket is sent when the last of its gradients is ready, so that only the last buckets are waited for. The sums
+/// replace the gradients; they are bit-identical on all ranks.
 public final class GradientReducer: @unchecked Sendable {
-    /// Bytes that a rank hands over in each step, those of all gradients.
+    /// The number of bytes that a rank sends in each step, those of all gradients.
     public let byteCount: Int
 
     private let group: ProcessGroup
@@ -14,8 +15,8 @@ public final class GradientReducer: @unchecked Sendable {
     /// The first bucket is small, so that sending begins early (as in PyTorch's DistributedDataParallel).
     private static let firstBucketBytes = 1 << 20
 
-    /// For the trained ones of `parameters`, in the order in which the forward pass uses them; buckets of about
-    /// `bucketBytes`. Takes as much memory as their gradients.
+    /// Creates a reducer for the trained ones of `parameters`, in the order in which the forward pass uses them, with
+    /// buckets of about `bucketBytes`. Takes as much memory as their gradients.
     public init(_ parameters: [NamedParameter], group: ProcessGroup, bucketBytes: Int) throws {
         let values = parameters.trained.reversed().map { Optional($0.parameter.value.handle.raw) }
         byteCount = 4 * parameters.trained.reduce(0) { $0 + $1.parameter.value.count }
@@ -29,7 +30,7 @@ public final class GradientReducer: @unchecked Sendable {
 
     deinit { ct_reducer_release(raw) }
 
-    /// Says that the next backward pass is the last one of this step: what it reaches is complete.
+    /// Declares the next backward pass to be the last one of this step.
     public func begin() { ct_reducer_arm(raw) }
 
     /// Waits until all gradients are summed; those that no rank has reached become zero.

@@ -1,11 +1,11 @@
 import CTorch
 import Foundation
 
-/// Kernels of our own against their twins, on small random tensors, run on each device before its kernels are used: nobody can
-/// test every compiler, driver and GPU.
+/// Compares the program's own kernels with their plain counterparts on small random tensors, once on each device before
+/// its kernels are used: nobody can test every compiler, driver and GPU.
 extension Kernels {
-    /// What the kernels of a device compute otherwise than libtorch's operators, as a sentence without its end; nil where they
-    /// agree. Throws what they fail with.
+    /// The difference between a device's kernels and libtorch's operators, as an unfinished sentence; nil if they
+    /// agree. Throws any error of the kernels.
     public static func difference(on device: Device) throws -> String? {
         for precision in Precision.allCases {
             for part in CheckedPart.all {
@@ -16,7 +16,7 @@ extension Kernels {
                         return (own, Kernels.$areFused.withValue(false) { part.results(of: operands) })
                     }
                 }
-                // Rounding of 8 binary digits, several times over; of float32, with room for sums in another order.
+                // Several roundings to 8 binary digits; for float32, a margin for sums in another order.
                 if let difference = difference(of: own, from: twins, beyond: precision == .bf16 ? 3e-2 : 5e-3) {
                     return String(
                         format: "%@ in %@ differs from libtorch's by %.2g", part.name, precision.rawValue, difference)
@@ -26,25 +26,25 @@ extension Kernels {
         return nil
     }
 
-    /// The first relative difference that is not below a limit, which one that is no number never is; nil if there is none.
+    /// The first relative difference that is not below a limit, or is NaN; nil if there is none.
     package static func difference(of own: [Tensor], from twins: [Tensor], beyond limit: Double) -> Double? {
         zip(own, twins).lazy.map(relativeDifference).first { !($0 < limit) }
     }
 
-    /// |a - b| / |b| in the Euclidean norm.
+    /// The relative difference |a - b| / |b| in the Euclidean norm.
     private static func relativeDifference(_ a: Tensor, _ b: Tensor) -> Double {
         let (a, b) = (a.to(.cpu).to(.F64), b.to(.cpu).to(.F64))
         return (a - b).norm().item() / b.norm().item()
     }
 }
 
-/// Something that is computed from operands and differentiated.
+/// A computation from operands that is also differentiated.
 private struct CheckedPart: Sendable {
     let name: String
     let shapes: [[Int]]
     let compute: @Sendable ([Tensor]) -> [Tensor]
 
-    /// Normal numbers; those of each shape are different.
+    /// Normal random operands, different for each shape.
     func operands(on device: Device) -> [Parameter] {
         shapes.enumerated().map { index, shape in
             let parameter = Parameter(shape, .zeros, on: device)
@@ -53,7 +53,7 @@ private struct CheckedPart: Sendable {
         }
     }
 
-    /// What comes out, and all gradients of its sum with random weights.
+    /// The result, and all gradients of its sum with random weights.
     func results(of operands: [Parameter]) -> [Tensor] {
         withGradients {
             for operand in operands { operand.value.setGradient(nil) }
@@ -71,7 +71,7 @@ private struct CheckedPart: Sendable {
             Draws(seed: 0).normals(.noise, step: 0, item: item, count: shape.reduce(1, *)), shape: shape)
     }
 
-    /// Sizes that fill units, blocks and warps, and leave some of them in part.
+    /// Sizes that fill units, blocks and warps, and leave some of them partly filled.
     static let all = [
         residualStream(width: 200), residualStream(width: 1152),
         CheckedPart(
@@ -85,7 +85,7 @@ private struct CheckedPart: Sendable {
         attention(samples: 2, tokens: 96, width: 64), attention(samples: 1, tokens: 256, width: 72),
     ]
 
-    /// Behind the linear layer that takes the sums for its bias from it.
+    /// Attention after a linear layer that uses its sums for the bias gradient.
     private static func attention(samples: Int, tokens: Int, width: Int) -> CheckedPart {
         let packed = 3 * 2 * width
         return CheckedPart(name: "attention", shapes: [[samples, tokens, 64], [packed, 64], [packed]]) {

@@ -1,17 +1,18 @@
 import CTorch
 import Synchronization
 
-/// Kernels of our own (CTorch: linear, panel-products, residual, gelu, attention, packed-attention), each with a plain twin of
-/// libtorch's operators.
+/// The program's own kernels (CTorch: products, panel-products, residual, gelu, attention, packed-attention), each with
+/// a plain counterpart made of libtorch's operators.
 ///
-/// The twin is the definition, and what runs on other devices, for other element types and for shapes that a kernel does
-/// not know. Both give the same numbers up to the rounding of float32.
+/// The plain counterpart is the definition, and runs on other devices, for other element types and for unsupported
+/// shapes. Both give the same numbers up to float32 rounding.
 public enum Kernels {
-    /// Whether kernels run where they can, in this task: `Kernels.$areFused.withValue(false) { }` takes the twins.
+    /// Whether kernels run where they can, in this task: `Kernels.$areFused.withValue(false) { }` selects the plain
+    /// counterparts.
     @TaskLocal public static var areFused = true
 
-    /// Why a CUDA device runs the twins of its kernels, as a sentence without its end; nil where the kernels run. They are
-    /// compiled for the device, and held against their twins, when it is first asked for.
+    /// The reason why a CUDA device does not run its kernels, as an unfinished sentence; nil if they run. They are
+    /// compiled for the device, and compared with their plain counterparts, on the first call.
     public static func cudaProblem(of device: Device) -> String? {
         if let known = cudaProblems.withLock({ $0[device.index] }) { return known }
         func find(_ problem: String?) -> String? {
@@ -33,10 +34,10 @@ private enum Op {
 }
 
 extension Tensor {
-    /// x W^T + b: [..., I] with weight [O, I] and bias [O] -> [..., O], in the current precision.
+    /// Computes x W^T + b: [..., I] with weight [O, I] and bias [O] -> [..., O], in the current precision.
     public func linear(_ weight: Tensor, _ bias: Tensor?) -> Tensor { linear(weight, bias, rounded: nil) }
 
-    /// The same; `rounded` belongs to the weight.
+    /// Computes x W^T + b; `rounded` belongs to the weight.
     func linear(_ weight: Tensor, _ bias: Tensor?, rounded: RoundedWeight?) -> Tensor {
         if let rounded, !Failure.isPending, Kernels.areFused, Precision.current == .bf16,
             canMeet(rounded: weight)
@@ -66,12 +67,12 @@ extension Tensor {
 
     private func plainGelu() -> Tensor { Op.gelu(self, "tanh") }
 
-    /// softmax(q k^T / sqrt(d)) v for each head: self is q, all are [B, N, H, d], and so is the result. Products in the
-    /// current precision, the softmax in float32.
+    /// Attention softmax(q k^T / sqrt(d)) v for each head: self is q; all tensors and the result are [B, N, H, d].
+    /// Products are in the current precision, the softmax in float32.
     public func attention(keys: Tensor, values: Tensor) -> Tensor {
         let (queries, keys, values) = (asOperand(), keys.asOperand(), values.asOperand())
         guard !Failure.isPending, Kernels.areFused, queries.isForAttention(keys, values) else {
-            // What is trained comes in batches of one size. A teacher sees as many samples as a window holds.
+            // Training batches all have the same size. A teacher sees as many samples as fall into the window.
             if device.kind == .cuda {
                 Failure.check(ct_choose_attention(ct_gradients_enabled()), "attention", of: self)
             }
@@ -85,8 +86,8 @@ extension Tensor {
 }
 
 extension Tensor {
-    /// Self-attention of queries, keys and values that one linear layer has made, [B, N, 3 H d]: -> [B, N, H d]. Products in the
-    /// current precision, the softmax in float32.
+    /// Self-attention of queries, keys and values that one linear layer has made, [B, N, 3 H d] -> [B, N, H d].
+    /// Products are in the current precision, the softmax in float32.
     public func packedAttention(heads: Int) -> Tensor {
         if Failure.isPending { return .nothing }
         let (packed, batch, tokens, hidden) = (asOperand(), size(0), size(1), size(2) / 3)
@@ -117,13 +118,13 @@ extension Tensor {
         }
     }
 
-    /// Whether this is x of a product whose weight is rounded and kept.
+    /// Whether this can be x in a product whose rounded weight is kept.
     private func canMeet(rounded weight: Tensor) -> Bool {
         device == weight.device && device.kind != .meta && [.F32, .BF16].contains(type) && weight.type == .F32
             && count > 0
     }
 
-    /// Whether the shapes fit and there are rows enough to gain something.
+    /// Whether the shapes fit and there are enough rows to gain something.
     private func isLargeProduct(with weight: Tensor, _ bias: Tensor?) -> Bool {
         guard isForKernels, weight.isForKernels, bias?.isForKernels ?? true, rank >= 2, weight.rank == 2 else {
             return false
@@ -134,12 +135,12 @@ extension Tensor {
 
     private func isForAttention(_ keys: Tensor, _ values: Tensor) -> Bool {
         guard device == .cpu, rank == 4, count > 0, ct_has_attention(handle.raw) else { return false }
-        // Processors multiply numbers of 16 bits in pairs.
+        // Processors multiply 16-bit numbers in pairs.
         return size(1) % 2 == 0 && size(3) % 2 == 0
             && [keys, values].allSatisfy { $0.device == .cpu && $0.type == type && $0.shape == shape }
     }
 
-    /// The result of a kernel, or a failure reported.
+    /// Wraps the result of a kernel, or reports its failure.
     init(_ result: OpaquePointer?, _ status: Int32, _ operation: String, _ operands: [Tensor]) {
         if status != 0 { Failure.report(operation, operands.map(\.shape), Failure.lastMessage) }
         self = result.map { Tensor(owning: $0) } ?? .nothing

@@ -1,12 +1,13 @@
-/// x W^T + b on the last axis: [..., I] -> [..., O]. Xavier-uniform weight and zero bias unless told otherwise.
+/// A linear layer x W^T + b on the last axis: [..., I] -> [..., O]. By default the weight is Xavier-uniform and the
+/// bias zero.
 public struct Linear: Module {
-    /// [O, I].
+    /// The weight [O, I].
     public let weight: Parameter
-    /// [O]; nil where the layer has none.
+    /// The bias [O]; nil if the layer has none.
     public let bias: Parameter?
     private let rounded = RoundedWeight()
 
-    /// `initializer` starts the weight; the bias starts at 0. Parameters are not set yet.
+    /// Builds a layer without setting its parameters; `initializer` initialises the weight, the bias starts at 0.
     public init(
         _ inputs: Int, _ outputs: Int, initializer: Initializer = .xavierUniform, hasBias: Bool = true,
         on device: Device
@@ -20,20 +21,20 @@ public struct Linear: Module {
         visit("bias", bias)
     }
 
-    /// [..., I] -> [..., O].
+    /// Applies the layer: [..., I] -> [..., O].
     public func callAsFunction(_ x: Tensor) -> Tensor { x.linear(weight.value, bias?.value, rounded: rounded) }
 }
 
 /// LayerNorm over the last axis with weight and bias: [..., D] -> [..., D].
 public struct LayerNorm: Module {
-    /// [D], from 1.
+    /// The weight [D], initially 1.
     public let weight: Parameter
-    /// [D], from 0.
+    /// The bias [D], initially 0.
     public let bias: Parameter
-    /// Added to the variance.
+    /// The epsilon added to the variance.
     public let epsilon: Double
 
-    /// Over `size` numbers, D. Parameters are not set yet.
+    /// Builds the norm over `size` numbers, D, without setting its parameters.
     public init(_ size: Int, epsilon: Double, on device: Device) {
         weight = Parameter([size], .ones, on: device)
         bias = Parameter([size], .zeros, on: device)
@@ -45,7 +46,7 @@ public struct LayerNorm: Module {
         visit("bias", bias)
     }
 
-    /// [..., D] -> [..., D].
+    /// Applies the norm: [..., D] -> [..., D].
     public func callAsFunction(_ x: Tensor) -> Tensor {
         x.layerNormalized(weight.value, bias.value, epsilon: epsilon)
     }
@@ -53,16 +54,16 @@ public struct LayerNorm: Module {
 
 /// GroupNorm with weight and bias: [B, C, ...] -> [B, C, ...].
 public struct GroupNorm: Module {
-    /// [C], from 1.
+    /// The weight [C], initially 1.
     public let weight: Parameter
-    /// [C], from 0.
+    /// The bias [C], initially 0.
     public let bias: Parameter
-    /// Of channels; a divisor of C.
+    /// The number of groups of channels; a divisor of C.
     public let groups: Int
-    /// Added to the variance.
+    /// The epsilon added to the variance.
     public let epsilon: Double
 
-    /// C is `channels`, a multiple of `groups`. Parameters are not set yet.
+    /// Builds the norm without setting its parameters; C is `channels`, a multiple of `groups`.
     public init(groups: Int, _ channels: Int, epsilon: Double, on device: Device) {
         weight = Parameter([channels], .ones, on: device)
         bias = Parameter([channels], .zeros, on: device)
@@ -75,40 +76,40 @@ public struct GroupNorm: Module {
         visit("bias", bias)
     }
 
-    /// [B, C, ...] -> [B, C, ...].
+    /// Applies the norm: [B, C, ...] -> [B, C, ...].
     public func callAsFunction(_ x: Tensor) -> Tensor {
         x.groupNormalized(groups: groups, weight.value, bias.value, epsilon: epsilon)
     }
 }
 
-/// A table of vectors by number: [...] of integers -> [..., D].
+/// A table of vectors by index: [...] of integers -> [..., D].
 public struct Embedding: Module {
-    /// [K, D], a row for each number.
+    /// The table [K, D], one row per index.
     public let weight: Parameter
 
-    /// K is `count` and D is `size`. Parameters are not set yet.
+    /// Builds a table without setting its parameters; K is `count` and D is `size`.
     public init(_ count: Int, _ size: Int, initializer: Initializer, on device: Device) {
         weight = Parameter([count, size], initializer, on: device)
     }
 
     public func walk(_ visit: inout Walk) { visit("weight", weight) }
 
-    /// Integers from 0 to K - 1: [...] -> [..., D].
+    /// Looks up integers from 0 to K - 1: [...] -> [..., D].
     public func callAsFunction(_ numbers: Tensor) -> Tensor { numbers.embedded(in: weight.value) }
 }
 
-/// A square convolution: [B, I, H, W] -> [B, O, H', W']. Xavier-uniform kernel and zero bias.
+/// A square convolution: [B, I, H, W] -> [B, O, H', W']. The kernel is Xavier-uniform, the bias zero.
 public struct Conv2d: Module {
-    /// [O, I, k, k].
+    /// The kernel [O, I, k, k].
     public let weight: Parameter
-    /// [O]; nil where the layer has none.
+    /// The bias [O]; nil if the layer has none.
     public let bias: Parameter?
-    /// Pixels from one place of the kernel to the next, the same both ways.
+    /// The stride in pixels, the same in both directions.
     public let stride: Int
-    /// Zeros around the input, in pixels.
+    /// The zero padding around the input, in pixels.
     public let padding: Int
 
-    /// k is `kernel`, in pixels. Parameters are not set yet.
+    /// Builds a convolution without setting its parameters; k is `kernel`, in pixels.
     public init(
         _ inputs: Int, _ outputs: Int, kernel: Int, stride: Int = 1, padding: Int = 0, hasBias: Bool = true,
         on device: Device
@@ -124,7 +125,7 @@ public struct Conv2d: Module {
         visit("bias", bias)
     }
 
-    /// [B, I, H, W] -> [B, O, H', W'], H' = (H + 2 padding - k) / stride + 1, rounded down.
+    /// Applies the convolution: [B, I, H, W] -> [B, O, H', W'], H' = (H + 2 padding - k) / stride + 1, rounded down.
     public func callAsFunction(_ x: Tensor) -> Tensor {
         x.convolved(weight.value, bias?.value, stride: stride, padding: padding)
     }

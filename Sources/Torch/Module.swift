@@ -1,13 +1,13 @@
-/// A tensor that belongs to a network, with the way it starts.
+/// A tensor that belongs to a network, with its initialisation.
 public struct Parameter: Sendable {
-    /// The values; a leaf of the backward pass where `isTrained`.
+    /// The values; a leaf for autograd if `isTrained`.
     public let value: Tensor
-    /// What `initialise` sets the values to.
+    /// The initializer used by `initialise`.
     public let initializer: Initializer
-    /// Whether the optimiser changes the values; fixed ones, such as position tables, are stored all the same.
+    /// Whether the optimiser changes the values; fixed ones, such as position tables, are stored as well.
     public let isTrained: Bool
 
-    /// Makes the parameter without setting its values.
+    /// Creates the parameter without setting its values.
     public init(_ shape: [Int], _ initializer: Initializer, isTrained: Bool = true, on device: Device) {
         value = .empty(shape, on: device)
         self.initializer = initializer
@@ -22,20 +22,20 @@ public struct Parameter: Sendable {
     }
 }
 
-/// A parameter under its checkpoint name.
+/// A parameter with its checkpoint name.
 public struct NamedParameter: Sendable {
-    /// From the root of the walk, joined by dots, with the prefix that was asked for.
+    /// The name from the root of the walk, joined by dots, including the requested prefix.
     public let name: String
-    /// It shares its values with the module.
+    /// The parameter, which shares its values with the module.
     public let parameter: Parameter
 }
 
-/// A part of a network: a plain structure that lists what it holds.
+/// A part of a network: a plain structure that lists its contents.
 ///
-/// The walk is the only place where checkpoint names stand. Initialisation, loading, saving, counting and the
-/// optimiser all go along it. Its order is PyTorch's: own parameters before children.
+/// The walk is the only place that defines checkpoint names. Initialisation, loading, saving, counting and the
+/// optimiser all use it. Its order is PyTorch's: own parameters before children.
 public protocol Module: Sendable {
-    /// Names what the module holds, parameters before children, through calls of `visit`.
+    /// Lists the contents of the module, parameters before children, through calls of `visit`.
     func walk(_ visit: inout Walk)
 }
 
@@ -48,12 +48,12 @@ public struct Walk {
         self.prefix = prefix
     }
 
-    /// A parameter, if there is one.
+    /// Visits a parameter, if there is one.
     public mutating func callAsFunction(_ name: String, _ parameter: Parameter?) {
         if let parameter { found.append(NamedParameter(name: prefix + name, parameter: parameter)) }
     }
 
-    /// A child, if there is one. An empty name adds nothing to the names below it.
+    /// Visits a child, if there is one. An empty name adds nothing to the names below it.
     public mutating func callAsFunction(_ name: String, _ child: (any Module)?) {
         guard let child else { return }
         let outer = prefix
@@ -62,14 +62,14 @@ public struct Walk {
         prefix = outer
     }
 
-    /// Children that count from 0: "blocks.0", "blocks.1", ...
+    /// Visits numbered children: "blocks.0", "blocks.1", ...
     public mutating func callAsFunction(_ name: String, _ children: [any Module]) {
         for (index, child) in children.enumerated() { self("\(name).\(index)", child) }
     }
 }
 
 extension Module {
-    /// All parameters in the order of the walk, their names beginning with `prefix`.
+    /// All parameters in the order of the walk, with `prefix` before their names.
     public func parameters(prefix: String = "") -> [NamedParameter] {
         var walk = Walk(prefix: prefix)
         self.walk(&walk)
@@ -79,12 +79,12 @@ extension Module {
     /// The number of elements in all parameters, fixed ones included.
     public var parameterCount: Int { parameters().reduce(0) { $0 + $1.parameter.value.count } }
 
-    /// Sets every parameter to its start. The addresses are those of (seed, stage, parameter name): another stage gives
-    /// another start.
+    /// Initialises every parameter. The addresses of the draws are (seed, stage, parameter name), so another stage
+    /// starts differently.
     public func initialise(stage: String, seed: UInt64, prefix: String = "") {
         let draws = Draws(seed: seed)
         for entry in parameters(prefix: prefix) {
-            // One that could not be allocated has no shape any more.
+            // A parameter that could not be allocated no longer has a shape.
             if Failure.isPending { return }
             let shape = entry.parameter.value.shape
             let item = Draws.item(stage: stage, parameter: entry.name)

@@ -1,9 +1,9 @@
 import CTorch
 import Formats
 
-/// One operator of libtorch, found once by its schema's name and called like a function.
+/// An operator of libtorch, looked up once by its schema's name and called like a function.
 ///
-/// Arguments stand in the schema's order; those left out at the end take its defaults.
+/// Arguments are in the schema's order; omitted trailing ones take its defaults.
 struct Operator: @unchecked Sendable {
     let name: String
     private let raw: OpaquePointer
@@ -24,7 +24,7 @@ struct Operator: @unchecked Sendable {
         return Tensor(owning: result)
     }
 
-    /// Calls an operator for what it does to its arguments.
+    /// Calls an operator for its effect on its arguments.
     func run(_ arguments: any OperatorArgument...) {
         var results = [OpaquePointer?](repeating: nil, count: 4)
         let produced = results.withUnsafeMutableBufferPointer { call(arguments, into: $0.baseAddress!, capacity: 4) }
@@ -40,7 +40,7 @@ struct Operator: @unchecked Sendable {
         return results.prefix(produced).map { Tensor(owning: $0!) }
     }
 
-    /// Returns how many results were written; 0 after a failure.
+    /// Returns the number of results written; 0 after a failure.
     private func call(
         _ arguments: [any OperatorArgument], into results: UnsafeMutablePointer<OpaquePointer?>, capacity: Int
     ) -> Int {
@@ -75,7 +75,7 @@ struct ArgumentEncoder {
         values.append(value)
     }
 
-    /// A copy of `elements` that lives until `free`.
+    /// A copy of `elements` that lives until `free` is called.
     mutating func keep<Element>(_ elements: [Element]) -> UnsafeMutablePointer<Element> {
         let memory = UnsafeMutablePointer<Element>.allocate(capacity: max(1, elements.count))
         memory.initialize(from: elements, count: elements.count)
@@ -88,7 +88,7 @@ struct ArgumentEncoder {
     }
 }
 
-/// What can be passed to an operator.
+/// A value that can be passed to an operator.
 protocol OperatorArgument {
     func encode(into encoder: inout ArgumentEncoder)
     /// The shapes of the tensors in it, for messages.
@@ -173,5 +173,5 @@ extension Optional: OperatorArgument where Wrapped: OperatorArgument {
     var operandShapes: [[Int]] { self?.operandShapes ?? [] }
 }
 
-/// An argument without value.
+/// An argument without a value.
 let none = Tensor?.none

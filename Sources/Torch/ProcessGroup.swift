@@ -1,25 +1,26 @@
 import CTorch
 import Synchronization
 
-/// Processes that add up and exchange tensors: c10d, over Gloo on the CPU and NCCL on CUDA devices.
+/// A group of processes that sum and exchange tensors, by c10d over Gloo on the CPU and NCCL on CUDA devices.
 ///
-/// All ranks call the same operations in one order, with tensors of equal shapes and types on the group's device. A failure is
-/// reported as one of any operation (see `withErrors`); the group cannot be used afterwards.
+/// All ranks call the same operations in the same order, with tensors of equal shapes and types on the group's device.
+/// A failure is reported like that of any operation (see `withErrors`); the group cannot be used afterwards.
 public final class ProcessGroup: @unchecked Sendable {
-    /// This process, from 0.
+    /// The rank of this process, from 0.
     public let rank: Int
     /// The number of processes.
     public let size: Int
-    /// Where the tensors lie.
+    /// The device of the tensors.
     public let device: Device
-    /// Whether an operation of it has failed.
+    /// Whether one of its operations has failed.
     public var hasFailed: Bool { failed.load(ordering: .relaxed) }
 
     let raw: OpaquePointer
     private let failed = Atomic(false)
 
-    /// Connects `size` ranks with each other, by NCCL on a CUDA `device`, else by Gloo; returns when all have called it. The
-    /// `store` is this group's alone. Gloo listens on `address`, one of this host, or on that of a network `interface`.
+    /// Connects `size` ranks with each other, by NCCL on a CUDA `device`, otherwise by Gloo; returns when all have
+    /// called it. The `store` is for this group's exclusive use. Gloo listens on `address`, one of this host, or on the
+    /// address of a network `interface`.
     public init(
         store: KeyValueStore, rank: Int, size: Int, address: String, interface: String? = nil, device: Device
     ) throws {
@@ -34,18 +35,19 @@ public final class ProcessGroup: @unchecked Sendable {
 
     deinit { if !hasFailed { ct_group_release(raw) } }
 
-    /// Says that the group is of no use any more. To release it would mean to wait for operations that may never end.
+    /// Marks the group as unusable. Releasing it would mean waiting for operations that may never end.
     public func abandon() { failed.store(true, ordering: .relaxed) }
 
-    /// Makes a tensor the sum of those of all ranks, the same bits on each. Of two ranks the sum is that of their order.
+    /// Replaces a tensor by the sum over all ranks, bit-identical on each. With two ranks they are summed in rank
+    /// order.
     public func sum(_ tensor: Tensor) { check("all-reduce", tensor, ct_group_sum(raw, tensor.handle.raw)) }
 
-    /// Overwrites a tensor with that of one rank.
+    /// Overwrites a tensor with the `root` rank's.
     public func broadcast(_ tensor: Tensor, from root: Int) {
         check("broadcast", tensor, ct_group_broadcast(raw, tensor.handle.raw, Int32(root)))
     }
 
-    /// The tensors of all ranks, in their order: [ranks, ...].
+    /// Gathers the tensors of all ranks, in rank order: [ranks, ...].
     public func gather(_ tensor: Tensor) -> Tensor {
         let own = tensor.contiguous()
         let all = Tensor.zeros([size] + own.shape, own.type, on: own.device)

@@ -1,22 +1,23 @@
 import CTorch
 
-/// Where the time of a computation went, operator by operator.
+/// The time of a computation, operator by operator.
 public struct Profile: Sendable {
-    /// One operator of libtorch, or one kernel of our own.
+    /// One operator of libtorch, or one of the program's own kernels.
     public struct Entry: Sendable {
-        /// As libtorch calls it; nodes of the backward pass have names of their own.
+        /// The name in libtorch; nodes of the backward pass have names of their own.
         public let name: String
-        /// How often it ran.
+        /// The number of calls.
         public let calls: Int
-        /// How long it was at work itself, without the operators that it called. On CUDA the device was waited for after each, which
-        /// adds about 10 microseconds to every call.
+        /// The operator's own time in seconds, excluding the operators that it called. On CUDA the device was
+        /// synchronised after each, which adds about 10 microseconds to every call.
         public let seconds: Double
     }
 
-    /// Those that took longest first.
+    /// The operators, those with the longest time first.
     public let entries: [Entry]
 
-    /// Runs `body` on a device and watches its operators, in all threads; throws what it throws. One profile at a time.
+    /// Runs `body` on a device and profiles its operators in all threads; throws any error of `body`. Only one profile
+    /// at a time.
     public static func of<Result>(on device: Device, _ body: () throws -> Result) throws -> (
         result: Result, profile: Profile
     ) {

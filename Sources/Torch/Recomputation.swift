@@ -1,18 +1,18 @@
 import CTorch
 import Foundation
 
-/// Whether the backward pass computes parts of a network anew instead of keeping what they computed (activation checkpointing,
-/// Chen et al. 2016): less memory for about a third more time, and on the CPU the same bits.
+/// Activation checkpointing (Chen et al. 2016): the backward pass recomputes parts of a network instead of keeping
+/// their activations. It needs less memory for about a third more time, and on the CPU the results are bit-identical.
 public enum Recomputation {
-    /// Of this task: `Recomputation.$isOn.withValue(true) { }`.
+    /// Whether it is on in this task: `Recomputation.$isOn.withValue(true) { }`.
     @TaskLocal public static var isOn = false
 }
 
-/// Computes `body` of the inputs; where recomputation is on, of everything in it the inputs alone are kept for the backward
-/// pass, which computes it again.
+/// Computes `body` of the inputs; if recomputation is on, only the inputs are kept for the backward pass, which
+/// computes `body` again.
 ///
-/// `body` gives a fixed number of results and depends on nothing but its inputs and on parameters that do not change before the
-/// backward pass is over.
+/// `body` returns a fixed number of results and depends only on its inputs and on parameters that do not change before
+/// the backward pass is over.
 public func recomputing(_ inputs: [Tensor], _ body: @escaping ([Tensor]) -> [Tensor]) -> [Tensor] {
     guard Recomputation.isOn, ct_gradients_enabled(), !Failure.isPending else { return body(inputs) }
     let computed = withoutGradients { body(inputs) }
@@ -30,7 +30,7 @@ public func recomputing(_ inputs: [Tensor], _ body: @escaping ([Tensor]) -> [Ten
     return results.map { $0.map { Tensor(owning: $0) } ?? .nothing }
 }
 
-/// A body, and what held where it first ran: the backward pass may run in another thread.
+/// A body with the task-local settings of its first run: the backward pass may run in another thread.
 private final class Segment {
     let body: ([Tensor]) -> [Tensor]
     let inputs: Int

@@ -1,11 +1,11 @@
 import CTorch
 
-/// The residual stream of a transformer with adaLN-Zero (Peebles and Xie 2023): x [B, N, D] in float32, to which branches are
-/// added that a gate scales, and which is normalised, scaled and shifted for the next branch. Gates, scales and shifts are
-/// vectors of each sample, [B, D] or [B, 1, D].
+/// The residual stream of a transformer with adaLN-Zero (Peebles and Xie 2023): x [B, N, D] in float32, to which gated
+/// branches are added, and which is normalised, scaled and shifted for the next branch. Gates, scales and shifts are
+/// per-sample vectors, [B, D] or [B, 1, D].
 extension Tensor {
-    /// LayerNorm without weight and bias, then n (1 + scale) + shift: [B, N, D] -> [B, N, D], as an operand of a product in
-    /// the current precision.
+    /// Modulated LayerNorm, without weight and bias, then n (1 + scale) + shift: [B, N, D] -> [B, N, D], as an operand
+    /// of a product in the current precision.
     public func modulatedNorm(scale: Tensor, shift: Tensor, epsilon: Double) -> Tensor {
         guard !Failure.isPending, Kernels.areFused, isStream(with: scale, shift) else {
             return (layerNormalized(epsilon: epsilon) * (1 + scale.forRows) + shift.forRows).asOperand()
@@ -16,7 +16,7 @@ extension Tensor {
         return Tensor(normed, status, "modulated norm", [self, scale, shift])
     }
 
-    /// self + gate * branch, with a branch [B, N, D].
+    /// The gated sum self + gate * branch, with a branch [B, N, D].
     public func gatedSum(_ branch: Tensor, gate: Tensor) -> Tensor {
         guard !Failure.isPending, Kernels.areFused, isStream(with: gate), branch.isBranch(of: self) else {
             return self + gate.forRows * branch
@@ -27,7 +27,7 @@ extension Tensor {
         return Tensor(sum, status, "gated sum", [self, branch, gate])
     }
 
-    /// The gated sum, and its modulated norm, in one pass.
+    /// The gated sum and its modulated norm in one fused pass.
     public func gatedSum(
         _ branch: Tensor, gate: Tensor, normalisedWith scale: Tensor, shift: Tensor, epsilon: Double
     ) -> (sum: Tensor, normed: Tensor) {
@@ -45,10 +45,10 @@ extension Tensor {
         return (result, normed.map { Tensor(owning: $0) } ?? .nothing)
     }
 
-    /// [B, D] as [B, 1, D].
+    /// Views [B, D] as [B, 1, D].
     private var forRows: Tensor { rank == 2 ? expandingAxis(1) : self }
 
-    /// Whether this is [B, N, D] and the vectors are one D for each sample. Broadcasting is left to the twin.
+    /// Whether this is [B, N, D] and each vector has one D per sample. Broadcasting is left to the plain counterpart.
     private func isStream(with vectors: Tensor...) -> Bool {
         guard rank == 3, isForResidualKernels else { return false }
         return vectors.allSatisfy {

@@ -1,9 +1,9 @@
 import Formats
 
-/// Between the parameters of modules and files of tensors.
+/// Transfers parameters of modules from files of tensors.
 extension NamedTensors {
-    /// The tensor of that name, on the CPU. It reads the mapped file in place where its elements lie there in their order
-    /// and are aligned.
+    /// The tensor with this name, on the CPU. It reads the mapped file in place if the elements are in order and
+    /// aligned there.
     public func tensor(_ name: String) throws -> Tensor {
         guard let entry = layout(of: name), let mapping = mapping(of: name) else {
             throw FileError(path, "has no tensor \"\(name)\"")
@@ -19,7 +19,7 @@ extension NamedTensors {
         }
     }
 
-    /// Runs `body`, which does something with a tensor of the file; a failure in it is an error of the file.
+    /// Runs `body` on a tensor of the file; a failure in it becomes an error of the file.
     private func using<Result>(_ name: String, _ body: () -> Result) throws -> Result {
         do {
             return try withErrors(body)
@@ -30,8 +30,8 @@ extension NamedTensors {
 
     /// Overwrites tensors with those of the file under `prefix` + their name.
     ///
-    /// Strict: all names that are missing, left over below the prefix, or of another shape are listed in one error,
-    /// and then nothing was changed.
+    /// Strict: all names that are missing, left over below the prefix, or of another shape are listed in one error, and
+    /// then nothing is changed.
     public func load(_ targets: [(name: String, tensor: Tensor)], prefix: String = "") throws {
         let wanted = Set(targets.map { prefix + $0.name })
         let missing = wanted.subtracting(names).sorted()
@@ -78,6 +78,6 @@ extension UnsafeRawBufferPointer {
 }
 
 extension [NamedParameter] {
-    /// Names and values, for files.
+    /// The names and values, to be written to files.
     public var tensors: [(name: String, tensor: Tensor)] { map { ($0.name, $0.parameter.value.detached()) } }
 }

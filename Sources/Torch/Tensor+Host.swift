@@ -3,7 +3,7 @@ import Formats
 
 /// A Swift type that a tensor's elements can have.
 public protocol HostElement {
-    /// What libtorch calls the type.
+    /// The corresponding element type.
     static var elementType: ElementType { get }
 }
 
@@ -14,30 +14,31 @@ extension Int64: HostElement { public static var elementType: ElementType { .I64
 extension Int32: HostElement { public static var elementType: ElementType { .I32 } }
 extension UInt8: HostElement { public static var elementType: ElementType { .U8 } }
 
-/// Between tensors and memory of the host.
+/// Transfers between tensors and host memory.
 extension Tensor {
-    /// A tensor on the CPU with a copy of `values`, as many as `shape` holds, row by row.
+    /// Creates a tensor on the CPU with a copy of `values`, as many as `shape` holds, row by row.
     public init<Element: HostElement>(_ values: [Element], shape: [Int]) {
         precondition(values.count == shape.reduce(1, *), "\(values.count) values do not fill \(shape)")
         self = values.withUnsafeBytes { Tensor(copying: $0, type: Element.elementType, shape: shape) }
     }
 
-    /// A vector on the CPU.
+    /// Creates a vector on the CPU.
     public init<Element: HostElement>(_ values: [Element]) {
         self.init(values, shape: [values.count])
     }
 
-    /// A tensor on the CPU with a copy of raw elements, exactly as many bytes as type and shape need.
+    /// Creates a tensor on the CPU with a copy of raw elements, exactly as many bytes as type and shape need.
     public init(copying bytes: UnsafeRawBufferPointer, type: ElementType, shape: [Int]) {
         self = .empty(shape, type)
         guard !Failure.isPending else { return }
         precondition(bytes.count == count * type.byteCount, "\(bytes.count) bytes do not fill \(shape) of \(type)")
-        // Memory of no elements has no address.
+        // Empty memory has no address.
         guard !bytes.isEmpty, let source = bytes.baseAddress, let target = ct_data(handle.raw) else { return }
         target.copyMemory(from: source, byteCount: bytes.count)
     }
 
-    /// A tensor on the CPU that reads `bytes` in place and keeps `owner` alive; the memory must not be written to.
+    /// Creates a tensor on the CPU that reads `bytes` in place and keeps `owner` alive; the memory must not be written
+    /// to.
     public init(viewing bytes: UnsafeRawBufferPointer, type: ElementType, shape: [Int], owner: AnyObject) {
         var result: OpaquePointer?
         let context = Unmanaged.passRetained(owner)
@@ -51,7 +52,7 @@ extension Tensor {
         self = result.map { Tensor(owning: $0) } ?? .nothing
     }
 
-    /// Calls `body` with the elements in host memory, row by row; they are copied first if they lie otherwise.
+    /// Calls `body` with the elements in host memory, row by row; they are copied first if necessary.
     public func withHostBytes<Result>(_ body: (UnsafeRawBufferPointer) throws -> Result) rethrows -> Result {
         let host = to(.cpu).contiguous()
         return try withExtendedLifetime(host) {
@@ -64,7 +65,7 @@ extension Tensor {
         to(Element.elementType).withHostBytes { Array($0.bindMemory(to: Element.self)) }
     }
 
-    /// The only element as a number; waits for the device.
+    /// The single element as a number; waits for the device.
     public func item() -> Double {
         guard !Failure.isPending else { return 0 }
         guard count == 1 else {

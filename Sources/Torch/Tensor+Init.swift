@@ -9,12 +9,12 @@ private enum Op {
     static let stack = Operator("stack")
 }
 
-/// New tensors.
+/// Creation of tensors.
 extension Tensor {
-    /// What an operation returns that did not run because an earlier one failed inside `withErrors`.
+    /// The result of an operation that did not run because an earlier one failed inside `withErrors`.
     static let nothing: Tensor = Failure.$scope.withValue(nil) { .full([], 0) }
 
-    /// A tensor whose elements are not set.
+    /// A tensor with uninitialised elements.
     public static func empty(_ shape: [Int], _ type: ElementType = .F32, on device: Device = .cpu) -> Tensor {
         Op.empty(shape, type, none, device)
     }
@@ -34,14 +34,14 @@ extension Tensor {
     /// Zeros with the shape, type and device of `other`.
     public static func zeros(like other: Tensor) -> Tensor { Op.zerosLike(other) }
 
-    /// 0, 1, ..., count - 1.
+    /// The vector 0, 1, ..., count - 1.
     public static func range(_ count: Int, _ type: ElementType = .F32, on device: Device = .cpu) -> Tensor {
         Op.arange(count, type, none, device)
     }
 
-    /// Joins tensors along an axis that they have.
+    /// Concatenates tensors along an existing axis.
     public static func concatenate(_ tensors: [Tensor], axis: Int = 0) -> Tensor { Op.cat(TensorList(tensors), axis) }
 
-    /// Joins tensors of equal shape along a new axis.
+    /// Stacks tensors of equal shape along a new axis.
     public static func stack(_ tensors: [Tensor], axis: Int = 0) -> Tensor { Op.stack(TensorList(tensors), axis) }
 }

@@ -33,66 +33,67 @@ private enum Op {
 
 /// Arithmetic, with libtorch's broadcasting.
 extension Tensor {
-    /// The sum, element by element.
+    /// The element-wise sum.
     public static func + (a: Tensor, b: Tensor) -> Tensor { Op.add(a, b) }
-    /// `b` is added to every element.
+    /// Adds `b` to every element.
     public static func + (a: Tensor, b: Double) -> Tensor { Op.addScalar(a, b) }
-    /// `a` is added to every element.
+    /// Adds `a` to every element.
     public static func + (a: Double, b: Tensor) -> Tensor { Op.addScalar(b, a) }
-    /// The difference, element by element.
+    /// The element-wise difference.
     public static func - (a: Tensor, b: Tensor) -> Tensor { Op.sub(a, b) }
-    /// `b` is taken from every element.
+    /// Subtracts `b` from every element.
     public static func - (a: Tensor, b: Double) -> Tensor { Op.addScalar(a, -b) }
-    /// Every element is taken from `a`.
+    /// Subtracts every element from `a`.
     public static func - (a: Double, b: Tensor) -> Tensor { Op.addScalar(Op.neg(b), a) }
-    /// The product, element by element; `matmul` is that of matrices.
+    /// The element-wise product; see `matmul` for the matrix product.
     public static func * (a: Tensor, b: Tensor) -> Tensor { Op.mul(a, b) }
-    /// Every element times `b`.
+    /// Multiplies every element by `b`.
     public static func * (a: Tensor, b: Double) -> Tensor { Op.mulScalar(a, b) }
-    /// Every element times `a`.
+    /// Multiplies every element by `a`.
     public static func * (a: Double, b: Tensor) -> Tensor { Op.mulScalar(b, a) }
-    /// The quotient, element by element; integers give floating-point numbers.
+    /// The element-wise quotient; integers give floating-point numbers.
     public static func / (a: Tensor, b: Tensor) -> Tensor { Op.div(a, b) }
-    /// Every element divided by `b`.
+    /// Divides every element by `b`.
     public static func / (a: Tensor, b: Double) -> Tensor { Op.divScalar(a, b) }
-    /// `a` divided by every element.
+    /// Divides `a` by every element.
     public static func / (a: Double, b: Tensor) -> Tensor { Op.mulScalar(Op.reciprocal(b), a) }
-    /// Every element with the other sign.
+    /// The negation of every element.
     public static prefix func - (a: Tensor) -> Tensor { Op.neg(a) }
 
-    /// Every element times itself.
+    /// The square of every element.
     public func square() -> Tensor { Op.square(self) }
-    /// Not a number where an element is below 0.
+    /// The square root of every element; NaN for elements below 0.
     public func squareRoot() -> Tensor { Op.sqrt(self) }
     /// e to the power of every element.
     public func exp() -> Tensor { Op.exp(self) }
-    /// The natural logarithm of every element; minus infinity of 0.
+    /// The natural logarithm of every element; minus infinity for 0.
     public func log() -> Tensor { Op.log(self) }
     /// The logarithm of the softmax over the last axis, without overflow.
     public func logSoftmax() -> Tensor { Op.logSoftmax(self, -1, none) }
-    /// Of every element, in radians.
+    /// The sine of every element, in radians.
     public func sin() -> Tensor { Op.sin(self) }
-    /// Of every element, in radians.
+    /// The cosine of every element, in radians.
     public func cos() -> Tensor { Op.cos(self) }
-    /// Every element without its sign; the derivative at 0 is 0.
+    /// The absolute value of every element; its derivative at 0 is 0.
     package func abs() -> Tensor { Op.abs(self) }
 
-    /// Every element, at least `low` and at most `high`.
+    /// Every element clamped to at least `low` and at most `high`.
     public func clamped(_ low: Double, _ high: Double) -> Tensor { Op.clamp(self, low, high) }
 
-    /// d^2 / (2 beta) where |d| < beta, else |d| - beta / 2, of the difference d to a tensor of the same shape.
+    /// The element-wise smooth L1 distance to a tensor of the same shape: d^2 / (2 beta) where |d| < beta, else |d| -
+    /// beta / 2, for the difference d.
     public func smoothL1Distance(to other: Tensor, beta: Double) -> Tensor { Op.smoothL1(self, other, 0, beta) }
 
-    /// The matrix product, over leading axes one by one.
+    /// The matrix product, batched over leading axes.
     public func matmul(_ other: Tensor) -> Tensor { Op.matmul(self, other) }
 }
 
-/// Sums, means and what else makes few numbers of many.
+/// Reductions.
 extension Tensor {
-    /// The sum over some axes (none named: all of them).
+    /// The sum over some axes; over all if none is given.
     public func sum(_ axes: [Int] = [], keepAxes: Bool = false) -> Tensor { Op.sum(self, axes, keepAxes) }
 
-    /// The mean over some axes (none named: all of them).
+    /// The mean over some axes; over all if none is given.
     public func mean(_ axes: [Int] = [], keepAxes: Bool = false) -> Tensor { Op.mean(self, axes, keepAxes) }
 
     /// The mean over all but the first axis: [B, ...] -> [B].
@@ -106,15 +107,16 @@ extension Tensor {
         Op.smallest.list(self, count, -1, false, true, capacity: 2).first ?? .nothing
     }
 
-    /// The place of the largest element along the last axis, int64: [..., N] -> [...].
+    /// The index of the largest element along the last axis, int64: [..., N] -> [...].
     public func largestIndices() -> Tensor { Op.argmax(self, -1, false) }
 
-    /// Whether any element along the last axis is at most that of `other`, which is broadcast: [..., N] -> [...], 1 or 0.
+    /// Whether any element along the last axis is at most that of `other`, which is broadcast: [..., N] -> [...], 1 or
+    /// 0.
     public func hasAny(atMost other: Tensor) -> Tensor { Op.any(Op.isAtMost(self, other), -1).to(.F64) }
 
     /// The Euclidean norm of all elements, as a scalar.
     public func norm() -> Tensor { Op.norm(self) }
 
-    /// Whether no element is infinite or not a number; waits for the device.
+    /// Whether all elements are finite; waits for the device.
     public var isFinite: Bool { Op.all(Op.isFinite(self)).item() != 0 }
 }

@@ -21,38 +21,38 @@ private enum Op {
     static let copy = Operator("copy_")
 }
 
-/// Other shapes, types and places of the same elements.
+/// Changes of shape, type and device.
 extension Tensor {
     /// The same elements, row by row, in another shape; one length may be -1.
     public func reshaped(_ shape: [Int]) -> Tensor { Op.reshape(self, shape) }
 
-    /// Joins the axes `first ... last` into one.
+    /// Flattens the axes `first ... last` into one.
     public func flattened(from first: Int = 0, to last: Int = -1) -> Tensor { Op.flatten(self, first, last) }
 
-    /// Two axes in each other's place; negative ones count from the end. Shares the elements.
+    /// Swaps two axes; negative ones count from the end. Shares the elements.
     public func transposed(_ a: Int, _ b: Int) -> Tensor { Op.transpose(self, a, b) }
 
-    /// Axis i of the result is axis `order[i]`.
+    /// Permutes the axes: axis i of the result is axis `order[i]`.
     public func permuted(_ order: [Int]) -> Tensor { Op.permute(self, order) }
 
-    /// A new axis of length 1.
+    /// Adds a new axis of length 1.
     public func expandingAxis(_ axis: Int) -> Tensor { Op.unsqueeze(self, axis) }
 
-    /// Element `index` of the first axis, without that axis.
+    /// The element `index` of the first axis, without that axis.
     public subscript(index: Int) -> Tensor { Op.select(self, 0, index) }
 
-    /// Elements `bounds` of the first axis.
+    /// The elements `bounds` of the first axis.
     public subscript(bounds: Range<Int>) -> Tensor { sliced(bounds, axis: 0) }
 
-    /// Elements `bounds` of one axis; what lies beyond its end is left out.
+    /// The elements `bounds` of one axis; bounds beyond its end are cut off.
     public func sliced(_ bounds: Range<Int>, axis: Int) -> Tensor {
         Op.slice(self, axis, bounds.lowerBound, bounds.upperBound)
     }
 
-    /// The elements of an axis whose numbers `indices` holds, an int64 vector on the same device.
+    /// Gathers the elements of an axis with the given indices, an int64 vector on the same device.
     public func gathering(_ indices: Tensor, axis: Int = 0) -> Tensor { Op.indexSelect(self, axis, indices) }
 
-    /// The slices of an axis of length `count`, without it.
+    /// The slices of an axis of length `count`, without that axis.
     public func unbound(_ count: Int, axis: Int) -> [Tensor] {
         guard count == size(axis) else {
             if !Failure.isPending { Failure.report("unbind", [shape], "axis \(axis) has not \(count) slices") }
@@ -73,23 +73,23 @@ extension Tensor {
         return parts.count == count ? parts : [Tensor](repeating: .nothing, count: count)
     }
 
-    /// Self, or a copy whose elements lie row by row.
+    /// The tensor itself, or a copy in contiguous row-major order.
     public func contiguous() -> Tensor { Op.contiguous(self) }
 
-    /// Self, or a copy of [B, C, H, W] whose channels lie together; what convolutions make of it lies so too.
+    /// The tensor itself, or a copy of [B, C, H, W] in channels-last memory format, which convolutions preserve.
     public func channelsLast() -> Tensor { Op.contiguous(self, 2) }
 
     /// A copy with storage of its own.
     public func copied() -> Tensor { Op.clone(self) }
 
-    /// The same elements, outside the record of the backward pass.
+    /// The same elements, detached from the autograd graph.
     public func detached() -> Tensor { Op.detach(self) }
 
-    /// Self, or the elements converted.
+    /// The tensor itself, or its elements converted.
     public func to(_ type: ElementType) -> Tensor { type == self.type ? self : Op.to(self, type) }
 
-    /// Self, or a copy on another device. What goes to CUDA lies in pinned memory first and is copied behind what the device
-    /// has been given so far, so that nobody waits.
+    /// The tensor itself, or a copy on another device. Copies to CUDA go through pinned memory and are queued after the
+    /// device's pending work, so the host does not wait.
     public func to(_ device: Device) -> Tensor {
         if device == self.device { return self }
         let isUpload = device.kind == .cuda && self.device == .cpu

@@ -1,9 +1,9 @@
 import CTorch
 import Formats
 
-/// Owns one reference to a libtorch tensor; ARC gives it back. `@unchecked` because a raw pointer is never `Sendable`
-/// by itself: the reference count behind it is atomic. Copies share their storage, and in-place operations on it are not synchronised: nobody
-/// may change a tensor that another thread uses.
+/// Owns one reference to a libtorch tensor, which ARC releases. `@unchecked` because a raw pointer is never `Sendable`
+/// by itself: the reference count behind it is atomic. Copies share their storage, and in-place operations on it are
+/// not synchronised: nobody may change a tensor that another thread uses.
 final class Handle: @unchecked Sendable {
     let raw: OpaquePointer
 
@@ -14,19 +14,19 @@ final class Handle: @unchecked Sendable {
     deinit { ct_release(raw) }
 }
 
-/// A multi-dimensional array on a device, differentiable where a gradient was asked for.
+/// A multi-dimensional array on a device, differentiable if a gradient was requested.
 ///
 /// A tensor behaves like a value: operations return new tensors. In-place operations are `mutating` methods and the
 /// optimisers; they change the storage that every copy of the handle shares, as in PyTorch.
 public struct Tensor: Sendable {
     let handle: Handle
 
-    /// Takes over one reference. The only place where handles are wrapped.
+    /// Takes ownership of one reference. The only place where handles are wrapped.
     init(owning raw: OpaquePointer) {
         handle = Handle(raw)
     }
 
-    /// Tensors alive in the process, counted where handles are given out and released.
+    /// The number of live tensors in the process, counted where handles are created and released.
     public static var liveHandles: Int { Int(ct_live_handles()) }
 
     /// The number of axes.
@@ -52,7 +52,7 @@ public struct Tensor: Sendable {
     /// The type of the elements.
     public var type: ElementType { ElementType(torchCode: ct_type(handle.raw)) }
 
-    /// Where the elements lie.
+    /// The device on which the elements are stored.
     public var device: Device {
         var kind: Int32 = 0
         var index: Int32 = 0
@@ -66,7 +66,7 @@ extension Tensor: CustomStringConvertible {
 }
 
 extension ElementType {
-    /// c10::ScalarType's numbers.
+    /// The numbers of c10::ScalarType.
     private static let torchCodes: [(ElementType, Int32)] = [
         (.U8, 0), (.I8, 1), (.I16, 2), (.I32, 3), (.I64, 4), (.F16, 5), (.F32, 6), (.F64, 7), (.BOOL, 11), (.BF16, 15),
         (.C64, 9), (.F8_E5M2, 23), (.F8_E4M3, 24), (.U16, 27), (.U32, 28), (.U64, 29),

@@ -2,16 +2,16 @@ import CTorch
 import Formats
 import Foundation
 
-/// A program that `torch.jit.save` wrote, run on the CPU. It is executed: only files that the user names are opened.
+/// A `torch.jit.save` program, run on the CPU. It is executed: only files named by the user are opened.
 public final class TorchScript: @unchecked Sendable {
     /// The path of the file.
     public let path: String
     private let script: OpaquePointer
 
-    /// Loads the file, in evaluation mode; throws a `FileError` where it is none.
+    /// Loads the file, in evaluation mode; throws a `FileError` if it is not such a file.
     public init(path: String) throws {
         var loaded: OpaquePointer?
-        _ = try MappedFile(path: path)  // a file that cannot be opened is an error of its own
+        _ = try MappedFile(path: path)  // a file that cannot be opened has an error of its own
         guard ct_script_load(path, &loaded) == 0, let loaded else {
             throw FileError(
                 path, "is no TorchScript file", remedy: "write one with torch.jit.script(network).save(PATH)")
@@ -21,11 +21,11 @@ public final class TorchScript: @unchecked Sendable {
 
     deinit { ct_script_release(script) }
 
-    /// Whether the program has a method of that name.
+    /// Whether the program has a method with this name.
     public func hasMethod(_ name: String) -> Bool { ct_script_has(script, name) }
 
-    /// What a method of the program returns for one tensor: a tensor, or a tuple of at most eight. Throws a `FileError` where it
-    /// fails.
+    /// Calls a method of the program with one tensor; it returns a tensor, or a tuple of at most eight. Throws a
+    /// `FileError` if it fails.
     public func callAsFunction(_ input: Tensor, method: String = "forward") throws -> [Tensor] {
         var results = [OpaquePointer?](repeating: nil, count: 8)
         var produced: Int32 = 0
@@ -39,8 +39,8 @@ public final class TorchScript: @unchecked Sendable {
         return results.prefix(Int(produced)).map { Tensor(owning: $0!) }
     }
 
-    /// The bytes of a file with a program of our own: `source` is that of its methods, which read the tensors as `self.NAME`;
-    /// `name` is the class that Python sees.
+    /// The bytes of a file with a generated program: `source` defines its methods, which read the tensors as
+    /// `self.NAME`; `name` is the class name seen in Python.
     public static func bytes(name: String, source: String, tensors: [(name: String, tensor: Tensor)]) -> [UInt8] {
         let names = tensors.map { strdup($0.name) }
         defer { for name in names { free(name) } }

@@ -6,7 +6,7 @@ import Models
 import Torch
 import Transcend
 
-/// The network, batch and device that a benchmark takes, under the names of the PyTorch peer's flags.
+/// The network, batch and device of a benchmark, under the names of the PyTorch peer's flags.
 struct BenchOptions: ParsableArguments {
     @Option(help: ArgumentHelp("Network of a published size.", valueName: "name")) var model = "SiT-S/2"
     @Option(help: ArgumentHelp("Images in a step.", valueName: "n")) var batch = 16
@@ -45,7 +45,7 @@ struct BenchOptions: ParsableArguments {
         return try ConfigurationBuilder(settings: options.settings()).configuration(stage: stage)
     }
 
-    /// Times the steps of a configuration, or with a sampler batches of samples, and prints the result.
+    /// Times the steps of a configuration, or batches of samples with a sampler, and prints the result.
     func time(_ configuration: TrainingConfiguration, stage: String, sampler: Sampler? = nil) throws {
         try count.check()
         let launch = try sampler == nil ? Launch() : nil
@@ -75,7 +75,7 @@ struct BenchOptions: ParsableArguments {
         if let profile = result.profile { print("\n\(table(of: profile, result.stepSeconds))") }
     }
 
-    /// What takes 0.3 % of a step or more.
+    /// The operators that take 0.3 % of a step or more.
     private func table(of profile: Profile, _ seconds: [Double]) -> Table {
         let whole = seconds.reduce(0, +)
         var table = Table(.text("operator"), .number("calls a step"), .number("ms a step"), .number("share"))
@@ -93,7 +93,7 @@ struct BenchOptions: ParsableArguments {
         return table
     }
 
-    /// The kernels that ran: those that were asked for, unless a device cannot run them.
+    /// The kernels that ran: the requested ones, unless a device cannot run them.
     private func kernels(on device: Device) -> String {
         guard kernelOptions.kernels == .fused, device.kind == .cuda, let problem = Kernels.cudaProblem(of: device)
         else {
@@ -102,7 +102,7 @@ struct BenchOptions: ParsableArguments {
         return "plain: \(problem)"
     }
 
-    /// The keys of the PyTorch peer's benchmark, so that rows can be laid side by side.
+    /// A row with the keys of the PyTorch peer's benchmark, so that rows can be compared.
     private func row(
         _ result: StepBenchmark.Result, stage: String, _ c: TrainingConfiguration
     ) -> [(String, JSONValue)] {
@@ -131,7 +131,7 @@ struct BenchOptions: ParsableArguments {
     }
 }
 
-/// How many steps are timed.
+/// The number of timed steps.
 struct BenchSteps: ParsableArguments {
     @Option(help: ArgumentHelp("Steps that are timed.", valueName: "n")) var steps = 10
     @Option(help: ArgumentHelp("Steps before those.", valueName: "n")) var warmup = 3

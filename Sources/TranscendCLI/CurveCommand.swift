@@ -60,7 +60,7 @@ struct CurveCommand: ParsableCommand {
         }
         progress.finish()
         guard world.isFirst else { return }
-        // Of as many samples all the others are in the same case.
+        // The warnings apply to all results, which have the same number of samples.
         for warning in last?.warnings ?? [] { say("warning: \(warning)") }
         let subtitle = "\(count) samples of each, \(network.identity)"
         try ImageFile.writePNG(curve.plot(subtitle: subtitle).render(), to: target)
@@ -68,7 +68,7 @@ struct CurveCommand: ParsableCommand {
         print(target)
     }
 
-    /// Numbers against different images are not to be put into one plot.
+    /// Throws if runs have different data: metrics against different images must not be put into one plot.
     private static func checkData(of checkpoints: [Checkpoint]) throws {
         func data(_ checkpoint: Checkpoint) -> (String, Int) {
             let c = checkpoint.state.configuration

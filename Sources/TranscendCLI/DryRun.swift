@@ -1,7 +1,7 @@
 import Foundation
 import Transcend
 
-/// What a run would do and cost.
+/// Prints what a run would do and cost.
 enum DryRun {
     /// Prints it for each stage, and throws then where the run itself would for lack of memory. With processes started
     /// together rank 0 prints for all of them.
@@ -33,7 +33,7 @@ enum DryRun {
         if let launch { Swift.print(try ranks(of: launch, configuration, cost)) }
     }
 
-    /// What each process would do, as far as this one can know: the hosts are taken to be alike.
+    /// Describes the work of each process, as far as this one can know: all hosts are assumed to be alike.
     private static func ranks(of launch: Launch, _ c: TrainingConfiguration, _ cost: CostEstimate) throws -> Table {
         var table = Table(
             .number("rank"), .text("device"), .text("images of a step"), .number("micro-batches"),

@@ -6,7 +6,7 @@ import Foundation
 import Torch
 import Transcend
 
-/// Which network looks at which images; what the commands that look into networks have in common.
+/// The network and images of the commands that look into networks.
 struct LookingOptions: ParsableArguments {
     @Argument(help: ArgumentHelp("A checkpoint, or a run: its newest.", valueName: "checkpoint"))
     var checkpoint: String
@@ -28,7 +28,7 @@ struct LookingOptions: ParsableArguments {
         return (opened, try NoisedImages(opened, data: data.map(absolute), on: device), device)
     }
 
-    /// Where a result goes: to `out`, else into a folder of the checkpoint's run.
+    /// The path of a result: `out` if given, otherwise in a folder of the checkpoint's run.
     func target(_ out: String?, folder: String, name: String, for checkpoint: Checkpoint) throws -> String {
         if let out {
             guard out.hasSuffix(".png") else { throw ConfigurationError("--out \(out): give the name of a .png file") }

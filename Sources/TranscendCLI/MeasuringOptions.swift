@@ -3,7 +3,7 @@ import Evaluation
 import Foundation
 import Transcend
 
-/// By what and against what samples are measured; what the commands that measure have in common.
+/// The extractor and reference of the commands that measure samples.
 struct MeasuringOptions: ParsableArguments {
     @Option(
         help: ArgumentHelp("What they are measured against. (default: the data of the run)", valueName: "path"))
@@ -20,12 +20,12 @@ struct MeasuringOptions: ParsableArguments {
             valueName: "class"))
     var labels: [String] = []
 
-    /// Opens the network that makes features, on a device by its name.
+    /// Opens the feature extractor on a named device.
     func openNetwork(on device: String) throws -> any FeatureExtractor {
         try openExtractor(path: extractor.map(absolute) ?? Self.inceptionPath, on: chooseDevice(device))
     }
 
-    /// What a checkpoint is measured against.
+    /// The reference of a checkpoint.
     func reference(for checkpoint: Checkpoint, by network: any FeatureExtractor) throws -> EvaluationReference {
         if let reference { return EvaluationReference(path: try absolute(reference), extractor: network) }
         return EvaluationReference(trainingDataOf: checkpoint, extractor: network)
@@ -33,7 +33,7 @@ struct MeasuringOptions: ParsableArguments {
 
     var chosenLabels: [String] { labels.isEmpty ? ["random"] : labels }
 
-    /// Where the weights are looked for unless a file is named.
+    /// The default path of Inception's weights.
     private static var inceptionPath: String {
         let environment = ProcessInfo.processInfo.environment
         let cache = environment["XDG_CACHE_HOME"].flatMap { $0.hasPrefix("/") ? $0 : nil }
@@ -46,7 +46,7 @@ final class MeasuringProgress {
     private let isShown: Bool
     private var line: (stage: String, progress: ProgressLine)?
 
-    /// Of several processes one shows it.
+    /// Creates progress; of several processes only one shows it.
     init(isShown: Bool = true) { self.isShown = isShown }
 
     func update(_ stage: String, done: Int, count: Int) {

@@ -17,10 +17,10 @@ struct PrepareCommand: ParsableCommand {
             command continues what was killed.
             """)
 
-    /// What records are made of images.
+    /// The content of records.
     enum Mode: String, ExpressibleByArgument, CaseIterable { case pixels, latents }
 
-    /// The numbers of latents.
+    /// The element type of latents.
     enum Number: String, ExpressibleByArgument, CaseIterable { case f16, f32 }
 
     @Option(help: ArgumentHelp("Folder, zip or tar of class folders, or latents to import.", valueName: "path"))
@@ -111,10 +111,10 @@ struct PrepareCommand: ParsableCommand {
         }
     }
 
-    /// Of the pictures.
+    /// The side of the pictures.
     private var side: Int { resolution ?? 256 }
 
-    /// The flags that only an autoencoder has a use for, with whether they were given.
+    /// The flags that are only meaningful with an autoencoder, and whether they were given.
     private var forLatents: [(flag: String, isGiven: Bool)] {
         [
             ("--autoencoder", autoencoder != nil), ("--type", type != nil), ("--mirrored", mirrored),
@@ -126,13 +126,13 @@ struct PrepareCommand: ParsableCommand {
         if let flag = flags.first(where: \.isGiven)?.flag { throw ConfigurationError("\(flag): \(reason)") }
     }
 
-    /// Of the networks.
+    /// The device of the networks.
     private func chosenDevice() throws -> Device {
         let name = device ?? "auto"
         return try Launch()?.device(named: name) ?? chooseDevice(name)
     }
 
-    /// That of the records.
+    /// The element type of the records.
     private var elementType: ElementType { type == .f32 ? .F32 : .F16 }
 
     private func encode(_ source: any ImageSource, autoencoder path: String, to out: String) throws {
@@ -195,7 +195,7 @@ struct PrepareCommand: ParsableCommand {
             + [("--features", !features.isEmpty), ("--feature-grid", featureGrid != nil)]
             + forLatents.filter { $0.flag != "--type" }
         try reject(forImages, "\(latents.location) holds latents, which are imported as they are")
-        // Nothing is computed: one process does it.
+        // Nothing is computed here, so one process does it alone.
         if let launch = try Launch(), launch.rank > 0 { return }
         let progress = ProgressLine(stage: "import", total: latents.entries.count, imagesPerStep: 1)
         let work = LatentImport(latents, type: elementType, imagesPerShard: shardImages)

@@ -7,7 +7,7 @@ import Transcend
 /// The program: parses, runs, and turns every error into one line and an exit status.
 @main
 enum Program {
-    /// Status of a command that could not do its work, and of one that was called wrongly.
+    /// The exit statuses of a command that failed, and of one that was called wrongly.
     static let failure: Int32 = 1
     static let usage: Int32 = 2
 
@@ -15,13 +15,13 @@ enum Program {
         openStandardDescriptors()
         signal(SIGPIPE, SIG_IGN)
         Interruption.watch()
-        signal(SIGXFSZ, SIG_IGN)  // so that a limit of the size of files is an error of writing
+        signal(SIGXFSZ, SIG_IGN)  // so that exceeding a file size limit is a write error
         endOnFailure.withLock { $0 = { end(with: $0) } }
         do {
             let arguments = try arguments()
             try checkCommands(arguments)
             var command = try Root.parseAsRoot(StageFlags.gathered(arguments))
-            // What evaluation frees are large arrays that come once.
+            // Evaluation frees large arrays that are not needed again.
             if !(command is EvaluateCommand) { Library.keepFreedMemory() }
             try command.run()
             try checkOutput()
@@ -32,13 +32,13 @@ enum Program {
         }
     }
 
-    /// A closed descriptor 0, 1 or 2 would be given to the first file that is opened, and texts would be written into it.
-    /// Into what takes its place nothing can be written either, so that results that nobody gets are an error.
+    /// Opens closed descriptors 0, 1 and 2, which would otherwise be reused for the first opened files, and receive the
+    /// program's output.
     private static func openStandardDescriptors() {
         for descriptor in 0...2 where fcntl(Int32(descriptor), F_GETFD) < 0 { _ = open("/dev/null", O_RDONLY) }
     }
 
-    /// What follows the program's name. Swift's own list replaces bytes that are no text, so that a path would be that of
+    /// The arguments after the program's name. Swift's own list replaces invalid UTF-8, so a path would be that of
     /// another file.
     private static func arguments() throws -> [String] {
         try (1..<max(1, Int(CommandLine.argc))).map { index in
@@ -65,7 +65,7 @@ enum Program {
         }
     }
 
-    /// Throws if results could not be written. A reader that has gone, as `head` goes, has what it wanted.
+    /// Throws if results could not be written. A reader that has closed the pipe, such as `head`, has what it wanted.
     private static func checkOutput() throws {
         errno = 0
         guard fflush(nil) != 0, errno != EPIPE else { return }
@@ -73,7 +73,7 @@ enum Program {
     }
 
     private static func end(with error: any Error) -> Never {
-        // Help and version are "errors" of the parser that belong to stdout.
+        // The parser reports help and version as "errors" that belong on stdout.
         if Root.exitCode(for: error) == .success {
             print(Root.fullMessage(for: error))
             do { try checkOutput() } catch { end(with: error) }
@@ -112,7 +112,7 @@ struct Root: ParsableCommand {
 /// A line of progress or explanation; results go to stdout. Control characters in it are shown as escapes.
 func say(_ line: String) { StandardError.write(line.visible + "\n") }
 
-/// An absolute form of a path that the user gave, so that a run can be continued from another folder.
+/// The absolute form of a path given by the user, so that a run can be continued from another folder.
 func absolute(_ path: String) throws -> String {
     if path.isEmpty { throw ConfigurationError("a path is empty; give a file or folder") }
     return URL(fileURLWithPath: path).standardizedFileURL.path

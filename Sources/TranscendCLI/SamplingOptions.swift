@@ -4,7 +4,7 @@ import Foundation
 import Torch
 import Transcend
 
-/// How samples are drawn; what the commands that draw have in common.
+/// The sampling options of all commands that draw samples.
 struct SamplingOptions: ParsableArguments {
     @Option(
         help: ArgumentHelp(

@@ -55,7 +55,7 @@ struct PipelineCommand: ParsableCommand {
         }
     }
 
-    /// The settings that the flags of one stage make.
+    /// Parses the flags of one stage into settings.
     private static func settings(_ arguments: [String], of stage: String) throws -> [Setting] {
         do {
             return try TrainingOptions.parse(arguments).settings().map { setting in
@@ -70,7 +70,7 @@ struct PipelineCommand: ParsableCommand {
     }
 }
 
-/// Trains in the world that the environment tells of, and says on rank 0 how it ended and what lies where.
+/// Trains together with the processes described by the environment, and on rank 0 reports the outcome and the files.
 private func trainTogether(
     _ configuration: TrainingConfiguration, folder: String, _ train: (World) throws -> Trainer.Outcome
 ) throws {

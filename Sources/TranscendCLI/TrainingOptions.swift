@@ -124,7 +124,7 @@ struct TrainingOptions: ParsableArguments {
         ].map { Setting("network.\($0.0)", integer($0.1), origin: "--model") }
     }
 
-    /// "key=value", the value as JSON where it is JSON, else as text.
+    /// Parses "key=value", with the value as JSON if it is JSON, otherwise as text.
     private static func assignment(_ text: String) throws -> Setting {
         let parts = text.split(separator: "=", maxSplits: 1, omittingEmptySubsequences: false).map(String.init)
         guard parts.count == 2 else { throw ConfigurationError("--set \(text): give key=value") }
@@ -133,20 +133,20 @@ struct TrainingOptions: ParsableArguments {
 }
 
 extension ArgumentHelp {
-    /// What the table says of a setting.
+    /// The help text of a setting, from the table.
     static func setting(_ key: String, _ valueName: String? = nil) -> ArgumentHelp {
         ArgumentHelp("\(SettingsReference.help(key))", valueName: valueName)
     }
 }
 
-/// Where configurations start from.
+/// The options that select a configuration's starting point.
 struct StartOptions: ParsableArguments {
     @Option(help: ArgumentHelp("Starting point: \(Preset.all.map(\.name).joined(separator: ", ")).", valueName: "name"))
     var preset: String?
     @Option(help: ArgumentHelp("Of the method: the paper, or its published code. (default: paper)", valueName: "name"))
     var reading: Reading?
 
-    /// The builder of configurations.
+    /// Creates the builder of configurations.
     func builder(
         file: ConfigurationFile? = nil, _ settings: [Setting] = [], stages: [String: [Setting]] = [:]
     ) throws -> ConfigurationBuilder {
@@ -156,7 +156,7 @@ struct StartOptions: ParsableArguments {
     }
 }
 
-/// What the commands that train have in common.
+/// The options of all commands that train.
 struct RunOptions: ParsableArguments {
     @OptionGroup var start: StartOptions
     @Option(help: ArgumentHelp("Settings in YAML, or a run's config.json.", valueName: "file"))
@@ -166,7 +166,7 @@ struct RunOptions: ParsableArguments {
     @Flag(help: "Print configuration, parameters, FLOPs and memory, and stop.")
     var dryRun = false
 
-    /// The builder of configurations, with the settings of single stages besides.
+    /// Creates the builder of configurations, including the settings of single stages.
     func builder(_ settings: [Setting], stages: [String: [Setting]] = [:]) throws -> ConfigurationBuilder {
         try start.builder(file: config.map(ConfigurationFile.init), settings, stages: stages)
     }
@@ -180,8 +180,8 @@ struct RunOptions: ParsableArguments {
 
 /// Flags of one stage of a pipeline: `--align.steps 500 --selfguided.window 0.4 0.7`.
 enum StageFlags {
-    /// The arguments with each `--STAGE.FLAG VALUES...` turned into `--STAGE=--FLAG --STAGE=VALUE ...`, which the parser
-    /// gathers for the stage.
+    /// The arguments with each `--STAGE.FLAG VALUES...` turned into `--STAGE=--FLAG --STAGE=VALUE ...`, which the
+    /// parser collects for the stage.
     static func gathered(_ arguments: [String]) -> [String] {
         var result: [String] = []
         var stage: String?
@@ -198,7 +198,7 @@ enum StageFlags {
         return result
     }
 
-    /// The arguments with `--flag -5` as `--flag=-5`: alone, the parser takes a negative number for a flag.
+    /// The arguments with `--flag -5` as `--flag=-5`: otherwise the parser takes a negative number for a flag.
     private static func withNegativeNumbersJoined(_ arguments: [String]) -> [String] {
         arguments.reduce(into: []) { result, argument in
             if argument.hasPrefix("-"), Double(argument) != nil, let last = result.last, last.hasPrefix("--"),

@@ -37,7 +37,7 @@ struct VerifyCommand: ParsableCommand {
                     directory: directory, models: models, device: chooseDevice(device), precision: precision)
             }
         } catch {
-            // Status 2 tells a script that nothing was checked, apart from 1 for a case that failed.
+            // Status 2 tells a script that nothing was checked, as opposed to 1 for a case that failed.
             throw ConfigurationError("\(error)")
         }
         print(Self.table(rows))
@@ -74,5 +74,5 @@ extension VerificationRow {
     fileprivate var isFailure: Bool { !isSkipped && outcome != .passed }
 }
 
-/// An error in two digits: 1.2e-07.
+/// An error with two digits: 1.2e-07.
 private func scientific(_ value: Double) -> String { String(format: "%.1e", value) }

@@ -38,13 +38,13 @@ struct WatchCommand: ParsableCommand {
         let columns: Int
     }
 
-    /// Writes the picture in the place of the last one, by one call, so that nothing flickers.
+    /// Draws the frame over the last one in a single write, so that nothing flickers.
     private func draw(_ snapshot: RunSnapshot, over last: Frame, on terminal: Terminal) -> Frame {
         let size = terminal.size
-        // One column and one row stay free: in the last ones some terminals scroll.
+        // One column and one row stay free, since some terminals scroll at the last ones.
         let view = WatchView(snapshot, width: size.columns - 1, hasColors: terminal.hasColors)
         let lines = view.lines.prefix(max(1, size.rows - 1))
-        // In a window of another width the last picture has been broken into other lines.
+        // In a resized window the last frame has been wrapped differently.
         let isMoved = last.lines > 0 && last.columns != size.columns
         let start = isMoved ? "\u{1B}[H\u{1B}[J" : last.lines > 0 ? "\u{1B}[\(last.lines)A" : ""
         terminal.write(start + lines.map { $0 + "\u{1B}[K\n" }.joined() + "\u{1B}[J")

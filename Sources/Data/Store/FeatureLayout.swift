@@ -1,45 +1,45 @@
 import Formats
 
-/// Features of an encoder that a store holds of each picture: [tokens, width] in float16.
+/// The layout of an encoder's features in a store: [tokens, width] in float16 for each picture.
 public struct FeatureLayout: Codable, Equatable, Sendable {
-    /// The encoder's file and a checksum of it.
+    /// The encoder's file name and a checksum of the file.
     public var encoder: String
     /// The number of tokens M.
     public var tokens: Int
     /// The size Z of the features of a token.
     public var width: Int
-    /// Whether there are those of the mirror images too.
+    /// Whether features of the mirror images are stored too.
     public var hasMirrored: Bool
 
-    /// Of an encoder by its identity.
+    /// Creates the layout of the features of an encoder, given by its identity.
     public init(encoder: String, tokens: Int, width: Int, hasMirrored: Bool) {
         (self.encoder, self.tokens, self.width, self.hasMirrored) = (encoder, tokens, width, hasMirrored)
     }
 
-    /// The name of the encoder's file, which may have spaces; the checksum behind it has none.
+    /// The name of the encoder's file. It may contain spaces, but the checksum after it does not.
     public var name: String { encoder.split(separator: " ").dropLast().joined(separator: " ") }
-    /// The numbers of one picture: tokens * width.
+    /// The number of elements of one picture's features: tokens * width.
     public var elementCount: Int { tokens * width }
-    /// The bytes of one picture.
+    /// The number of bytes of one picture's features.
     public var byteCount: Int { ElementType.F16.byteCount * elementCount }
 
-    /// Whether the numbers make sense together, for layouts that come from a file.
+    /// Whether the values are consistent, for layouts that come from a file.
     var isPossible: Bool { (1...1 << 16).contains(tokens) && (1...1 << 20).contains(width) }
 
-    /// The name of a tensor of them in a shard.
+    /// The name of their tensor in a shard.
     static func tensorName(_ encoder: Int, mirrored: Bool) -> String {
         "features.\(encoder)" + (mirrored ? ".mirrored" : "")
     }
 }
 
-/// Features of some pictures on their way into a shard, one picture after another as bytes of float16.
+/// Features of some pictures to be written to a shard, one picture after another as float16 bytes.
 public struct EncodedFeatures: Sendable {
-    /// Of the pictures.
+    /// The features of the pictures.
     public var plain: [UInt8]
-    /// Of their mirror images; empty where the layout has none.
+    /// The features of their mirror images; empty if the layout has none.
     public var mirrored: [UInt8]
 
-    /// Those of no picture unless others are given.
+    /// Creates features, by default of no picture.
     public init(plain: [UInt8] = [], mirrored: [UInt8] = []) { (self.plain, self.mirrored) = (plain, mirrored) }
 
     static func += (all: inout EncodedFeatures, more: EncodedFeatures) {

@@ -1,39 +1,40 @@
 import Formats
 
-/// Encoded pictures at random access, wherever they come from.
+/// Encoded pictures with random access, wherever they come from.
 public protocol LatentSource: Sendable {
     /// The path of the folder.
     var location: String { get }
-    /// The names, in the source's own order, with labels.
+    /// The names and labels, in the source's own order.
     var entries: [ImageEntry] { get }
     /// The classes, indexed by label.
     var classNames: [String] { get }
-    /// F32; `mean` or `meanAndDeviation`.
+    /// The layout of a record: F32, `mean` or `meanAndDeviation`.
     var layout: RecordLayout { get }
-    /// The number that a latent is reduced and multiplied by; without numbers, the data set's own statistics decide.
+    /// The shift and scale that normalise a latent; if empty, the data set's own statistics are used.
     var encoding: LatentEncoding { get }
-    /// Writes a record, or that of the mirror image; throws a `FileError`. Safe to call from several threads.
+    /// Writes the record of a picture or of its mirror image; throws a `FileError`. Safe to call from several threads.
     func copyRecord(_ index: Int, mirrored: Bool, into record: UnsafeMutableBufferPointer<Float>) throws
 }
 
-/// Opens the latents that a folder holds in a layout of others; nil if it holds none. Throws a `FileError`.
+/// Opens the latents of a folder in a third-party layout; nil if it holds none. Throws a `FileError`.
 public func openLatents(path: String) throws -> (any LatentSource)? {
     if PublishedLatents.exists(in: path) { return try PublishedLatents(path: path) }
     return LightningLatents.exists(in: path) ? try LightningLatents(path: path) : nil
 }
 
-/// Makes of a record what a diffusion network sees.
+/// Turns a record into the input of a diffusion network.
 public struct PosteriorSampler: Sendable {
     private let shift: [Float]
     private let scale: [Float]
 
-    /// For latents of one autoencoder; `encoding` has a shift and a scale for each channel.
+    /// Creates a sampler for latents of one autoencoder; `encoding` has a shift and a scale for each channel.
     public init(_ encoding: LatentEncoding) {
         shift = encoding.shift.map { Float($0) }
         scale = encoding.scale.map { Float($0) }
     }
 
-    /// x0 = (mean + deviation * noise - shift) * scale, in place: `sample` is the noise before, and [C, R, R] afterwards.
+    /// Computes x0 = (mean + deviation * noise - shift) * scale in place: `sample` holds the noise before, and x0 [C,
+    /// R, R] afterwards.
     ///
     /// Without deviations the noise has no effect.
     public func draw(

@@ -1,16 +1,17 @@
 import Formats
 import Foundation
 
-/// Latents as LightningDiT stores them: safetensors files with `latents` [N, C, R, R], `latents_flip` of the mirror
-/// images, and `labels` [N]; they are normalised by their own mean and deviation in each channel.
+/// Latents in LightningDiT's format: safetensors files with `latents` [N, C, R, R], `latents_flip` of the mirror
+/// images, and `labels` [N]; they are normalised by their own mean and standard deviation in each channel.
 public struct LightningLatents: LatentSource {
     public let location: String
     public let entries: [ImageEntry]
     public let classNames: [String]
-    /// Of all files: `mean`, [C, R, R], in float32 whatever the files hold; mirrored where they have `latents_flip`.
+    /// The layout of all files: `mean`, [C, R, R], in float32 whatever type the files hold; mirrored if they have
+    /// `latents_flip`.
     public let layout: RecordLayout
 
-    /// Without numbers: the layout's own statistics are computed when a store is made.
+    /// Has no numbers: the latents' own statistics are computed when a store is made.
     public var encoding: LatentEncoding {
         LatentEncoding(autoencoder: "of LightningDiT's latents in the folder", shift: [], scale: [])
     }
@@ -21,10 +22,10 @@ public struct LightningLatents: LatentSource {
     }
 
     private let files: [File]
-    /// The file of each latent, and its place there.
+    /// The file of each latent and its index in it.
     private let places: [(file: Int32, index: Int32)]
 
-    /// The files that look like this in a folder.
+    /// The names of the files in a folder that have this format.
     private static func names(in path: String) -> [String] {
         let names = (try? FileManager.default.contentsOfDirectory(atPath: path)) ?? []
         return names.filter { $0.hasSuffix(".safetensors") && !$0.hasPrefix(".") }.sorted()
@@ -38,7 +39,7 @@ public struct LightningLatents: LatentSource {
         return file.entries["latents"] != nil && file.entries["labels"] != nil
     }
 
-    /// Opens all files; throws a `FileError` where they are not alike.
+    /// Opens all files; throws a `FileError` if they do not match each other.
     public init(path: String) throws {
         var (files, places, entries, layout) = (
             [File](), [(file: Int32, index: Int32)](), [ImageEntry](), RecordLayout?.none

@@ -3,27 +3,28 @@ import Foundation
 
 /// A finished store: pictures or latents in files of fixed-size records, mapped into memory.
 ///
-/// Opening maps the files and reads none of their records. Safe to use from several threads.
+/// Opening it maps the files without reading any records. Safe to use from several threads.
 public struct PackedStore: Sendable {
     /// The folder of the store.
     public let location: String
-    /// What the store says of itself; complete, with statistics.
+    /// The store's manifest, complete and with statistics.
     public let manifest: StoreManifest
     /// The number of pictures.
     public let count: Int
 
     private let shards: [StoreShard]
-    /// Behind each shard, the number of pictures up to it.
+    /// The cumulative number of pictures after each shard.
     private let ends: [Int]
 
     /// The type and shape of one record.
     public var layout: RecordLayout { manifest.layout }
-    /// What it holds of each picture by encoders, in their order.
+    /// The layouts of the stored encoder features, in their order.
     public var features: [FeatureLayout] { manifest.features ?? [] }
     /// The classes, indexed by label.
     public var classNames: [String] { manifest.classNames }
 
-    /// Opens the store in a folder; throws a `FileError` if it is not finished, or if a file of it is missing or was cut.
+    /// Opens the store in a folder; throws a `FileError` if it is unfinished, or if one of its files is missing or
+    /// truncated.
     public init(path: String) throws {
         let manifest = try StoreManifest.read(from: path)
         guard manifest.statistics != nil, manifest.shards.count == manifest.shardCount else {
@@ -58,7 +59,7 @@ public struct PackedStore: Sendable {
         return shard.name(place)
     }
 
-    /// Calls `body` with the bytes of a picture's record, or with that of its mirror image, which the layout has to have.
+    /// Calls `body` with the bytes of a picture's record, or of its mirror image, which the layout must have.
     public func withRecord<Result>(
         _ index: Int, mirrored: Bool = false, _ body: (UnsafeRawBufferPointer) throws -> Result
     ) rethrows -> Result {
@@ -74,7 +75,7 @@ public struct PackedStore: Sendable {
         shard.withFeatures(place, of: encoder, mirrored: mirrored) { copyNumbers($0, of: .F16, into: numbers) }
     }
 
-    /// The numbers of a picture's record: of pixels as byte / 127.5 - 1.
+    /// The elements of a picture's record; pixels as byte / 127.5 - 1.
     public func numbers(_ index: Int) -> [Float] {
         [Float](unsafeUninitializedCapacity: layout.elementCount) { numbers, filled in
             let record = UnsafeMutableBufferPointer(rebasing: numbers[..<layout.elementCount])
@@ -83,9 +84,9 @@ public struct PackedStore: Sendable {
         }
     }
 
-    /// Reads all files and compares their checksums; gives a sentence for each that is damaged.
+    /// Reads all files and verifies their checksums; returns an error for each damaged file.
     ///
-    /// `progress` is called with the number of records that were checked.
+    /// `progress` is called with the number of records verified so far.
     public func damages(progress: (Int) -> Void) -> [FileError] {
         zip(manifest.shards, ends).compactMap { shard, end in
             defer { progress(end) }
@@ -98,7 +99,7 @@ public struct PackedStore: Sendable {
         }
     }
 
-    /// Throws if a shard is not there in its full length.
+    /// Throws if a shard is missing or truncated.
     static func checkLength(of path: String, _ shard: StoreManifest.Shard) throws {
         var status = stat()
         guard stat(path, &status) == 0 else { throw FileError.system(path, "cannot be opened", code: errno) }
@@ -109,7 +110,7 @@ public struct PackedStore: Sendable {
         }
     }
 
-    /// The shard that holds a picture and its place there: the first one that ends behind it.
+    /// The shard that holds a picture and the index in it: the first shard that ends after the picture.
     private func place(of index: Int) -> (StoreShard, Int) {
         precondition(index >= 0 && index < count)
         var (low, high) = (0, ends.count - 1)

@@ -1,19 +1,19 @@
 import Formats
 import Foundation
 
-/// The published layout of latents: `vae-sd/00000/img-mean-std-00000000.npy` with a `dataset.json`, and beside it
-/// `images/00000/img00000000.png` with another (REPA's preprocessing).
+/// Latents in REPA's published layout: `vae-sd/00000/img-mean-std-00000000.npy` with a `dataset.json`, and beside it
+/// `images/00000/img00000000.png` with another.
 ///
 /// A file holds float32 [2 C, R, R]: means, then standard deviations, in the scale of Stable Diffusion's autoencoder.
-/// Files of log-variances, which are negative as deviations never are, are recognised.
+/// Files of log-variances are recognised, since they contain negative numbers and deviations never do.
 public struct PublishedLatents: LatentSource {
-    /// The factor of Stable Diffusion's autoencoder.
+    /// The scale factor of Stable Diffusion's autoencoder.
     public static let scale = 0.18215
 
     public let location: String
     public let entries: [ImageEntry]
     public let classNames: [String]
-    /// That of the first file: `meanAndDeviation`, [2 C, R, R] in float32. All others must have it too.
+    /// The layout of the first file: `meanAndDeviation`, [2 C, R, R] in float32. All others must have it too.
     public let layout: RecordLayout
     /// Whether the second half of each file holds log-variances instead of standard deviations.
     public let holdsLogVariances: Bool
@@ -23,7 +23,7 @@ public struct PublishedLatents: LatentSource {
         Self.encoding(channels: layout.channels)
     }
 
-    /// How published networks see latents: shift 0 and scale 0.18215 in every channel.
+    /// The normalisation that published networks use: shift 0 and scale 0.18215 in every channel.
     public static func encoding(channels: Int) -> LatentEncoding {
         LatentEncoding(
             autoencoder: "Stable Diffusion's, as published", shift: [Double](repeating: 0, count: channels),
@@ -31,19 +31,19 @@ public struct PublishedLatents: LatentSource {
     }
 
     private static let folderName = "vae-sd"
-    /// Files that are looked at to tell deviations from log-variances.
+    /// The number of files inspected to distinguish deviations from log-variances.
     private static let probes = 16
 
-    /// Whether a folder is laid out like this: it has a folder `vae-sd`, or is one.
+    /// Whether a folder has this layout: it contains a folder `vae-sd`, or is one.
     public static func exists(in path: String) -> Bool {
         let list = (path.hasSuffix("/" + folderName) ? path : path + "/" + folderName) + "/dataset.json"
         return FileManager.default.fileExists(atPath: list)
     }
 
-    /// Lists the latents of a folder that has `vae-sd` and maybe `images`, or of `vae-sd` itself.
+    /// Lists the latents of a folder that contains `vae-sd` and possibly `images`, or of `vae-sd` itself.
     ///
-    /// Throws a `FileError`, also where images and latents do not belong together: all mismatches are counted and the
-    /// first are named.
+    /// Throws a `FileError`, also if images and latents do not match: all mismatches are counted and the first are
+    /// named.
     public init(path: String) throws {
         let isInner = path.hasSuffix("/" + Self.folderName)
         location = isInner ? path : path + "/" + Self.folderName
@@ -65,8 +65,8 @@ public struct PublishedLatents: LatentSource {
         if FileManager.default.fileExists(atPath: images) { try checkPairs(with: openSource(path: images)) }
     }
 
-    /// Writes mean and standard deviation of a latent, [2 C, R, R]; log-variances become deviations. Throws a
-    /// `FileError` for a file of another shape and for a negative deviation.
+    /// Writes mean and standard deviation of a latent, [2 C, R, R]; log-variances are converted. Throws a `FileError`
+    /// for a file of another shape and for a negative deviation.
     public func copyRecord(_ index: Int, mirrored: Bool, into record: UnsafeMutableBufferPointer<Float>) throws {
         let path = location + "/" + entries[index].name
         let array = try Self.read(path, shape: layout.shape)
@@ -93,7 +93,7 @@ public struct PublishedLatents: LatentSource {
         return array
     }
 
-    /// Images and latents belong together by folder and number, and have the same labels.
+    /// Checks that images and latents match by folder and number, and have the same labels.
     private func checkPairs(with images: any ImageSource) throws {
         let pictures = Dictionary(images.entries.map { (Self.key($0.name), $0) }) { $1 }
         let latents = Dictionary(entries.map { (Self.key($0.name), $0) }) { $1 }

@@ -1,9 +1,9 @@
 import Formats
 import Torch
 
-/// What a store holds of each picture: a block of numbers of fixed size.
+/// The record that a store holds for each picture: a block of numbers of fixed size.
 public struct RecordLayout: Codable, Equatable, Sendable {
-    /// What the numbers are.
+    /// The content of a record.
     public enum Content: String, Codable, Sendable {
         /// Bytes of red, green and blue: [3, R, R].
         case pixels
@@ -13,18 +13,18 @@ public struct RecordLayout: Codable, Equatable, Sendable {
         case meanAndDeviation
     }
 
-    /// What the record's numbers are, which decides the first side of its shape.
+    /// The content of the record, which decides the first dimension of its shape.
     public var content: Content
-    /// U8 for pixels, F16 or F32 for latents.
+    /// The element type: U8 for pixels, F16 or F32 for latents.
     public var type: ElementType
     /// The channels C of a picture or latent.
     public var channels: Int
     /// The side R of a picture or latent.
     public var side: Int
-    /// Whether there is a second record of each picture, of its mirror image.
+    /// Whether there is a second record of each picture, for its mirror image.
     public var hasMirrored: Bool
 
-    /// A record of C channels and side R.
+    /// Creates the layout of records with C channels and side R.
     public init(content: Content, type: ElementType, channels: Int, side: Int, hasMirrored: Bool = false) {
         self.content = content
         self.type = type
@@ -35,14 +35,14 @@ public struct RecordLayout: Codable, Equatable, Sendable {
 
     /// The shape of one record.
     public var shape: [Int] { [content == .meanAndDeviation ? 2 * channels : channels, side, side] }
-    /// The numbers of one picture or latent: C * R * R.
+    /// The number of elements of one picture or latent: C * R * R.
     public var elementsPerSample: Int { channels * side * side }
-    /// The numbers of one record.
+    /// The number of elements of one record.
     public var elementCount: Int { shape.reduce(1, *) }
-    /// The bytes of one record.
+    /// The number of bytes of one record.
     public var byteCount: Int { elementCount * type.byteCount }
 
-    /// Whether the numbers make sense together, for layouts that come from a file.
+    /// Whether the values are consistent, for layouts that come from a file.
     var isPossible: Bool {
         let types: [ElementType] = content == .pixels ? [.U8] : [.F16, .F32]
         return types.contains(type) && (1...1 << 12).contains(channels) && (1...1 << 14).contains(side)
@@ -50,20 +50,20 @@ public struct RecordLayout: Codable, Equatable, Sendable {
     }
 }
 
-/// Where latents come from, and how they become what a diffusion network sees: x0 = (z - shift) * scale.
+/// The origin and normalisation of latents: a diffusion network sees x0 = (z - shift) * scale.
 public struct LatentEncoding: Codable, Equatable, Sendable {
     /// The autoencoder's name.
     public var autoencoder: String
-    /// A checksum of the weights that make its latents; nil where they are not known.
+    /// A checksum of the weights that make its latents; nil if they are not known.
     public var weights: String?
-    /// Of the products in it; nil where others have made the latents.
+    /// The precision of its matrix products; nil for latents that were not made by this program.
     public var precision: Precision?
-    /// By channel. Empty until a store is complete if its own statistics are to decide.
+    /// The shift of each channel. Empty until a store is complete if its own statistics decide.
     public var shift: [Double]
-    /// By channel.
+    /// The scale of each channel, under the same conditions.
     public var scale: [Double]
 
-    /// An autoencoder by name, with a number for each channel or none.
+    /// Creates the encoding of an autoencoder, with a shift and a scale for each channel or none.
     public init(
         autoencoder: String, weights: String? = nil, precision: Precision? = nil, shift: [Double], scale: [Double]
     ) {
@@ -74,29 +74,30 @@ public struct LatentEncoding: Codable, Equatable, Sendable {
         self.scale = scale
     }
 
-    /// What tells its latents from those of other autoencoders: the name, with the weights' checksum where it is known.
+    /// An identity that distinguishes its latents from those of other autoencoders: the name, with the weights'
+    /// checksum if known.
     public var identity: String { weights.map { "\(autoencoder) (weights \($0))" } ?? autoencoder }
 }
 
-/// Sums over the numbers of each channel, from which mean and deviation follow.
+/// Sums over the elements of each channel, from which mean and standard deviation follow.
 public struct ChannelSums: Codable, Equatable, Sendable {
-    /// The numbers of one channel that were added.
+    /// The number of elements added for each channel.
     public private(set) var count = 0
     private var sums: [Double]
     private var squares: [Double]
 
-    /// Nothing added yet.
+    /// Creates empty sums.
     public init(channels: Int) {
         sums = [Double](repeating: 0, count: channels)
         squares = sums
     }
 
-    /// Whether they can be sums over records of a layout, for those that come from a file.
+    /// Whether they can be sums over records of a layout, for sums that come from a file.
     func areOf(_ layout: RecordLayout) -> Bool {
         sums.count == layout.channels && squares.count == layout.channels && (0...1 << 50).contains(count)
     }
 
-    /// Adds a record of means and maybe deviations; the squares are those that are to be expected of drawn latents.
+    /// Adds a record of means and possibly deviations; the squares added are the expected squares of sampled latents.
     mutating func add(_ record: UnsafeBufferPointer<Float>, layout: RecordLayout) {
         let plane = layout.side * layout.side
         for channel in 0..<layout.channels {
@@ -124,7 +125,7 @@ public struct ChannelSums: Codable, Equatable, Sendable {
         }
     }
 
-    /// The statistics of what was added.
+    /// The statistics of everything added so far.
     public var statistics: ChannelStatistics {
         let means = sums.map { $0 / Double(max(1, count)) }
         let deviations = zip(squares, means).map { max(0, $0 / Double(max(1, count)) - $1 * $1).squareRoot() }
@@ -132,11 +133,11 @@ public struct ChannelSums: Codable, Equatable, Sendable {
     }
 }
 
-/// Mean and standard deviation of each channel over a data set: of latents as they are drawn, before `LatentEncoding`'s
-/// shift and scale, or of pixels in [-1, 1].
+/// Mean and standard deviation of each channel over a data set: of sampled latents, before `LatentEncoding`'s shift and
+/// scale, or of pixels in [-1, 1].
 public struct ChannelStatistics: Codable, Equatable, Sendable {
-    /// By channel.
+    /// The mean of each channel.
     public var mean: [Double]
-    /// By channel, 0 or more.
+    /// The standard deviation of each channel, 0 or more.
     public var deviation: [Double]
 }

@@ -1,8 +1,8 @@
 import Formats
 
-/// Writes the numbers of a record as float32: bytes b as b / 127.5 - 1, F16 and F32 as they are.
+/// Writes the elements of a record as float32: bytes b as b / 127.5 - 1, F16 and F32 unchanged.
 ///
-/// `bytes` has exactly the elements that fill `numbers`, not necessarily aligned.
+/// `bytes` holds exactly the elements that fill `numbers`, not necessarily aligned.
 func copyNumbers(
     _ bytes: UnsafeRawBufferPointer, of type: ElementType, into numbers: UnsafeMutableBufferPointer<Float>
 ) {
@@ -12,8 +12,8 @@ func copyNumbers(
     case .U8:
         for index in 0..<numbers.count { target[index] = PixelRange.signed.number(bytes[index]) }
     case .F16:
-        // Exact for all that is finite: the exponent of a float16 is 112 less than that of a float32. Integer operations
-        // become vectors on every CPU, the conversion of the type does not.
+        // Exact for all finite numbers: the exponent of a float16 is 112 less than that of a float32. Integer
+        // operations vectorise on every CPU; the type's own conversion does not.
         for index in 0..<numbers.count {
             let bits = UInt32(bytes.loadUnaligned(fromByteOffset: 2 * index, as: UInt16.self))
             let magnitude = Float(bitPattern: (bits & 0x7FFF) << 13) * 0x1p112
@@ -25,9 +25,9 @@ func copyNumbers(
     }
 }
 
-/// The numbers of records as bytes of F16 (rounded to the nearest) or F32.
+/// The elements of records as F16 (rounded to the nearest) or F32 bytes.
 ///
-/// Throws a `FileError` for `name` where one is not finite or too large for the type.
+/// Throws a `FileError` for `name` if an element is not finite or too large for the type.
 public func recordBytes(_ numbers: [Float], as type: ElementType, name: @autoclosure () -> String) throws -> [UInt8] {
     if let wrong = numbers.first(where: { !$0.isFinite }) {
         throw FileError(name(), "has a latent that is \(wrong)", remedy: "check the autoencoder and its precision")

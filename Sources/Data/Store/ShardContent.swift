@@ -1,6 +1,6 @@
 import Formats
 
-/// The records of a shard while they are gathered.
+/// The records of a shard while they are being collected.
 public struct ShardContent: Sendable {
     let layout: RecordLayout
     let featureLayouts: [FeatureLayout]
@@ -11,7 +11,7 @@ public struct ShardContent: Sendable {
     private var mirrored: [UInt8] = []
     private var features: [EncodedFeatures]
 
-    /// An empty shard of records and features of these layouts.
+    /// Creates an empty shard with these record and feature layouts.
     public init(layout: RecordLayout, features: [FeatureLayout] = []) {
         self.layout = layout
         featureLayouts = features
@@ -19,8 +19,8 @@ public struct ShardContent: Sendable {
         sums = ChannelSums(channels: layout.channels)
     }
 
-    /// Appends pictures with their records, one after another as bytes in the layout's type, and those of their mirror
-    /// images if the layout has them, and the features of each encoder.
+    /// Appends pictures with their records, one after another as bytes in the layout's type, the records of their
+    /// mirror images if the layout has them, and the features of each encoder.
     public mutating func append(
         _ entries: [ImageEntry], records: [UInt8], mirrored: [UInt8] = [], features: [EncodedFeatures] = []
     ) {
@@ -46,10 +46,10 @@ public struct ShardContent: Sendable {
         }
     }
 
-    /// Notes a picture that was left out.
+    /// Records a picture that was left out.
     public mutating func skip(_ name: String) { skipped.append(name) }
 
-    /// Writes the shard, whole or not at all.
+    /// Writes the shard atomically.
     func write(to path: String) throws {
         var names: [UInt8] = []
         let ends = entries.map { entry in

@@ -1,9 +1,9 @@
 import Formats
 import Foundation
 
-/// What a packed store holds, as its `manifest.json` says.
+/// The description of a packed store, stored as its `manifest.json`.
 ///
-/// It is written anew after every shard, so that it names exactly the shards that are whole.
+/// It is rewritten after every shard, so it names exactly the complete shards.
 public struct StoreManifest: Codable, Equatable, Sendable {
     /// The name of the file in a store's folder.
     public static let fileName = "manifest.json"
@@ -12,48 +12,48 @@ public struct StoreManifest: Codable, Equatable, Sendable {
 
     /// One file of records.
     public struct Shard: Codable, Equatable, Sendable {
-        /// Its number, which says which images of the source it holds.
+        /// The index of the shard, which determines the images of the source that it holds.
         public var index: Int
         /// The path of the file, relative to the store.
         public var file: String
-        /// Pictures in it; those that were left out are not counted.
+        /// The number of pictures in the file, without those that were left out.
         public var records: Int
-        /// The length of the file.
+        /// The length of the file in bytes.
         public var byteCount: Int
         /// The CRC-32 of the file.
         public var checksum: UInt32
-        /// Over the shard's numbers, so that statistics need no second pass.
+        /// Sums over the shard's elements, so that statistics need no second pass.
         public var sums: ChannelSums
         /// The images that could not be read and were left out.
         public var skipped: [String]
     }
 
-    /// What tells a manifest from other JSON.
+    /// The identifier that distinguishes a manifest from other JSON.
     public private(set) var format = "transcend-store"
-    /// Of the format; another one than `currentVersion` is not read.
+    /// The version of the format; only `currentVersion` is read.
     public private(set) var version = Self.currentVersion
     /// The type and shape of every record.
     public var layout: RecordLayout
-    /// Nil for pixels.
+    /// The origin and normalisation of latents; nil for pixels.
     public var encoding: LatentEncoding?
-    /// What is stored of each picture besides; nil where there is nothing.
+    /// The layouts of stored encoder features; nil if there are none.
     public var features: [FeatureLayout]?
-    /// The side of the pictures in pixels; 0 where it is not known.
+    /// The side of the pictures in pixels; 0 if it is not known.
     public var resolution: Int
-    /// The number of images of the source.
+    /// The number of images in the source.
     public var sourceCount: Int
-    /// A CRC-32 of the names, labels and classes of the source, so that a store is continued only with the same images.
+    /// A CRC-32 of the names, labels and classes of the source, so that a store is only continued with the same images.
     public var sourceChecksum: UInt32
     /// The classes, indexed by label.
     public var classNames: [String]
-    /// How many images of the source each shard stands for, save the last.
+    /// The number of images of the source in each shard except the last.
     public var imagesPerShard: Int
-    /// In the order of their numbers.
+    /// The complete shards, in the order of their indices.
     public var shards: [Shard] = []
-    /// Of all records; nil until all shards are there.
+    /// The statistics of all records; nil until all shards are complete.
     public var statistics: ChannelStatistics?
 
-    /// The manifest of a store without any shard.
+    /// Creates the manifest of a store without any shards.
     public init(
         layout: RecordLayout, encoding: LatentEncoding?, features: [FeatureLayout] = [], resolution: Int,
         source: SourceList, imagesPerShard: Int? = nil
@@ -67,14 +67,14 @@ public struct StoreManifest: Codable, Equatable, Sendable {
         classNames = source.classNames
         let sizes = [(layout.byteCount, layout.hasMirrored)] + features.map { ($0.byteCount, $0.hasMirrored) }
         let size = sizes.reduce(0) { $0 + $1.0 * ($1.1 ? 2 : 1) }
-        // A shard is put together in memory, and what is lost when a preparation is killed is at most one of them.
+        // A shard is assembled in memory, and at most one shard of work is lost when a preparation is killed.
         self.imagesPerShard = imagesPerShard ?? min(1024, max(1, (256 << 20) / size))
     }
 
-    /// Of the complete store.
+    /// The number of shards of the complete store.
     public var shardCount: Int { (sourceCount + imagesPerShard - 1) / imagesPerShard }
 
-    /// The images of the source that a shard stands for.
+    /// The images of the source that belong to a shard.
     public func images(ofShard index: Int) -> Range<Int> {
         index * imagesPerShard..<min(sourceCount, (index + 1) * imagesPerShard)
     }
@@ -112,13 +112,13 @@ public struct StoreManifest: Codable, Equatable, Sendable {
         }
     }
 
-    /// Writes the manifest into a folder, whole or not at all.
+    /// Writes the manifest into a folder atomically.
     func write(to folder: String) throws {
         let bytes = try bytes
         try AtomicFile.write(bytes, to: folder + "/" + Self.fileName)
     }
 
-    /// A checksum of all that it says.
+    /// A checksum of its whole content.
     public var fingerprint: String { get throws { try bytes.withUnsafeBytes { Checksum(of: $0).text } } }
 
     private var bytes: [UInt8] {
@@ -148,14 +148,14 @@ public struct StoreManifest: Codable, Equatable, Sendable {
     }
 }
 
-/// The names and labels of the pictures that a store is made of.
+/// The names and labels of the pictures that a store is made from.
 public struct SourceList: Sendable {
     /// Every image, in the order in which it is stored.
     public var entries: [ImageEntry]
     /// The classes, indexed by label.
     public var classNames: [String]
 
-    /// Labels index `classNames`.
+    /// Creates a list whose labels index `classNames`.
     public init(entries: [ImageEntry], classNames: [String]) {
         self.entries = entries
         self.classNames = classNames

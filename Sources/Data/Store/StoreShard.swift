@@ -1,8 +1,8 @@
 import Formats
 
-/// One mapped file of records: a safetensors file with `records` [N, ...], `mirrored` if there are any, `labels` [N], and
-/// the names of the pictures as UTF-8 (`names`) with the end of each (`name_ends` [N]), and of each encoder e `features.e`
-/// [N, tokens, width] in float16, with `features.e.mirrored` if there are any.
+/// One mapped file of records: a safetensors file with `records` [N, ...], optionally `mirrored`, `labels` [N], the
+/// names of the pictures as UTF-8 (`names`) with the end of each (`name_ends` [N]), and for each encoder e `features.e`
+/// [N, tokens, width] in float16, optionally with `features.e.mirrored`.
 struct StoreShard: Sendable {
     private let file: SafetensorsFile
     private let records: Range<Int>
@@ -11,7 +11,8 @@ struct StoreShard: Sendable {
     private let nameEnds: Range<Int>
     private let names: Range<Int>
     private let recordSize: Int
-    /// Of each encoder: those of the pictures, of their mirror images, and the bytes of one picture.
+    /// For each encoder: the byte ranges of the features of the pictures and of their mirror images, and the bytes per
+    /// picture.
     private let features: [(plain: Range<Int>, mirrored: Range<Int>?, size: Int)]
 
     static func fileName(_ index: Int) -> String {
@@ -19,7 +20,7 @@ struct StoreShard: Sendable {
         return "shard-" + String(repeating: "0", count: max(0, 5 - digits.count)) + digits + ".safetensors"
     }
 
-    /// Maps the file at `path`, which has to be the one that the manifest describes; throws a `FileError`.
+    /// Maps the file at `path`, which must be the one that the manifest describes; throws a `FileError`.
     init(path: String, _ shard: StoreManifest.Shard, layout: RecordLayout, features: [FeatureLayout]) throws {
         let file = try SafetensorsFile(path: path, randomAccess: true)
         func range(_ name: String, _ type: ElementType, _ shape: [Int]?) throws -> Range<Int> {
@@ -56,14 +57,14 @@ struct StoreShard: Sendable {
         return file.mapping.withBytes { String(decoding: $0[place + start..<place + end], as: UTF8.self) }
     }
 
-    /// Calls `body` with the bytes of a record; mirrored ones have to be there if asked for.
+    /// Calls `body` with the bytes of a record; mirrored records must exist if requested.
     func withRecord<Result>(_ index: Int, mirrored: Bool, _ body: (UnsafeRawBufferPointer) throws -> Result) rethrows
         -> Result
     {
         try withBytes(index, of: mirrored ? self.mirrored : records, size: recordSize, body)
     }
 
-    /// The same with the features of an encoder.
+    /// Calls `body` with the bytes of a picture's features by one encoder.
     func withFeatures<Result>(
         _ index: Int, of encoder: Int, mirrored: Bool, _ body: (UnsafeRawBufferPointer) throws -> Result
     ) rethrows -> Result {

@@ -1,24 +1,24 @@
 import Formats
 import Foundation
 
-/// Writes a store shard by shard; one that was killed is continued, and the finished files are the same.
+/// Writes a store shard by shard; a killed preparation can be continued, and the finished files are the same.
 ///
-/// A shard appears whole or not at all, then the manifest that names it. Two writers of one store exclude each other.
+/// A shard is written atomically before the manifest that names it. Two writers of one store exclude each other.
 public final class StoreWriter {
     /// The folder of the store.
     public let path: String
-    /// What is there so far.
+    /// The manifest of the shards written so far.
     public private(set) var manifest: StoreManifest
 
-    /// Open as long as this writer lives, for the lock on it.
+    /// The folder's descriptor, which holds the lock as long as this writer exists.
     private let folder: Int32
-    /// The folders that were not there before, the store's as the last.
+    /// The folders that did not exist before, the store's folder last.
     private let newFolders: [String]
 
-    /// Begins the store that `plan` describes, or continues one that was begun by the same plan.
+    /// Begins the store described by `plan`, or continues one begun with the same plan.
     ///
-    /// Throws a `FileError` if the folder holds something else, another store, or is in use. One that only `helps` writes shards
-    /// beside the owner, which has begun the store before.
+    /// Throws a `FileError` if the folder holds something else or another store, or is in use. With `helps`, it only
+    /// writes shards beside the owner, which has already begun the store.
     public init(path: String, plan: StoreManifest, helps: Bool = false) throws {
         if helps {
             self.path = path
@@ -47,7 +47,7 @@ public final class StoreWriter {
         try removeRemains()
     }
 
-    /// A store of which nothing could be made leaves nothing behind.
+    /// If nothing of a store could be made, nothing is left behind.
     deinit {
         let files = (try? FileManager.default.contentsOfDirectory(atPath: path)) ?? []
         // Another rank may have written a shard that is not entered yet.
@@ -58,7 +58,7 @@ public final class StoreWriter {
         if folder >= 0 { closeLocked(folder) }
     }
 
-    /// The shards that are not there yet, or not in their full length.
+    /// The shards that are missing or truncated.
     public var missingShards: [Int] {
         let present = manifest.shards.filter { shard in
             (try? PackedStore.checkLength(of: path + "/" + shard.file, shard)) != nil
@@ -66,12 +66,12 @@ public final class StoreWriter {
         return Set(0..<manifest.shardCount).subtracting(present.map(\.index)).sorted()
     }
 
-    /// Writes a shard and enters it in the manifest.
+    /// Writes a shard and adds it to the manifest.
     public func write(_ content: ShardContent, shard index: Int) throws {
         try enter(writeFile(content, shard: index))
     }
 
-    /// Writes a shard; the manifest does not know of it yet.
+    /// Writes a shard without adding it to the manifest.
     public func writeFile(_ content: ShardContent, shard index: Int) throws -> StoreManifest.Shard {
         precondition(content.layout == manifest.layout && content.featureLayouts == manifest.features ?? [])
         precondition(content.entries.count + content.skipped.count == manifest.images(ofShard: index).count)
@@ -84,7 +84,7 @@ public final class StoreWriter {
             sums: content.sums, skipped: content.skipped)
     }
 
-    /// Enters a shard in the manifest, whose file is whole.
+    /// Adds a shard to the manifest, once its file is complete.
     public func enter(_ shard: StoreManifest.Shard) throws {
         manifest.shards = (manifest.shards.filter { $0.index != shard.index } + [shard]).sorted { $0.index < $1.index }
         manifest.statistics = nil
@@ -107,7 +107,7 @@ public final class StoreWriter {
         return try PackedStore(path: path)
     }
 
-    /// What was begun goes on with the same images, the same layout and the same autoencoder.
+    /// Checks that a store is continued with the same images, layout and autoencoder.
     private func check(_ plan: StoreManifest) throws {
         func differs<Value: Equatable>(_ what: String, _ key: KeyPath<StoreManifest, Value>) throws {
             let (old, new) = (manifest[keyPath: key], plan[keyPath: key])
@@ -139,7 +139,7 @@ public final class StoreWriter {
         }
     }
 
-    /// Removes files that a killed process was writing.
+    /// Removes the partial files of a killed process.
     private func removeRemains() throws {
         for name in try FileManager.default.contentsOfDirectory(atPath: path) where Self.isRemains(name) {
             unlink(path + "/" + name)

@@ -1,29 +1,29 @@
 import Formats
 import Torch
 
-/// The pictures or latents of a store for training.
+/// The pictures or latents of a store, for training.
 ///
-/// A latent is drawn anew in each epoch, by the draws of purpose "posterior", and normalised as the manifest says.
+/// A latent is sampled again in each epoch, with draws of the purpose "posterior", and normalised as the manifest says.
 public struct StoredDataset: Dataset {
     private let store: PackedStore
     private let draws: Draws
     private let sampler: PosteriorSampler?
 
     public var count: Int { store.count }
-    /// Of the manifest, which has the checksums of all shards.
+    /// The fingerprint of the manifest, which holds the checksums of all shards.
     public var fingerprint: String { get throws { try store.manifest.fingerprint } }
     public var classNames: [String] { store.classNames }
-    /// C, 3 for pictures.
+    /// The number of channels C; 3 for pictures.
     public var channels: Int { store.layout.channels }
-    /// R in pixels, or in numbers of a latent.
+    /// The side R in pixels, or in elements of a latent.
     public var side: Int { store.layout.side }
-    /// Latents only where the store has records of the mirror images.
+    /// True for pictures; for latents, only if the store has records of the mirror images.
     public var canMirror: Bool { store.layout.content == .pixels || store.layout.hasMirrored }
-    /// As the manifest says; nil for pictures.
+    /// The encoding from the manifest; nil for pictures.
     public var latents: LatentEncoding? { store.manifest.encoding }
     public var features: [FeatureLayout] { store.features }
 
-    /// `draws` are those of the training run: its seed decides which latents are drawn.
+    /// Creates a data set; `draws` are the training run's, whose seed decides how latents are sampled.
     public init(_ store: PackedStore, draws: Draws) {
         self.store = store
         self.draws = draws
@@ -56,7 +56,7 @@ public struct StoredDataset: Dataset {
     }
 }
 
-/// Latents in files of others, read directly for training, as `StoredDataset` does with a store.
+/// Latents in third-party files, read directly for training, as `StoredDataset` does with a store.
 public struct LatentDataset: Dataset {
     private let source: any LatentSource
     private let entries: [ImageEntry]
@@ -65,21 +65,21 @@ public struct LatentDataset: Dataset {
 
     public let classNames: [String]
     public var count: Int { entries.count }
-    /// C of the latents.
+    /// The number of channels C of the latents.
     public var channels: Int { source.layout.channels }
-    /// R in numbers of a latent.
+    /// The side R of the latents.
     public var side: Int { source.layout.side }
     /// Whether the files hold latents of the mirror images.
     public var canMirror: Bool { source.layout.hasMirrored }
-    /// Of the names of the files, their labels and classes, and of what the numbers in them mean.
+    /// A checksum of the files' names, labels and classes, and of the encoding.
     public var fingerprint: String {
         let sources = SourceList(entries: entries, classNames: classNames)
         return Checksum(of: "\(sources.checksum) \(source.layout) \(source.encoding)").text
     }
-    /// That of the files.
+    /// The encoding of the files.
     public var latents: LatentEncoding? { source.encoding }
 
-    /// Throws a `FileError` if the source needs statistics that only a store has.
+    /// Creates a data set; throws a `FileError` if the source needs statistics that only a store has.
     public init(_ source: any LatentSource, draws: Draws) throws {
         guard !source.encoding.scale.isEmpty else {
             throw FileError(

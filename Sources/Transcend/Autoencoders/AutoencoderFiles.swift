@@ -3,9 +3,9 @@ import Foundation
 import Models
 import Torch
 
-/// Where the field keeps autoencoders: a folder as diffusers writes it, one file, or two files of the TAESD family.
+/// Finds autoencoders in their usual forms: a diffusers folder, one file, or two files of the TAESD family.
 public enum AutoencoderFiles {
-    /// The weights in a folder of diffusers, in the order in which they are looked for.
+    /// The names of the weights in a diffusers folder, in the order in which they are tried.
     static let weightNames = [
         "diffusion_pytorch_model.safetensors", "diffusion_pytorch_model.safetensors.index.json",
         "diffusion_pytorch_model.bin", "diffusion_pytorch_model.bin.index.json",
@@ -18,10 +18,11 @@ public enum AutoencoderFiles {
         + TinyAutoencoder.Kind.allCases.map { "\($0.channels)" }.joined(separator: ", ")
         + " channels (0.weight, ... 14.weight and 1.weight, ... 19.weight)"
 
-    /// The autoencoder in a folder or file, which the weights themselves tell.
+    /// Opens the autoencoder in a folder or file; its kind follows from the weights themselves.
     ///
-    /// A folder holds `config.json` and the weights, or a pair of files like `taesd_encoder.pth` and `taesd_decoder.pth`; a
-    /// file is the weights of the one or either of the other. Throws a `FileError` that lists what was expected.
+    /// A folder holds `config.json` and the weights, or a pair of files like `taesd_encoder.pth` and
+    /// `taesd_decoder.pth`; a file is either the weights of the former or one file of the latter. Throws a `FileError`
+    /// that lists what was expected.
     public static func open(_ path: String, on device: Device = .cpu) throws -> any Autoencoder {
         var isFolder: ObjCBool = false
         guard FileManager.default.fileExists(atPath: path, isDirectory: &isFolder) else {
@@ -62,7 +63,7 @@ public enum AutoencoderFiles {
         throw FileError(path, "holds no known autoencoder (its tensors are \(some), ...); \(expected)")
     }
 
-    /// The other file of a pair: its name says "decoder" where this one's says "encoder", or the reverse.
+    /// The other file of a pair: its name has "decoder" where this one's has "encoder", or the reverse.
     private static func partner(of path: String, _ part: String, _ other: String) throws -> String {
         let url = URL(fileURLWithPath: path)
         let name = url.lastPathComponent.replacingOccurrences(of: part, with: other)
@@ -75,7 +76,7 @@ public enum AutoencoderFiles {
         return found
     }
 
-    /// The only file in a folder that calls itself an encoder.
+    /// The only file in a folder whose name says that it is an encoder.
     private static func encoder(in folder: String) throws -> String {
         let names = try FileManager.default.contentsOfDirectory(atPath: folder).filter { name in
             name.contains("encoder") && [".pth", ".pt", ".bin", ".safetensors"].contains(where: name.hasSuffix)

@@ -4,7 +4,7 @@ import Models
 import Torch
 
 extension Autoencoder {
-    /// A checksum of the weights that make latents, or of the others, which make pictures of them.
+    /// A checksum of the encoder's weights, or of the decoder's.
     private func checksum(ofEncoder isOfEncoder: Bool) -> Checksum {
         var checksum = Checksum()
         for entry in parameters()
@@ -15,8 +15,8 @@ extension Autoencoder {
         return checksum
     }
 
-    /// What decides which pictures are made of a network's latents, in this normalisation: autoencoders that differ in the decoder
-    /// alone have one encoder's identity.
+    /// The identity of the decoding of a network's latents in this normalisation: autoencoders that differ only in the
+    /// decoder have the same encoder identity.
     func decoderIdentity(_ normalisation: LatentNormalisation) -> String {
         var checksum = checksum(ofEncoder: false)
         let numbers = (normalisation.shift + normalisation.scale).map { "\($0)" }.joined(separator: " ")
@@ -24,7 +24,7 @@ extension Autoencoder {
         return "\(name) (decoder \(checksum.text))"
     }
 
-    /// What a store says of the latents that are made in this precision.
+    /// The encoding that a store records for latents made in this precision.
     func encoding(precision: Precision) -> LatentEncoding {
         func each(_ values: [Double]) -> [Double] {
             values.count == 1 ? [Double](repeating: values[0], count: latentChannels) : values
@@ -37,6 +37,6 @@ extension Autoencoder {
 }
 
 extension LatentEncoding {
-    /// The same numbers for tensors.
+    /// The same normalisation for tensors.
     var normalisation: LatentNormalisation { LatentNormalisation(shift: shift, scale: scale) }
 }

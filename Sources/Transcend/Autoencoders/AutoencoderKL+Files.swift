@@ -4,7 +4,7 @@ import Models
 import Torch
 
 extension AutoencoderKL {
-    /// The autoencoder of diffusers' weights and the `config.json` at a path.
+    /// Creates the autoencoder from diffusers' weights and the `config.json` at a path.
     init(_ weights: some NamedTensors, configuration path: String, on device: Device) throws {
         guard FileManager.default.fileExists(atPath: path) else {
             throw FileError(
@@ -17,7 +17,8 @@ extension AutoencoderKL {
 }
 
 extension NamedTensors {
-    /// Old files call the attention's layers query, key, value and proj_attn; in some, the matrices are 1 x 1 convolutions.
+    /// Renames the attention layers of old files, which are called query, key, value and proj_attn; in some, the
+    /// matrices are 1 x 1 convolutions.
     fileprivate var withCurrentAttention: TensorSection {
         let names = ["query": "to_q", "key": "to_k", "value": "to_v", "proj_attn": "to_out.0"]
         return mapped { name, shape in
@@ -31,7 +32,7 @@ extension NamedTensors {
 }
 
 extension AutoencoderKL.Configuration {
-    /// Reads diffusers' `config.json`; throws a `FileError` where it is of another network, or impossible.
+    /// Reads diffusers' `config.json`; throws a `FileError` if it belongs to another network or is invalid.
     init(diffusers path: String) throws {
         self.init()
         let reader = try DiffusersConfiguration(path: path)
@@ -57,7 +58,8 @@ extension AutoencoderKL.Configuration {
 }
 
 extension DiffusersConfiguration {
-    /// (z - shift_factor) * scaling_factor, or by channel (z - latents_mean) * scaling_factor / latents_std.
+    /// The normalisation (z - shift_factor) * scaling_factor, or per channel (z - latents_mean) * scaling_factor /
+    /// latents_std.
     fileprivate func normalisation(default standard: LatentNormalisation) throws -> LatentNormalisation {
         let scale = try value("scaling_factor", "a number", \.double) ?? standard.scale[0]
         let shift = try value("shift_factor", "a number", \.double) ?? standard.shift[0]

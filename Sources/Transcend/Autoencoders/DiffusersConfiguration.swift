@@ -1,6 +1,6 @@
 import Formats
 
-/// A `config.json` of diffusers, whose values are checked as they are read; null counts as missing.
+/// A diffusers `config.json`, whose values are checked as they are read; null counts as missing.
 struct DiffusersConfiguration {
     let path: String
     private let document: JSONValue
@@ -10,14 +10,14 @@ struct DiffusersConfiguration {
         document = try JSONValue.read(path: path)
     }
 
-    /// The value of that name; nil if there is none. Throws where it is not what `kind` says.
+    /// The value with this name; nil if there is none. Throws if it is not of the given kind.
     func value<Value>(_ key: String, _ kind: String, _ read: (JSONValue) -> Value?) throws -> Value? {
         guard let value = document[key], value != .null else { return nil }
         guard let result = read(value) else { throw wrong(key, value, kind) }
         return result
     }
 
-    /// Throws where a text, or one of a list of texts, is another than the only one known.
+    /// Throws if a text, or one of a list of texts, is not the only supported one.
     func expect(_ key: String, _ known: String) throws {
         guard let value = document[key] else { return }
         let texts = value.elements ?? [value]
@@ -30,7 +30,7 @@ struct DiffusersConfiguration {
 }
 
 extension JSONValue {
-    /// The elements of a list, each of the same kind; nil otherwise.
+    /// The elements of a list if all are of the same kind; otherwise nil.
     func all<Value>(_ read: (JSONValue) -> Value?) -> [Value]? {
         guard let elements else { return nil }
         let values = elements.compactMap(read)

@@ -3,8 +3,8 @@ import Models
 import Torch
 
 extension TinyAutoencoder {
-    /// The autoencoder that two state dicts of the family hold, each named by the numbers of its layers; which member it is
-    /// follows from the shapes. Throws a `FileError` if they are of no member or of different ones.
+    /// Creates the autoencoder from two state dicts of the family, with layers named by their indices; the shapes
+    /// determine the member. Throws a `FileError` if they match no member or different ones.
     init(encoder: any NamedTensors, decoder: any NamedTensors, on device: Device) throws {
         let kind = try Self.kind(encoder, channels: encoder.shape("14.weight")?.first, pool: "11.pool.0.weight")
         let other = try Self.kind(
@@ -45,8 +45,9 @@ extension NamedTensors {
         shape("1.weight").map { $0.count == 4 && $0[0] == 64 } == true && shape("19.weight") == [3, 64, 3, 3]
     }
 
-    /// Encoder and decoder of one file, if it holds both: below "encoder." and "decoder.", or as diffusers' AutoencoderTiny
-    /// below "encoder.layers." and "decoder.layers.", where the decoder's first layer, without weights, is not counted.
+    /// The encoder and decoder of one file, if it holds both: below "encoder." and "decoder.", or as in diffusers'
+    /// AutoencoderTiny below "encoder.layers." and "decoder.layers.", where the decoder's first layer, without weights,
+    /// is not counted.
     var tinyParts: (encoder: TensorSection, decoder: TensorSection)? {
         let counted = below("decoder.layers.").mapped { name, shape in
             let parts = name.split(separator: ".", maxSplits: 1)

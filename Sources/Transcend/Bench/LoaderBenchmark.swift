@@ -1,13 +1,14 @@
 import Data
 import Torch
 
-/// How many samples of a data set a loader hands out: batches in shuffled order, as in training, without a network.
+/// Measures how many samples of a data set a loader delivers: batches in shuffled order, as in training, without a
+/// network.
 public struct LoaderBenchmark {
     private let dataset: any Dataset
     private let settings: LoaderSettings
 
-    /// `batch` samples are handed out together; `threads` read and decode, at most two batches each ahead.
-    /// Throws a `ConfigurationError` where memory does not suffice.
+    /// Creates a benchmark with batches of `batch` samples; `threads` read and decode, at most two batches each in
+    /// advance. Throws a `ConfigurationError` if memory is insufficient.
     public init(_ dataset: any Dataset, batch: Int, threads: Int) throws {
         self.dataset = dataset
         var settings = LoaderSettings(batchSize: batch)
@@ -18,7 +19,7 @@ public struct LoaderBenchmark {
         self.settings = settings
     }
 
-    /// Samples per second over `steps` batches, after `warmup` others; throws what keeps a sample from being read.
+    /// The samples per second over `steps` batches, after `warmup` others; throws if a sample cannot be read.
     public func run(steps: Int, warmup: Int) throws -> Double {
         let loader = Loader(dataset: dataset, draws: Draws(seed: 0), settings: settings) { _ in }
         defer { loader.stop() }

@@ -4,52 +4,52 @@ import Foundation
 import Models
 import Torch
 
-/// Times whole training steps on a synthetic batch: draws, forward, backward, clipping, AdamW, average; and the teacher of
-/// methods that have one. Or whole batches of samples. Weights are moved off the zero initialisation (all normal(0.02)), because
-/// zero gates make some kernels faster than they will be.
+/// Times whole training steps on a synthetic batch: draws, forward, backward, clipping, AdamW, EMA, and the method's
+/// teacher if it has one. Alternatively times whole batches of samples. Weights are moved away from the zero
+/// initialisation (all normal(0.02)), because zero gates make some kernels faster than in real training.
 public struct StepBenchmark {
-    /// Network, method, batch, precision and device; the data are synthetic.
+    /// The network, method, batch, precision and device; the data are synthetic.
     public var configuration: TrainingConfiguration
-    /// Steps that are timed, 1 or more.
+    /// The number of timed steps, 1 or more.
     public var steps: Int
-    /// Steps before them, which fill caches and are not timed.
+    /// The number of warm-up steps, which are not timed.
     public var warmup: Int
-    /// The sampler that is timed instead of training; nil: training.
+    /// The sampler that is timed instead of training; nil for training.
     public var sampler: Sampler?
     /// The processes that share the batch of a training step.
     public var world = World.alone
-    /// Whether to find out where the time of the timed steps goes, which slows them down a little.
+    /// Whether to profile the timed steps, which slows them down a little.
     public var isProfiled = false
 
-    /// With a `sampler` a step is one batch of samples instead of an update.
+    /// Creates a benchmark; with a `sampler`, a step is one batch of samples instead of an update.
     public init(_ configuration: TrainingConfiguration, steps: Int, warmup: Int, sampler: Sampler? = nil) {
         (self.configuration, self.steps, self.warmup, self.sampler) = (configuration, steps, warmup, sampler)
     }
 
-    /// What was measured.
+    /// The measurements.
     public struct Result: Sendable {
-        /// Of each timed step.
+        /// The seconds of each timed step.
         public let stepSeconds: [Double]
-        /// Of matrix products, all images of a step together.
+        /// The FLOPs of matrix products per step, for all images together.
         public let flopsPerStep: Double
-        /// The best rate of a square matrix product in the same run, by any library, the ceiling for utilisation.
+        /// The best rate of a square matrix product in the same run, by any library: the ceiling for utilisation.
         public let matmulFLOPsPerSecond: Double
-        /// Processes that shared the batch.
+        /// The number of processes that shared the batch.
         public let processes: Int
-        /// The most memory that the process had resident, or tensors had at once on a CUDA device.
+        /// The peak resident memory of the process, or the peak tensor memory on a CUDA device.
         public let peakBytes: Int
-        /// Of the first step, warm-up included; where samples are timed, their mean.
+        /// The loss of the first step, warm-up included; the mean of the samples if sampling is timed.
         public let firstLoss: Double
-        /// Of the last step.
+        /// The loss of the last step.
         public let lastLoss: Double
-        /// Of all timed steps together; nil where none was asked for.
+        /// The profile of all timed steps; nil if none was requested.
         public let profile: Profile?
 
-        /// Of a timed step; of an even number of steps the upper one of the middle two.
+        /// The median time of a step; the upper of the two middle ones for an even number of steps.
         public var medianSeconds: Double { stepSeconds.sorted()[stepSeconds.count / 2] }
     }
 
-    /// `progress` is told after each step.
+    /// Runs the benchmark; `progress` is called after each step.
     public func run(progress: (_ step: Int) -> Void = { _ in }) throws -> Result {
         try configuration.computing { try measure(progress) }
     }
@@ -82,13 +82,13 @@ public struct StepBenchmark {
             firstLoss: losses.first ?? 0, lastLoss: losses.last ?? 0, profile: profile)
     }
 
-    /// Of a training step, or of a sample.
+    /// The FLOPs per image of a training step, or per sample.
     private var flopsPerImage: Double {
         guard let sampler else { return CostEstimate(configuration).stepFLOPs }
         return Double(sampler.networkPasses) * configuration.network.forwardFLOPs()
     }
 
-    /// Batches of samples; each gives its mean.
+    /// Steps that draw a batch of samples each and return its mean.
     private func sampling(_ sampler: Sampler, on device: Device) -> (_ step: Int) throws -> Double {
         let c = configuration
         let network = SiT(c.network, on: device)
@@ -97,7 +97,7 @@ public struct StepBenchmark {
         return { _ in generator(labels: (0..<c.batch).map { $0 % c.network.classes }, firstItem: 0).mean().item() }
     }
 
-    /// Updates; each gives its loss.
+    /// Steps that make an update each and return its loss.
     private func training(on device: Device) throws -> (_ step: Int) throws -> Double {
         let (c, method) = (configuration, configuration.method.method)
         let network = SiT(c.network, on: device)
@@ -110,7 +110,7 @@ public struct StepBenchmark {
             network: network, objective: objective, averaged: averaged, path: c.diffusion.path,
             configuration: c.optimizer, world: world, distribution: c.distributed)
         let positions = world.share(of: c.batch)
-        // Made ahead in a thread, as the loader of a training does.
+        // Prepared in advance by a thread, like the loader of a training run.
         let drawn = StepQueue(firstStep: 0, ahead: 3, threads: 1) { DrawnBatch(c, step: $0, positions: positions) }
         func prepared(_ step: Int) -> Swift.Result<Batch, any Error> {
             Swift.Result { try batch(drawn.next(), step, on: device) }
@@ -125,7 +125,7 @@ public struct StepBenchmark {
         }
     }
 
-    /// Makes all numbers normal with a deviation of 0.02.
+    /// Sets all parameters to normal numbers with a standard deviation of 0.02.
     private func scatter(_ parameters: [NamedParameter]) {
         let draws = Draws(seed: configuration.seed)
         for (index, entry) in parameters.enumerated() {
@@ -135,11 +135,11 @@ public struct StepBenchmark {
         }
     }
 
-    /// What a step draws; clean samples are noise too, so that nothing is read.
+    /// The draws of a step; clean samples are noise too, so that nothing is read.
     private struct DrawnBatch {
         let draws: TrainingDraws
         let clean: [Float]
-        /// Of each encoder, [B, tokens, width].
+        /// The features of each encoder, [B, tokens, width].
         let targets: [[Float]]
 
         init(_ c: TrainingConfiguration, step: Int, positions: Range<Int>) {
@@ -166,10 +166,10 @@ public struct StepBenchmark {
         return batch
     }
 
-    /// FLOP/s of the best of eight square products in the current precision, by each route that layers take.
+    /// The FLOP/s of the best of eight square products in the current precision, over all routes that layers take.
     private static func matmulRate(on device: Device) -> Double {
         let side = device.kind == .cuda ? 8192 : 2048
-        // Random ones: processors multiply equal numbers at higher clocks.
+        // Random numbers: processors run at higher clocks when multiplying equal numbers.
         let square = Tensor(Draws(seed: 0).normals(.noise, step: 0, item: 0, count: 2048 * 2048), shape: [2048, 2048])
         let row = Tensor.concatenate([Tensor](repeating: square, count: side / 2048), axis: 1)
         let a = Tensor.concatenate([Tensor](repeating: row, count: side / 2048), axis: 0).to(device)

@@ -1,26 +1,27 @@
 import Data
 import Foundation
 
-/// Times a training with everything on, and the bare steps of the same configuration, in turn.
+/// Times a full training run and the bare steps of the same configuration, in turn.
 public struct TrainingBenchmark {
     private let configuration: TrainingConfiguration
     private let warmup: Int
 
-    /// Trains all steps of `configuration`, of which the first `warmup` are not timed; there must be more than those.
+    /// Creates a benchmark of all steps of `configuration`, of which the first `warmup` are not timed; there must be
+    /// more than those.
     public init(_ configuration: TrainingConfiguration, warmup: Int) {
         (self.configuration, self.warmup) = (configuration, warmup)
     }
 
-    /// What was measured.
+    /// The measurements.
     public struct Result: Sendable {
-        /// Of a step of training: the time from the end of warm-up until the last checkpoint is written, divided by the
-        /// steps in it.
+        /// The seconds per training step: the time from the end of warm-up until the last checkpoint is written,
+        /// divided by the number of steps.
         public let trainingSeconds: Double
-        /// Of a bare step: the mean of those measured before and after the training.
+        /// The seconds per bare step: the mean of those measured before and after the training run.
         public let stepSeconds: Double
     }
 
-    /// Trains in a temporary folder, which is removed. Throws what stops a training.
+    /// Trains in a temporary folder, which is removed. Throws any error that stops the training run.
     public func run() throws -> Result {
         let before = try bareStepSeconds()
         let (training, after) = (try trainingSeconds(), try bareStepSeconds())

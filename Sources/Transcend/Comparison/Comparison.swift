@@ -5,30 +5,30 @@ import Foundation
 
 /// Trains and measures the variants of a comparison, one run after another, and keeps a page about them up to date.
 ///
-/// In its folder lie the runs, `seed-0/plain`, which are ordinary ones, the page `compare.html`, its numbers `compare.json` and
-/// a plot `distances.png`. What is done is not done again: nothing else holds state.
+/// Its folder holds ordinary runs (`seed-0/plain`), the page `compare.html`, its numbers `compare.json` and a plot
+/// `distances.png`. Finished work is not repeated: there is no other state.
 public final class Comparison {
-    /// How it ended.
+    /// The outcome of a comparison.
     public enum Outcome: Sendable {
         /// Everything is trained and measured.
         case finished(ComparisonSummary)
-        /// A signal asked for it; the run in that folder has a checkpoint of this step.
+        /// Stopped by a signal; the run in that folder has a checkpoint of this step.
         case interrupted(run: String, step: Int)
     }
 
-    /// What is going on, for messages and lines of progress.
+    /// An event during the comparison, for messages and progress lines.
     public enum Event: Sendable {
-        /// A run begins or is looked at again: its number, how many there are, its seed and variant.
+        /// A run begins or is checked again: its number, the number of runs, its seed and variant.
         case run(number: Int, count: Int, seed: UInt64, variant: String)
         /// Samples or the reference are being measured.
         case measuring(CheckpointEvaluator.Progress)
-        /// Something to be wary of.
+        /// A warning.
         case warning(String)
     }
 
-    /// What is compared.
+    /// The configuration of the comparison.
     public let configuration: ComparisonConfiguration
-    /// Where.
+    /// The folder of the comparison.
     public let path: String
     private let runs: [ComparisonRun]
     private let measurement: ComparisonMeasurement
@@ -36,7 +36,7 @@ public final class Comparison {
     private var opened: (seed: UInt64, dataset: any Dataset)
 
     /// Checks everything that could keep a run from being trained or measured, and writes nothing. Throws a
-    /// `ConfigurationError` or what files cause.
+    /// `ConfigurationError` or a file's error.
     public init(_ configuration: ComparisonConfiguration, path: String) throws {
         (self.configuration, self.path) = (configuration, path)
         runs = try Self.runs(of: configuration, in: path)
@@ -49,8 +49,8 @@ public final class Comparison {
         measurement = try ComparisonMeasurement(configuration, of: dataset)
     }
 
-    /// Does what is not done yet; the page is written after each run that brought something new, and at the end. `observe` is
-    /// told what goes on.
+    /// Does all remaining work; the page is written after each run that brought something new, and at the end.
+    /// `observe` is called with each event.
     public func run(_ observe: @escaping (Event) -> Void) throws -> Outcome {
         var measured: [MeasuredRun] = []
         for (place, run) in runs.enumerated() {
@@ -74,7 +74,7 @@ public final class Comparison {
         return .finished(ComparisonSummary(configuration, of: measured))
     }
 
-    /// The page.
+    /// The path of the page.
     public var pagePath: String { path + "/compare.html" }
 
     private func write(_ summary: ComparisonSummary) throws {
@@ -91,11 +91,12 @@ public final class Comparison {
         return opened.dataset
     }
 
-    // MARK: - Before anything is done
+    // MARK: - Preparation
 
-    /// All runs, seed by seed, each behind that of its teacher.
+    /// All runs, seed by seed, each after its teacher's.
     private static func runs(of configuration: ComparisonConfiguration, in path: String) throws -> [ComparisonRun] {
-        // Who follows none of the others is first; what all start from is found now, for all of them alike.
+        // The first variant follows none of the others; the common starting checkpoint is resolved here, for all of
+        // them alike.
         let found = try configuration.training(of: configuration.order[0], seed: 0).resolvingCheckpoints()
         return try configuration.seeds.flatMap { seed in
             try configuration.order.map { index in
@@ -129,18 +130,18 @@ public final class Comparison {
                 }
             }
         }
-        // Other steps would be another course of the learning rate.
+        // A different number of steps would change the learning rate schedule.
         for run in runs {
             try RunDirectory.check(run.training, continues: run.path) { $0 != "steps" && RunDirectory.isChangeable($0) }
         }
     }
 }
 
-/// One training of a comparison.
+/// One training run of a comparison.
 struct ComparisonRun: Sendable {
     let variant: String
     let seed: UInt64
-    /// Its folder, an ordinary run.
+    /// The folder of the run, which is an ordinary one.
     let path: String
     let training: TrainingConfiguration
 

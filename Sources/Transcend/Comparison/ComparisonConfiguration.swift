@@ -1,7 +1,7 @@
 import Formats
 import Foundation
 
-/// Variants of one training that are held against each other: the file that `transcend compare` reads.
+/// The variants of one training run that are compared: the file that `transcend compare` reads.
 ///
 ///     base: {preset: demo, steps: 3000}
 ///     seeds: [0, 1]
@@ -11,30 +11,30 @@ import Foundation
 ///       self-transcendence: {stage: selfguided, teacher: align}
 ///     evaluation: {extractor: features.pt, every: 500}
 ///
-/// `base` holds what a file for `train` may hold, `variants` what of it is different for each; relative paths are relative to
-/// the file's folder.
+/// `base` holds what a file for `train` may hold, `variants` the differences of each variant; relative paths are
+/// relative to the file's folder.
 public struct ComparisonConfiguration: Sendable {
-    /// One of the trainings.
+    /// One variant.
     public struct Variant: Sendable {
-        /// Lower-case letters, digits and dashes.
+        /// The name, of lower-case letters, digits and dashes.
         public let name: String
-        /// The variant whose run of the same seed this one follows; nil: none of them.
+        /// The variant whose run with the same seed is this one's teacher; nil for none of them.
         public let teacher: String?
-        /// Complete and checked, but for the seed and a teacher among the variants.
+        /// The configuration, complete and checked except for the seed and a teacher among the variants.
         public let configuration: TrainingConfiguration
     }
 
-    /// The file.
+    /// The path of the file.
     public let path: String
-    /// Each variant is trained with each of them.
+    /// The seeds with which each variant is trained.
     public let seeds: [UInt64]
-    /// Two or more, in the order of the file.
+    /// The variants, two or more, in the order of the file.
     public let variants: [Variant]
-    /// How all of them are measured.
+    /// The evaluation protocol of all variants.
     public let evaluation: ComparisonEvaluation
 
-    /// Reads a file and checks all variants. Throws a `ConfigurationError` with the place of the first thing that is wrong, and
-    /// what keeps the file from being read.
+    /// Reads a file and checks all variants. Throws a `ConfigurationError` with the position of the first problem, or
+    /// an error if the file cannot be read.
     public init(path: String) throws {
         let document = try YAMLDocument(path: path)
         let parts = try Self.parts(of: document)
@@ -49,7 +49,7 @@ public struct ComparisonConfiguration: Sendable {
         let evaluation = try ComparisonEvaluation(measured, of: document, training: first)
         variants = drafts.variants.map { variant in
             var configuration = variant.configuration
-            // What is measured has to be there.
+            // Checkpoints to be measured must be kept.
             configuration.output.keepEvery = evaluation.every
             if !evaluation.every.isMultiple(of: configuration.output.checkpointEvery) {
                 configuration.output.checkpointEvery = evaluation.every
@@ -59,10 +59,11 @@ public struct ComparisonConfiguration: Sendable {
         self.evaluation = evaluation
     }
 
-    /// What the others are held against: the first variant that is trained plainly, else the first.
+    /// The index of the variant with which the others are compared: the first one with plain training, otherwise the
+    /// first.
     public var baseline: Int { variants.firstIndex { $0.configuration.method.name == "plain" } ?? 0 }
 
-    /// The numbers of the variants, in an order in which each comes after its teacher.
+    /// The indices of the variants, each after its teacher.
     public var order: [Int] {
         var done: [Int] = []
         while done.count < variants.count {
@@ -75,8 +76,8 @@ public struct ComparisonConfiguration: Sendable {
         return done
     }
 
-    /// What a variant is trained with. A teacher among the variants is the last checkpoint of its run of the same seed, relative,
-    /// so that the folder can be moved.
+    /// The training configuration of a variant. A teacher among the variants is the last checkpoint of its run with the
+    /// same seed, as a relative path, so that the folder can be moved.
     public func training(of variant: Int, seed: UInt64) -> TrainingConfiguration {
         var configuration = variants[variant].configuration
         configuration.seed = seed
@@ -106,7 +107,7 @@ public struct ComparisonConfiguration: Sendable {
         return parts
     }
 
-    /// The values of a group that has keys of its own.
+    /// The values of a group with keys of its own.
     private static func group(
         _ name: String, _ leaves: [YAMLDocument.Leaf], in document: YAMLDocument
     ) throws -> [YAMLDocument.Leaf] {

@@ -1,13 +1,13 @@
 import Evaluation
 import Foundation
 
-/// The curves of a comparison: one for each variant, the mean over its seeds, with the single seeds behind it.
+/// The curves of a comparison: for each variant the mean over its seeds, with the single seeds behind it.
 struct ComparisonCurves {
     private let summary: ComparisonSummary
 
     init(_ summary: ComparisonSummary) { self.summary = summary }
 
-    /// The picture that lies beside the page: every metric by step.
+    /// The plot stored beside the page: every metric by step.
     var plot: CurvePlot {
         let names = [ComparisonSummary.distance] + summary.otherMetrics
         let count = summary.configuration.evaluation.count
@@ -18,12 +18,12 @@ struct ComparisonCurves {
             panels: names.map { byStep($0, title: EvaluationResult.title(of: $0)) })
     }
 
-    /// A metric by training step.
+    /// A panel of a metric by training step.
     func byStep(_ metric: String, title: String) -> CurvePlot.Panel {
         panel(title, metric) { _, step in Double(step) }
     }
 
-    /// The distance by minutes of training.
+    /// A panel of the distance by minutes of training.
     var byTime: CurvePlot.Panel {
         panel("Fréchet distance by minutes of training", ComparisonSummary.distance) { summary.minutes(of: $0, to: $1) }
     }
@@ -57,7 +57,7 @@ struct ComparisonCurves {
         return CurvePlot.Panel(title, series, logarithmic: metric.hasSuffix("distance"), exact: true)
     }
 
-    /// The mean over the runs of what they have in common: points with equal keys.
+    /// The mean over the runs at the points that all have in common.
     private func means(
         _ variant: ComparisonSummary.Variant, points: (MeasuredRun) -> [(key: Int, x: Double, y: Double)]
     ) -> CurvePlot.Series {

@@ -2,32 +2,32 @@ import Diffusion
 import Formats
 import Foundation
 
-/// How the runs of a comparison are measured: one protocol for all of them.
+/// The evaluation protocol of a comparison, the same for all its runs.
 public struct ComparisonEvaluation: Sendable {
-    /// Linear probes of the last checkpoints.
+    /// The linear probes of the last checkpoints.
     public struct Probes: Sendable {
-        /// Images that they are fitted to and held against.
+        /// The number of images for fitting and testing.
         public var count = 2_000
-        /// Times t, 0 (clean) to 1 (noise).
+        /// The times t, from 0 (clean) to 1 (noise).
         public var times = [0.2, 0.5]
     }
 
-    /// The file of the features that distances are measured by.
+    /// The file of the extractor for the distances.
     public let extractor: String
-    /// What samples are measured against; nil: the data of the runs.
+    /// The reference; nil for the data of the runs.
     public let reference: String?
-    /// Samples that are drawn from each checkpoint.
+    /// The number of samples drawn from each checkpoint.
     public let count: Int
-    /// Checkpoints at multiples of so many steps are measured, and the last.
+    /// The interval in steps between measured checkpoints; the last one is always measured.
     public let every: Int
-    /// As `SampleLabels` has them.
+    /// The labels, as in `SampleLabels`.
     public let labels: [String]
-    /// How samples are drawn.
+    /// The sampler.
     public let sampler: Sampler
-    /// nil: none.
+    /// The probes; nil for none.
     public let probes: Probes?
 
-    /// The settings below "evaluation" with one value each; those of the sampler are that of previews.
+    /// The single-valued settings below "evaluation"; those of the sampler are the same as for previews.
     private static let settings: [SettingDescription] =
         [
             SettingDescription("extractor", .path(or: []), "Features that distances are measured by."),
@@ -44,7 +44,7 @@ public struct ComparisonEvaluation: Sendable {
         }
     private static let lists = ["labels", "probes.times"]
 
-    /// From the values below "evaluation"; what they do not say comes from `training`. Throws a `ConfigurationError`.
+    /// Reads the values below "evaluation"; missing ones come from `training`. Throws a `ConfigurationError`.
     init(_ leaves: [YAMLDocument.Leaf], of document: YAMLDocument, training: TrainingConfiguration) throws {
         var said: [String: JSONValue] = [:]
         var tree = try ConfigurationTree.tree(of: training)
@@ -100,7 +100,7 @@ public struct ComparisonEvaluation: Sendable {
         throw ConfigurationError("\(origin): there is no such setting\(nearest)")
     }
 
-    /// Classes by name or number, or one of the words for all.
+    /// Classes by name or index, or one of the words for all.
     private static func labels(_ value: JSONValue, _ origin: String) throws -> [String] {
         let words = value.elements?.compactMap { $0.string ?? $0.int.map(String.init) } ?? []
         guard !words.isEmpty, words.count == value.elements?.count else {
@@ -117,7 +117,7 @@ public struct ComparisonEvaluation: Sendable {
         return times
     }
 
-    /// The settings of samples that are drawn on a device.
+    /// The settings for sampling on a device.
     func sampling(on device: String) -> SamplingSettings {
         var settings = SamplingSettings()
         (settings.sampler, settings.device) = (sampler, device)

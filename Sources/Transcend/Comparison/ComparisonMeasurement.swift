@@ -3,34 +3,34 @@ import Evaluation
 import Formats
 import Foundation
 
-/// What is known of a run that is trained.
+/// The measurements of a trained run.
 struct MeasuredRun: Sendable {
     let run: ComparisonRun
-    /// By step, in order.
+    /// The results by step, in order.
     let results: [(step: Int, result: EvaluationResult)]
-    /// Linear probes of the last step; nil where none were asked for.
+    /// The linear probes of the last step; nil if none were requested.
     let probes: ProbeReport?
-    /// The file of a row of samples, and the classes in it; nil where none are shown.
+    /// The file of a row of samples, and their classes; nil if none are shown.
     let samples: (file: String, classes: [String])?
-    /// The median over its lines of metrics; nil where they tell no speed.
+    /// The median seconds per step in its metrics; nil if they contain no speed.
     let stepSeconds: Double?
 
     /// The value of a metric at the last step.
     func last(_ metric: String) -> Double? { results.last?.result[metric] }
 }
 
-/// Measures the runs of a comparison, all in one way. Results stay in the runs' folders.
+/// Measures all runs of a comparison in the same way. Results stay in the runs' folders.
 final class ComparisonMeasurement {
     private let evaluation: ComparisonEvaluation
     private let extractor: any FeatureExtractor
     private let settings: SamplingSettings
-    /// Of the data of one seed (the embedded pictures differ by seed), or of a path for all.
+    /// The reference for the data of one seed (the embedded pictures differ by seed), or from a path for all.
     private var reference: (seed: UInt64?, reference: EvaluationReference)?
 
-    /// Samples of a variant that are shown, at most.
+    /// The maximum number of samples shown of a variant.
     private static let shown = 20
 
-    /// Opens what is needed for runs on a data set, so that nothing is trained in vain. Throws what is wrong.
+    /// Opens everything needed to measure runs on a data set, so that no training is wasted. Throws any problem.
     init(_ configuration: ComparisonConfiguration, of dataset: any Dataset) throws {
         let (evaluation, training) = (configuration.evaluation, configuration.variants[0].configuration)
         self.evaluation = evaluation
@@ -61,7 +61,7 @@ final class ComparisonMeasurement {
         }
     }
 
-    /// Measures what is not measured yet of a run, and says whether there was something.
+    /// Makes the missing measurements of a run, and returns whether there were any.
     func measure(
         _ run: ComparisonRun, isShown: Bool, progress: (CheckpointEvaluator.Progress) -> Void
     ) throws -> (measured: MeasuredRun, isNew: Bool) {
@@ -109,7 +109,7 @@ final class ComparisonMeasurement {
         return report
     }
 
-    /// A row of samples, two of a class where there is room: the noise at a place of it is the same for every variant.
+    /// A row of samples, two per class if there is room: the noise at each position is the same for every variant.
     private func samples(
         of checkpoint: Checkpoint, isNew: inout Bool
     ) throws -> (file: String, classes: [String]) {
@@ -134,7 +134,7 @@ final class ComparisonMeasurement {
         return "\(run)/\(folder)/\(CheckpointEvaluator.recordName(step: checkpoint.state.step, of: parts))"
     }
 
-    /// The median is not moved by pauses, previews and checkpoints.
+    /// The median, which pauses, previews and checkpoints do not affect.
     private static func stepSeconds(of run: ComparisonRun) throws -> Double? {
         let speeds = try MetricsLog.read(path: run.path + "/metrics.jsonl").compactMap {
             $0.values["imagesPerSecond"]

@@ -1,7 +1,7 @@
 import Evaluation
 import Foundation
 
-/// The page of a comparison: one file of HTML that needs nothing else.
+/// The page of a comparison: one self-contained HTML file.
 struct ComparisonPage {
     private let summary: ComparisonSummary
     private let curves: ComparisonCurves
@@ -24,7 +24,7 @@ struct ComparisonPage {
                 + HTML.section("What differs", differences) + HTML.section("How it was measured", measured))
     }
 
-    /// "3000 steps of 128 images, ...".
+    /// The common settings: "3000 steps of 128 images, ...".
     private var setting: String {
         let training = summary.baseline.training
         let seeds = configuration.seeds.map(String.init).joined(separator: ", ")
@@ -152,7 +152,7 @@ struct ComparisonPage {
         #"<p class="\#(style)">\#(HTML.text(text))</p>"# + "\n"
     }
 
-    /// Side by side though their axes differ.
+    /// Two plots side by side, even if their axes differ.
     private func pairOfPlots(_ first: String, _ second: String) -> String {
         #"<div class="plots">"# + first + second + "</div>\n"
     }

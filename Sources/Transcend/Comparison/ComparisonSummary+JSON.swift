@@ -2,7 +2,7 @@ import Formats
 import Foundation
 
 extension ComparisonSummary {
-    /// All numbers of the page, as one object.
+    /// All numbers of the page as one object.
     public var json: JSONValue {
         let training = baseline.training
         var members: [JSONValue.Member] = [
@@ -24,7 +24,7 @@ extension ComparisonSummary {
         return .object(members)
     }
 
-    /// On what the first run was trained last.
+    /// The machine on which the first run was last trained.
     var machine: [(name: String, value: String)] {
         let run = variants.lazy.compactMap(\.runs.first).first
         let stored = run.flatMap { try? JSONValue.read(path: $0.run.path + "/machine.json") }

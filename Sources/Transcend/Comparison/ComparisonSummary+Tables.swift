@@ -2,7 +2,7 @@ import Evaluation
 import Foundation
 
 extension ComparisonSummary {
-    /// What was measured at the last step: a row for each variant, below one of titles.
+    /// The metrics at the last step: a header row and a row for each variant.
     var measured: [[String]] {
         let (metrics, seeds) = (otherMetrics, configuration.seeds)
         let hasClasses = variants.contains { $0.recognised.mean != nil }
@@ -24,7 +24,7 @@ extension ComparisonSummary {
             }
     }
 
-    /// What training takes: a row for each variant, below one of titles.
+    /// The costs of training: a header row and a row for each variant.
     var costs: [[String]] {
         let hasSpread = configuration.seeds.count > 1
         func number(_ value: Double?) -> String { value.map(readableNumber) ?? Self.none }
@@ -43,7 +43,7 @@ extension ComparisonSummary {
             }
     }
 
-    /// Both for the terminal.
+    /// Both tables, for the terminal.
     public var tables: [Table] {
         [measured, costs].map { rows in
             var table = Table(rows[0].enumerated().map { $0.offset == 0 ? .text($0.element) : .number($0.element) })
@@ -54,6 +54,6 @@ extension ComparisonSummary {
 
     private static let none = "–"
 
-    /// A distance in four digits: methods often differ in the third.
+    /// A distance with four digits, since methods often differ in the third.
     private static func text(_ value: Double?) -> String { value.map { String(format: "%#.4g", $0) } ?? none }
 }

@@ -2,16 +2,16 @@ import Evaluation
 import Formats
 import Foundation
 
-/// What a comparison has found so far: the numbers of its page.
+/// The results of a comparison so far: the numbers on its page.
 public struct ComparisonSummary: Sendable {
-    /// One of the variants, with its runs.
+    /// One variant with its runs.
     struct Variant: Sendable {
         let name: String
-        /// Of another variant.
+        /// The name of the variant that is its teacher.
         let teacher: String?
         let training: TrainingConfiguration
         let cost: CostEstimate
-        /// Those that are measured, in the order of the seeds.
+        /// The measured runs, in the order of the seeds.
         let runs: [MeasuredRun]
 
         /// A metric at the last step.
@@ -28,11 +28,11 @@ public struct ComparisonSummary: Sendable {
         }
     }
 
-    /// What is compared.
+    /// The configuration of the comparison.
     public let configuration: ComparisonConfiguration
-    /// In the order of the file.
+    /// The variants in the order of the file.
     let variants: [Variant]
-    /// Runs that are not measured yet: "seed-1/align".
+    /// The runs that are not measured yet, such as "seed-1/align".
     public let missing: [String]
 
     init(_ configuration: ComparisonConfiguration, of runs: [MeasuredRun]) {
@@ -52,22 +52,22 @@ public struct ComparisonSummary: Sendable {
         }
     }
 
-    /// What the others are held against.
+    /// The variant with which the others are compared.
     var baseline: Variant { variants[configuration.baseline] }
 
     static let distance = "frechet_distance"
 
-    /// The metrics that there are, but for the distance.
+    /// The available metrics other than the distance.
     var otherMetrics: [String] {
         EvaluationResult.metrics.filter { name in
             name != Self.distance && variants.contains { $0.last(name).mean != nil }
         }
     }
 
-    /// A result, for what is the same of all.
+    /// Any result, for what all results have in common.
     var anyResult: EvaluationResult? { variants.lazy.compactMap { $0.runs.first?.results.last?.result }.first }
 
-    /// Minutes that it took to train a run up to a step, with what its teachers among the variants took; nil where that is not
+    /// The minutes that it took to train a run up to a step, including its teachers among the variants; nil if not
     /// known.
     func minutes(of run: MeasuredRun, to step: Int) -> Double? {
         guard let seconds = run.stepSeconds else { return nil }
@@ -77,7 +77,7 @@ public struct ComparisonSummary: Sendable {
         return followed.flatMap { minutes(of: $0, to: $0.run.training.steps) }.map { $0 + seconds * Double(step) / 60 }
     }
 
-    /// A number over that of the baseline, from the seeds of both; nil where one is missing.
+    /// The ratio of a number to the baseline's, over the seeds that both have; nil if one is missing.
     func relative(_ values: (Variant) -> SeedValues, of variant: Variant) -> Double? {
         let (own, other) = (values(variant), values(baseline))
         guard let mean = own.common(with: other).mean, let base = other.common(with: own).mean else { return nil }
@@ -86,7 +86,8 @@ public struct ComparisonSummary: Sendable {
 
     func relativeFLOPs(of variant: Variant) -> Double { variant.cost.stepFLOPs / baseline.cost.stepFLOPs }
 
-    /// What a variant's distance says against the baseline's, in words; nil for the baseline and where one of both is missing.
+    /// A sentence that compares a variant's distance with the baseline's; nil for the baseline, or if one of the two is
+    /// missing.
     func verdict(of variant: Variant) -> String? {
         variant.name == baseline.name
             ? nil : variant.last(Self.distance).verdict(against: baseline.last(Self.distance), of: baseline.name)

@@ -2,11 +2,11 @@ import Diffusion
 import Formats
 import Foundation
 
-/// The variants of a comparison as its file has them, each checked and all of them held against each other.
+/// The variants in a comparison's file, checked individually and against each other.
 struct ComparisonVariants {
     let variants: [ComparisonConfiguration.Variant]
 
-    /// What a file says of one variant.
+    /// The content of the file for one variant.
     private struct Draft {
         let name: String
         var leaves: [YAMLDocument.Leaf] = []
@@ -14,7 +14,8 @@ struct ComparisonVariants {
         func leaf(_ key: String) -> YAMLDocument.Leaf? { leaves.first { $0.key == "variants.\(name).\(key)" } }
     }
 
-    /// `leaves` are the values below "variants"; `base` is what all variants share. Throws a `ConfigurationError`.
+    /// Reads the variants; `leaves` are the values below "variants", and `base` is what all variants share. Throws a
+    /// `ConfigurationError`.
     init(_ leaves: [YAMLDocument.Leaf], base: ConfigurationFile, of document: YAMLDocument) throws {
         let drafts = try Self.drafts(leaves, in: document)
         if let seed = base.settings.first(where: { $0.key == "seed" }) { throw Self.misplacedSeed(seed) }
@@ -77,7 +78,7 @@ struct ComparisonVariants {
         return (variant, own.settings + (own.stageSettings[method.name] ?? []))
     }
 
-    /// Runs `body`; an error that does not tell a place in the file then names the variant.
+    /// Runs `body`; if an error has no position in the file, the variant is named in it.
     private static func naming<Result>(
         _ group: String, in document: YAMLDocument, _ body: () throws -> Result
     ) throws -> Result {
@@ -106,9 +107,9 @@ struct ComparisonVariants {
         ConfigurationError("\(seed.origin): all variants share the seeds; give them at the top, as seeds: [0, 1]")
     }
 
-    // MARK: - Together
+    // MARK: - Common checks
 
-    /// Who follows a network has one, and nobody else.
+    /// Checks that variants have a teacher if, and only if, their method follows a network.
     private func checkTeachers(_ drafts: [Draft], of document: YAMLDocument) throws {
         for (draft, variant) in zip(drafts, variants) {
             let (name, method) = (variant.name, variant.configuration.method)
@@ -140,7 +141,7 @@ struct ComparisonVariants {
         }
     }
 
-    /// Only then do differences of what comes out tell of the methods.
+    /// Checks that variants differ only in their methods, so that differences in results are due to the methods.
     private func checkEquality(_ said: [String: [Setting]], of document: YAMLDocument) throws {
         let first = variants[0]
         let expected = try Self.shared(first.configuration)
@@ -158,7 +159,7 @@ struct ComparisonVariants {
         }
     }
 
-    /// What may not differ, in the order of the tree.
+    /// The settings that must not differ, in the order of the tree.
     private static func shared(_ configuration: TrainingConfiguration) throws -> [(key: String, value: JSONValue)] {
         ConfigurationTree.flattened(try ConfigurationTree.tree(of: configuration)).filter { key, _ in
             !key.hasPrefix("method.") && key != "teacher"

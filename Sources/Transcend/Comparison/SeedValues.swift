@@ -1,9 +1,9 @@
 import Formats
 import Foundation
 
-/// One number of a variant, from the run of each seed.
+/// A number of a variant, from the run of each seed.
 public struct SeedValues: Sendable, Equatable {
-    /// Of a seed.
+    /// The number for one seed.
     public struct Value: Sendable, Equatable {
         /// The seed.
         public let seed: UInt64
@@ -11,20 +11,20 @@ public struct SeedValues: Sendable, Equatable {
         public let value: Double
     }
 
-    /// In the order of the seeds; those without the number are left out.
+    /// The values in the order of the seeds; seeds without the number are left out.
     public let values: [Value]
 
-    /// From the runs that have the number.
+    /// Collects the values of the runs that have the number.
     public init(_ values: [(seed: UInt64, value: Double?)]) {
         self.values = values.compactMap { seed, value in value.map { Value(seed: seed, value: $0) } }
     }
 
-    /// nil where there is none.
+    /// The mean; nil if there are no values.
     public var mean: Double? {
         values.isEmpty ? nil : values.reduce(0) { $0 + $1.value } / Double(values.count)
     }
 
-    /// How far the seeds are apart: of two the difference, of more the standard deviation (n - 1); nil of one.
+    /// The spread between seeds: the difference for two, the standard deviation (n - 1) for more; nil for one.
     public var spread: Double? {
         guard let mean, values.count > 1 else { return nil }
         let sum = values.reduce(0) { $0 + ($1.value - mean) * ($1.value - mean) }
@@ -32,14 +32,14 @@ public struct SeedValues: Sendable, Equatable {
             ? abs(values[0].value - values[1].value) : (sum / Double(values.count - 1)).squareRoot()
     }
 
-    /// Those of the seeds that others have too.
+    /// The values of the seeds that `others` has too.
     public func common(with others: SeedValues) -> SeedValues {
         SeedValues(
             values.filter { one in others.values.contains { $0.seed == one.seed } }.map { ($0.seed, $0.value) })
     }
 
-    /// How the mean differs from that of others, from the seeds of both, and whether by more than the larger of both spreads: the
-    /// end of a sentence. nil where they have no seed in common.
+    /// The end of a sentence about the difference between two means, over the seeds that both have, and whether it
+    /// exceeds the larger of both spreads; nil if they have no seed in common.
     public func verdict(against others: SeedValues, of name: String) -> String? {
         let (own, base) = (common(with: others), others.common(with: self))
         guard let mean = own.mean, let other = base.mean else { return nil }
@@ -57,7 +57,7 @@ public struct SeedValues: Sendable, Equatable {
         return "\(amount) in the mean of \(count) seeds; \(measure) \(readableNumber(spread)), \(conclusion)."
     }
 
-    /// Mean, spread and the value of each seed.
+    /// The mean, the spread and the value of each seed.
     var json: JSONValue {
         .object([
             .init("mean", mean.map(JSONValue.number) ?? .null), .init("spread", spread.map(JSONValue.number) ?? .null),

@@ -2,20 +2,20 @@ import Diffusion
 import Formats
 import Models
 
-/// Builds the configuration of a stage: defaults, then the preset, then a file, then what the user says.
+/// Builds the configuration of a stage from defaults, the preset, a file and the user's settings, in this order.
 public struct ConfigurationBuilder: Sendable {
-    /// nil: that of the file, if it names one.
+    /// The preset; nil for the file's, if it names one.
     public var preset: Preset?
-    /// nil: that of the file, else the paper's.
+    /// The reading; nil for the file's, or else the paper's.
     public var reading: Reading?
-    /// nil: the user gave none.
+    /// The file; nil if none was given.
     public var file: ConfigurationFile?
-    /// What the user says for every stage, and for single ones.
+    /// The user's settings for all stages.
     public var settings: [Setting]
-    /// What the user says for single stages, by their names.
+    /// The user's settings for single stages, by stage name.
     public var stageSettings: [String: [Setting]]
 
-    /// What is nil or empty was not said.
+    /// Creates a builder; nil or empty arguments count as not given.
     public init(
         preset: Preset? = nil, reading: Reading? = nil, file: ConfigurationFile? = nil, settings: [Setting] = [],
         stageSettings: [String: [Setting]] = [:]
@@ -27,7 +27,7 @@ public struct ConfigurationBuilder: Sendable {
         self.stageSettings = stageSettings
     }
 
-    /// The configuration of one stage, complete and checked. nil: the stage that the file names.
+    /// The configuration of one stage, complete and checked. A nil `stage` means the stage that the file names.
     public func configuration(stage: String?) throws -> TrainingConfiguration {
         if let stage, let named = file?.stage, named.name != stage {
             throw ConfigurationError("\(named.origin): it is \(named.name), and --stage says \(stage); leave one out")
@@ -48,7 +48,7 @@ public struct ConfigurationBuilder: Sendable {
         return configuration
     }
 
-    /// The configurations of a pipeline. A setting of a method that only one of the stages has is given to that one.
+    /// The configurations of a pipeline. A method setting that only one of the stages has is given to that stage.
     public func pipeline(stages: [String]) throws -> [TrainingConfiguration] {
         let methods = try stages.map(Self.method)
         if let named = file?.stage ?? file?.sections.first(where: { !stages.contains($0.name) }) {
@@ -64,7 +64,7 @@ public struct ConfigurationBuilder: Sendable {
         return configurations
     }
 
-    /// The configuration of one stage where nothing is said but preset, reading and the shape of the network.
+    /// The default configuration of one stage, given only preset, reading and the shape of the network.
     public func defaults(stage: String) throws -> TrainingConfiguration {
         let method = try Self.method(stage)
         return TrainingConfiguration(
@@ -86,19 +86,19 @@ public struct ConfigurationBuilder: Sendable {
         return try ConfigurationTree.decode(TrainingConfiguration.self, from: tree)
     }
 
-    /// What is said for a stage; the last word counts. The first layer is the preset.
+    /// The layers of settings for a stage; the last one wins. The first layer is the preset.
     private func layers(_ method: any Method.Type) -> [[Setting]] {
         let shared = [preset?.settings(stage: method.name) ?? [], file?.settings ?? [], settings]
         let own = [[], file?.stageSettings[method.name] ?? [], stageSettings[method.name] ?? []]
         return zip(shared, own).map { $0.filter { !isForeign($0, to: method) } + $1 }
     }
 
-    /// Whether a setting is one of other methods.
+    /// Whether a setting belongs only to other methods.
     private func isForeign(_ setting: Setting, to method: any Method.Type) -> Bool {
         setting.key.hasPrefix("method.") && SettingsTable.setting(setting.key, of: method) == nil
     }
 
-    /// The network that the layers describe, by which the method chooses its defaults.
+    /// The network described by the layers, from which the method derives its defaults.
     private func network(_ method: any Method.Type, _ layers: [[Setting]]) throws -> SiTConfiguration {
         var tree = try ConfigurationTree.tree(of: TrainingConfiguration(defaultsOf: method, for: SiTConfiguration()))
         for setting in layers.joined() where setting.key.hasPrefix("network.") {
@@ -107,8 +107,8 @@ public struct ConfigurationBuilder: Sendable {
         return try ConfigurationTree.decode(TrainingConfiguration.self, from: tree).network
     }
 
-    /// What the data of the last layer that names any decide about the network, but for what it or a later one says. Data
-    /// whose number of classes is said there are not opened.
+    /// The network settings determined by the data of the last layer that names any, except those given explicitly
+    /// there or later. Data whose number of classes is given there are not opened.
     private static func networkOfData(in layers: ArraySlice<[Setting]>) throws -> [Setting] {
         var said: Set<String> = []
         for layer in layers.reversed() {

@@ -2,42 +2,42 @@ import Diffusion
 import Formats
 import Foundation
 
-/// Settings from a YAML or JSON file: for all stages, and under the name of a stage for that one alone.
+/// Settings from a YAML or JSON file, for all stages or, under the name of a stage, for that one alone.
 ///
 ///     preset: cifar10
 ///     schedule: {learningRate: 1e-3}
 ///     selfguided:
 ///       steps: 9000
 ///
-/// The `config.json` of a run is one too. `preset` and `reading` count where the command line does not name them. Relative
-/// paths are relative to the file's folder, as those in a run's `config.json` are.
+/// The `config.json` of a run is such a file too. `preset` and `reading` apply unless the command line names them.
+/// Relative paths are relative to the file's folder, as in a run's `config.json`.
 public struct ConfigurationFile: Sendable {
-    /// A stage that the file names, and where.
+    /// A stage named in the file, with its position.
     public struct Stage: Sendable {
-        /// That of its method.
+        /// The name of its method.
         public let name: String
         let origin: String
     }
 
-    /// nil: the file names none.
+    /// The preset; nil if the file names none.
     public private(set) var preset: Preset?
-    /// nil: the file names none.
+    /// The reading; nil if the file names none.
     public private(set) var reading: Reading?
-    /// That of `method.name`: whose configuration the whole file is.
+    /// The stage named by `method.name`, if the file configures one stage.
     public private(set) var stage: Stage?
-    /// Those with settings of their own.
+    /// The stages with settings of their own.
     private(set) var sections: [Stage] = []
     private(set) var settings: [Setting] = []
     private(set) var stageSettings: [String: [Setting]] = [:]
 
-    /// Throws where the file cannot be read, is not YAML, or holds a key or value that no stage of it knows.
+    /// Reads a file; throws if it cannot be read, is not YAML, or holds a key or value that none of its stages knows.
     public init(path: String) throws {
         if path.isEmpty { throw ConfigurationError("--config: the path is empty; give a file") }
         let document = try YAMLDocument(path: path)
         try self.init(document.leaves, of: document)
     }
 
-    /// The same of some settings of a file that has others too; `group`, which ends with a dot, stands before their keys.
+    /// Reads some settings of a file that has others too; `group`, which ends with a dot, precedes their keys.
     init(_ leaves: [YAMLDocument.Leaf], of document: YAMLDocument, below group: String = "") throws {
         let folder = document.folder
         for leaf in leaves {
@@ -56,7 +56,7 @@ public struct ConfigurationFile: Sendable {
         try refuseOthers()
     }
 
-    /// Takes the keys that are no settings but choose where these start from.
+    /// Handles the keys that are not settings but select the starting point.
     private mutating func addStart(_ key: String, _ value: JSONValue, _ origin: String) throws -> Bool {
         switch key {
         case "preset":
@@ -86,7 +86,7 @@ public struct ConfigurationFile: Sendable {
         settings.append(checked)
     }
 
-    /// The setting with its value as configurations store it; nil for a group without settings.
+    /// The setting with its value as stored in configurations; nil for a group without settings.
     private static func checked(
         _ setting: Setting, by methods: [any Method.Type], in folder: URL
     ) throws -> Setting? {
@@ -103,14 +103,14 @@ public struct ConfigurationFile: Sendable {
         return Setting(setting.key, value, origin: setting.origin)
     }
 
-    /// A path, or each of a list, as an absolute one.
+    /// Makes a path, or each path of a list, absolute.
     private static func absolute(_ value: JSONValue, but words: [String], in folder: URL) -> JSONValue {
         if let elements = value.elements { return .array(elements.map { absolute($0, but: words, in: folder) }) }
         guard let path = value.string, !path.isEmpty, !words.contains(path) else { return value }
         return .string(path.relative(to: folder))
     }
 
-    /// A file for one stage may not hold what only others know.
+    /// Checks that a file for one stage holds no keys that only other stages know.
     private func refuseOthers() throws {
         guard let stage, let method = Methods.named(stage.name) else { return }
         if let other = sections.first {
@@ -123,12 +123,12 @@ public struct ConfigurationFile: Sendable {
 }
 
 extension String {
-    /// This path as an absolute one; relative ones are relative to a folder.
+    /// This path made absolute; relative paths are relative to a folder.
     func relative(to folder: URL) -> String { URL(fileURLWithPath: self, relativeTo: folder).standardizedFileURL.path }
 }
 
 extension AllowedValues {
-    /// Of a path: the words that are none; nil for other values.
+    /// For a path, the words that stand for none; nil for other values.
     fileprivate var wordsBesidePaths: [String]? {
         switch self {
         case .path(let words): words

@@ -1,27 +1,27 @@
 import Diffusion
 import Formats
 
-/// A configuration that cannot be used, in one sentence: which key, what is wrong, what to do.
+/// A configuration error, in one sentence: the key, the problem and the remedy.
 public struct ConfigurationError: Error, CustomStringConvertible, Sendable {
     /// The sentence, on one line.
     public let description: String
 
-    /// A sentence that begins with the key or flag that is wrong and ends with what to do.
+    /// Creates an error from a sentence that begins with the wrong key or flag and ends with the remedy.
     public init(_ description: String) {
         self.description = description
     }
 }
 
-/// A value for one key of a configuration; the key's parts are joined by dots, as in "schedule.learningRate".
+/// A value for one key of a configuration; the components of the key are joined by dots, as in "schedule.learningRate".
 public struct Setting: Sendable, Equatable {
-    /// As docs/settings.md lists them.
+    /// The key, as listed in docs/settings.md.
     public let key: String
-    /// Of the type that the key has in `config.json`.
+    /// The value, of the type that the key has in `config.json`.
     public let value: JSONValue
-    /// How the user said it, for messages: "--steps".
+    /// How the user gave it, for messages: "--steps".
     public let origin: String
 
-    /// A value for a key; without an origin, messages name the key.
+    /// Creates a value for a key; without an origin, messages name the key.
     public init(_ key: String, _ value: JSONValue, origin: String? = nil) {
         self.key = key
         self.value = value
@@ -29,7 +29,7 @@ public struct Setting: Sendable, Equatable {
     }
 }
 
-/// Configurations as trees of JSON, so that presets, files and flags are all the same: values for keys.
+/// Configurations as JSON trees, so that presets, files and flags are all alike: values for keys.
 enum ConfigurationTree {
     static func tree(of value: some Encodable) throws -> JSONValue {
         try naming { try JSONValue(encoding: value) }
@@ -39,13 +39,13 @@ enum ConfigurationTree {
         try naming { try tree.decoded(as: type) }
     }
 
-    /// What does not fit a configuration is the user's to change.
+    /// A mismatch in a configuration is reported as an error for the user to fix.
     private static func naming<Result>(_ body: () throws -> Result) throws -> Result {
         do { return try body() } catch let error as JSONMismatch { throw ConfigurationError(error.description) }
     }
 
-    /// The tree with one more setting of a stage. Throws where there is no such key, with the nearest one, and where the
-    /// value is none of the allowed ones.
+    /// The tree with one more setting of a stage. Throws if there is no such key, suggesting the nearest one, and if
+    /// the value is not allowed.
     static func setting(_ setting: Setting, in tree: JSONValue, of method: any Method.Type) throws -> JSONValue {
         guard let description = SettingsTable.setting(setting.key, of: method) else {
             throw unknown(setting, of: [method])
@@ -54,7 +54,7 @@ enum ConfigurationTree {
         return replacing(setting.key, by: value, in: tree)
     }
 
-    /// The error about a key that none of the methods has.
+    /// The error for a key that none of the methods has.
     static func unknown(_ setting: Setting, of methods: [any Method.Type]) -> ConfigurationError {
         let keys = methods.flatMap(SettingsTable.settings).map(\.key)
         let name = setting.origin.hasSuffix(setting.key) ? "such setting" : "setting \(setting.key)"
@@ -71,7 +71,7 @@ enum ConfigurationTree {
         return ConfigurationError("\(setting.origin): there is no \(name)\(nearest)")
     }
 
-    /// The tree with another value at a key that it has.
+    /// The tree with another value at an existing key.
     static func replacing(_ key: String, by value: JSONValue, in tree: JSONValue) -> JSONValue {
         replacing(key.split(separator: ".")[...], by: value, in: tree)
     }

@@ -1,19 +1,19 @@
 import Diffusion
 
-/// A method with its settings, written as its name and the settings beside it.
+/// A method with its settings, encoded as its name with the settings beside it.
 public struct MethodConfiguration: Codable, Sendable, Equatable {
     /// The method with its settings.
     public var method: any Method
 
-    /// Of one of `Methods.all`, so that what is written can be read again.
+    /// Wraps one of `Methods.all`, so that what is written can be read again.
     public init(_ method: any Method) {
         self.method = method
     }
 
-    /// What `--stage` calls the method.
+    /// The name of the method for `--stage`.
     public var name: String { type(of: method).name }
 
-    /// What the method follows of pretrained encoders; nil for one that follows none, which can be given no other value.
+    /// The method's encoder targets; nil for a method that follows no encoders, for which it cannot be set.
     public var targets: TargetSettings? {
         get { (method as? any FollowsEncoders)?.targets }
         set {

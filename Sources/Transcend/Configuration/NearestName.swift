@@ -5,7 +5,7 @@ package func nearestName(to word: String, among names: [String]) -> String? {
     return best.flatMap { $0.1 <= max(2, word.count / 3) ? $0.0 : nil }
 }
 
-/// The same for dotted keys: also one with nearly this last part in another group.
+/// The nearest dotted key, also considering keys in other groups whose last component is similar.
 func nearestKey(to key: String, among keys: [String]) -> String? {
     guard key.count <= 100 else { return nil }
     func leaf(_ key: String) -> String { String(key.split(separator: ".").last ?? "") }
@@ -19,7 +19,7 @@ func nearestKey(to key: String, among keys: [String]) -> String? {
 /// The end of a sentence about a name that is not there, with the one that was most likely meant, if any.
 package func didYouMean(_ nearest: String?) -> String { nearest.map { "; did you mean \($0)?" } ?? "" }
 
-/// The least number of characters to insert, delete, replace or exchange with their neighbours (Damerau 1964).
+/// The minimum number of insertions, deletions and replacements of characters (Levenshtein 1966).
 private func editDistance(_ a: String, _ b: String) -> Int {
     let (a, b) = (Array(a), Array(b))
     var rows = [Array(0...b.count)]

@@ -1,17 +1,17 @@
 import Diffusion
 import Formats
 
-/// A named starting point: values for keys, for all stages and for some of them.
+/// A named starting point: values of settings, for all stages and for some of them.
 public struct Preset: Sendable {
-    /// What `--preset` calls it.
+    /// The name for `--preset`.
     public let name: String
-    /// For whom and for what, in a phrase for `--help`.
+    /// A phrase about its purpose, for `--help`.
     public let summary: String
     let common: [Setting]
-    /// By the method of a stage.
+    /// The settings by the method of a stage.
     let stages: [String: [Setting]]
 
-    /// The preset of that name. Throws a sentence that begins with `origin`: how the user said it.
+    /// The preset with this name. Throws an error that begins with `origin`, which says how the user gave it.
     public static func named(_ name: String, origin: String? = nil) throws -> Preset {
         if let preset = all.first(where: { $0.name == name }) { return preset }
         let names = all.map(\.name)
@@ -26,7 +26,7 @@ public struct Preset: Sendable {
 }
 
 extension Preset {
-    /// In the order in which `--help` lists them.
+    /// All presets, in the order in which `--help` lists them.
     public static let all: [Preset] =
         [
             Preset(
@@ -63,7 +63,7 @@ extension Preset {
                 ]),
         ]
         + [
-            // Channels, patch, hidden, depth, heads, batch. A token has to carry the noise of its whole patch, so that the
+            // Channels, patch, hidden, depth, heads, batch. A token must carry the noise of its whole patch, so the
             // hidden size is larger than channels * patch * patch.
             ("latents-sd", "Stable Diffusion's autoencoder", 4, 4, 256, 8, 4, 32),
             ("latents-taef2", "TAEF2", 32, 2, 192, 6, 3, 16),
@@ -89,7 +89,8 @@ extension Preset {
                 ])
         }
         + [
-            // Size, depth, hidden, heads; settings of both stages as the table of published settings in docs/method.md.
+            // Size, depth, hidden, heads; the settings of both stages are in the table of published settings in
+            // docs/method.md.
             ("s", 12, 384, 6), ("b", 12, 768, 12), ("l", 24, 1024, 16), ("xl", 28, 1152, 16),
         ].map { size, depth, hidden, heads in
             Preset(

@@ -2,8 +2,8 @@ import Diffusion
 import Formats
 
 extension SettingDescription {
-    /// The value of a setting as the configuration stores it. Throws a sentence that begins with `origin` where it is none
-    /// of the allowed ones.
+    /// The value of a setting as stored in the configuration. Throws an error that begins with `origin` if it is not
+    /// allowed.
     func checked(_ value: JSONValue, origin: String) throws -> JSONValue {
         let value = allowed.isWhole ? value.withoutFraction : value
         if allowed.contains(value) { return value }
@@ -46,7 +46,7 @@ extension AllowedValues {
         }
     }
 
-    /// What to give, for a sentence.
+    /// The expected value, for a sentence.
     fileprivate var need: String {
         switch self {
         case .whole: "a whole number, \(self)"
@@ -59,7 +59,7 @@ extension AllowedValues {
     }
 }
 
-/// A value in an error, short; numbers that JSON does not have by their names.
+/// A value shortened for an error message; numbers that JSON does not have are given by name.
 private func shown(_ value: JSONValue) -> String {
     switch value {
     case .number(let number): return "\(number)"

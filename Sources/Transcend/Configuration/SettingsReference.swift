@@ -1,14 +1,14 @@
 import Diffusion
 import Formats
 
-/// Describes every setting: its value in some stages and its default, what it means, its unit and what it may be.
+/// Describes every setting: its value in some stages and its default, its meaning, unit and allowed values.
 public struct SettingsReference: Sendable {
     /// A value for each stage that has the setting.
     private typealias Values = [(stage: String, value: JSONValue)]
     private let stages: [String]
     private let rows: [(setting: SettingDescription, values: Values, defaults: Values)]
 
-    /// `stages` with what the builder is told of them.
+    /// Creates the reference for `stages` with the values from a builder.
     public init(_ builder: ConfigurationBuilder, stages: [String]) throws {
         func leaves(_ configuration: TrainingConfiguration) throws -> [String: JSONValue] {
             let tree = try ConfigurationTree.tree(of: configuration)
@@ -24,7 +24,7 @@ public struct SettingsReference: Sendable {
             .filter { !$0.values.isEmpty }
     }
 
-    /// For a terminal: "key = value (default ...)", below it what it means, at most 100 columns wide.
+    /// The reference for a terminal: "key = value (default ...)", followed by the meaning, at most 100 columns wide.
     public var text: String {
         rows.map { row in
             let (value, standard) = (Self.text(row.values), Self.text(row.defaults))
@@ -38,7 +38,7 @@ public struct SettingsReference: Sendable {
         }.joined(separator: "\n")
     }
 
-    /// For `docs/settings.md`: a table for each group.
+    /// The reference for `docs/settings.md`: a table for each group.
     public var markdown: String {
         var text = """
             # Settings
@@ -77,8 +77,8 @@ public struct SettingsReference: Sendable {
         return text
     }
 
-    /// A setting in words for `--help`: what it means, its values if they are few, and a default that is the same for all
-    /// methods and networks.
+    /// A setting in words for `--help`: its meaning, its values if they are few, and its default if it is the same for
+    /// all methods and networks.
     public static func help(_ key: String) -> String {
         guard let setting = SettingsTable.all.first(where: { $0.key == key }) else { return key }
         let standard = fixedDefaults[key].map { " (default: \($0))" } ?? ""

@@ -2,9 +2,9 @@ import Diffusion
 import Models
 import Torch
 
-/// Every setting of a configuration, in the order of the tree: what flags, files, checks and documentation know of it.
+/// Every setting of a configuration, in the order of the tree: the source for flags, files, checks and documentation.
 public enum SettingsTable {
-    /// The settings of a stage; those of its method stand under "method.".
+    /// The settings of a stage; those of its method are below "method.".
     public static func settings(of method: any Method.Type) -> [SettingDescription] {
         common + method.settings.map { $0.below("method") }
     }
@@ -19,7 +19,7 @@ public enum SettingsTable {
         settings(of: method).first { $0.key == key }
     }
 
-    /// What all stages have.
+    /// The settings common to all stages.
     static let common: [SettingDescription] =
         general + data + network + diffusion + optimizer + schedule + output + preview + distributed + [
             SettingDescription(

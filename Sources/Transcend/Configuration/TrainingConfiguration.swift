@@ -6,62 +6,63 @@ import Torch
 
 /// Everything that decides what a training run computes and writes: one tree, stored with the run as `config.json`.
 public struct TrainingConfiguration: Codable, Sendable, Equatable {
-    /// What is learnt from.
+    /// The training data.
     public var data = DataConfiguration()
-    /// What learns; its input size, channels and classes are those of the data.
+    /// The network; its input size, channels and classes are determined by the data.
     public var network = SiTConfiguration()
-    /// How data and noise are mixed.
+    /// The diffusion process: path, times and label dropout.
     public var diffusion = DiffusionConfiguration()
-    /// What the network is trained for beside denoising.
+    /// The method: the training objective beside denoising.
     public var method: MethodConfiguration
-    /// How gradients become updates.
+    /// The optimiser.
     public var optimizer = OptimizerConfiguration()
-    /// The learning rate by step.
+    /// The learning rate schedule.
     public var schedule = ScheduleConfiguration()
-    /// Images in one optimiser step, over all micro-batches.
+    /// The batch size: images per optimiser step, over all micro-batches.
     public var batch = 256
-    /// Micro-batches that a batch is split into, to save memory.
+    /// The number of micro-batches that a batch is split into, to save memory.
     public var accumulation = 1
-    /// Optimiser steps in all.
+    /// The total number of optimiser steps.
     public var steps = 400_000
-    /// Where every random number comes from.
+    /// The seed of all random numbers.
     public var seed: UInt64 = 0
-    /// The number type of the products: f32 or bf16.
+    /// The precision of matrix products: f32 or bf16.
     public var precision = Precision.f32
-    /// Whether the backward pass computes what is inside blocks anew instead of keeping it.
+    /// Whether to use activation checkpointing: the backward pass recomputes the activations inside blocks instead of
+    /// keeping them.
     public var recompute = false
-    /// "auto", "cpu", "cuda" or "cuda:N".
+    /// The device: "auto", "cpu", "cuda" or "cuda:N".
     public var device = "auto"
-    /// The checkpoint that the method follows; null where it needs none. In a pipeline: the first stage's last.
+    /// The checkpoint that the method follows; null if it needs none. In a pipeline: the last one of the first stage.
     @Nullable public var teacher: String?
     /// The checkpoint whose weights the network starts from.
     @Nullable public var initialWeights: String?
     /// The checkpoint whose whole state the run starts from: weights, head, averages, moments and step.
     @Nullable public var initialState: String?
-    /// What is written, and how often.
+    /// The files that are written, and how often.
     public var output = OutputConfiguration()
-    /// The sample grids that are drawn as training goes.
+    /// The sample grids drawn during training.
     public var preview = PreviewConfiguration()
-    /// What several processes do together.
+    /// The settings for several processes.
     public var distributed = DistributedConfiguration()
 
-    /// Defaults around a method.
+    /// Creates the defaults with a method.
     public init(method: MethodConfiguration) {
         self.method = method
     }
 
-    /// The defaults of a stage, those of its method for a network.
+    /// Creates the defaults of a stage, with its method's defaults for a network.
     init(defaultsOf method: any Method.Type, for network: SiTConfiguration, reading: Reading = .paper) {
         self.init(method: MethodConfiguration(method.init(defaultsFor: network, reading: reading)))
     }
 
-    /// Runs `body` with the precision of the products and the recomputation that it names.
+    /// Runs `body` with the configured precision and recomputation.
     func computing<Result>(_ body: () throws -> Result) rethrows -> Result {
         try Precision.$current.withValue(precision) { try Recomputation.$isOn.withValue(recompute, operation: body) }
     }
 
-    /// From what a run or checkpoint stored. A setting that it lacks, since it was written before there was such a one, has
-    /// its default; one that this program does not know is an error.
+    /// Reads what a run or checkpoint stored. A missing setting, which did not exist yet when it was written, gets its
+    /// default; an unknown one is an error.
     init(stored: JSONValue) throws {
         guard let name = stored["method"]?["name"]?.string, let method = Methods.named(name) else {
             throw ConfigurationError("method.name: it has no method that this program knows")
@@ -80,7 +81,7 @@ public struct TrainingConfiguration: Codable, Sendable, Equatable {
         self = try completed(TrainingConfiguration(defaultsOf: method, for: network))
     }
 
-    /// From a run's `config.json`.
+    /// Reads a run's `config.json`.
     init(storedAt path: String) throws {
         do {
             try self.init(stored: JSONValue.read(path: path))
@@ -93,56 +94,57 @@ public struct TrainingConfiguration: Codable, Sendable, Equatable {
     }
 }
 
-/// Where images come from, and what is done to them.
+/// The source and processing of the images.
 public struct DataConfiguration: Codable, Sendable, Equatable {
     /// The name of the embedded data set.
     public static let embedded = "pictures"
 
-    /// A store, a folder, zip or tar of class folders, latents in a published layout, or "pictures": the embedded data set.
+    /// The source: a store; a folder, zip or tar of class folders; latents in a published layout; or "pictures", the
+    /// embedded data set.
     public var source = Self.embedded
-    /// Leaves out images that cannot be used and lists them, instead of stopping at the first.
+    /// Whether to leave out and list unusable images instead of stopping at the first.
     public var skipBadImages = false
-    /// Mirrors each image with probability 1/2, drawn anew in every epoch.
+    /// Whether to mirror each image with probability 1/2, drawn again in every epoch.
     public var flips = false
 
-    /// The embedded pictures, none mirrored.
+    /// Creates the default: the embedded pictures, not mirrored.
     public init() {}
 }
 
-/// The path from data to noise and what is drawn along it.
+/// The diffusion process: path, distribution of times and label dropout.
 public struct DiffusionConfiguration: Codable, Sendable, Equatable {
     /// The path from data to noise.
     public var path = ProbabilityPath.linear
     /// How the times of a batch are drawn.
     public var timeSampling = TimeSampling.uniform
-    /// Probability that the network sees the null class instead of the label.
+    /// The probability that the network sees the null class instead of the label.
     public var labelDrop = 0.1
 
-    /// As published: linear, uniform, a label in ten dropped.
+    /// Creates the published settings: linear path, uniform times, one label in ten dropped.
     public init() {}
 }
 
-/// The learning rate: a warm-up, then constant or falling.
+/// The learning rate schedule: a warm-up, then constant or decaying.
 public struct ScheduleConfiguration: Codable, Sendable, Equatable {
-    /// What follows the warm-up.
+    /// The schedule after the warm-up.
     public enum Decay: String, Codable, Sendable, CaseIterable {
-        /// The rate stays.
+        /// The learning rate stays constant.
         case constant
-        /// Falls along half a cosine to 0 at the last step.
+        /// The learning rate decays along a half cosine to 0 at the last step.
         case cosine
     }
 
-    /// The rate after the warm-up; the published one is 1e-4.
+    /// The peak learning rate; the published one is 1e-4.
     public var learningRate = 1e-4
-    /// Steps over which the rate rises linearly from 0.
+    /// The number of warm-up steps, over which the learning rate rises linearly from 0.
     public var warmupSteps = 0
-    /// constant or cosine.
+    /// The decay after the warm-up: constant or cosine.
     public var decay = Decay.constant
 
-    /// As published: 1e-4 throughout.
+    /// Creates the published schedule: 1e-4 throughout.
     public init() {}
 
-    /// The rate of a step (counted from 0) of a run of `steps`.
+    /// The learning rate at a step (counted from 0) of a run of `steps`.
     public func learningRate(at step: Int, of steps: Int) -> Double {
         if step < warmupSteps { return learningRate * Double(step + 1) / Double(warmupSteps) }
         switch decay {
@@ -154,49 +156,50 @@ public struct ScheduleConfiguration: Codable, Sendable, Equatable {
     }
 }
 
-/// What a run writes, in steps.
+/// The output of a run; intervals are in steps.
 public struct OutputConfiguration: Codable, Sendable, Equatable {
-    /// There is one at the end in any case.
+    /// The interval between checkpoints; there is always one at the end.
     public var checkpointEvery = 5_000
-    /// The newest checkpoints stay; 0 keeps all of them.
+    /// The number of newest checkpoints to keep; 0 keeps all.
     public var keepCheckpoints = 3
-    /// Checkpoints at multiples of this many steps stay too; 0: none.
+    /// The interval of checkpoints to keep permanently; 0 for none.
     public var keepEvery = 0
-    /// Sample grids; 0 switches them off.
+    /// The interval between sample grids; 0 switches them off.
     public var sampleEvery = 5_000
-    /// Lines of `metrics.jsonl`.
+    /// The interval between lines of `metrics.jsonl`.
     public var logEvery = 10
-    /// A warning is given when a loss, averaged over 100 steps, exceeds its minimum so far by this factor; 0: none.
+    /// The factor by which a loss, averaged over 100 steps, must exceed its minimum so far for a warning; 0 for no
+    /// warnings.
     public var lossRiseFactor = 2.0
 
-    /// What is written where nothing else is said.
+    /// Creates the defaults.
     public init() {}
 }
 
-/// How several processes train together; of no effect for one that is alone.
+/// The settings for several processes; they have no effect on a single one.
 public struct DistributedConfiguration: Codable, Sendable, Equatable {
-    /// A rank that does not come, answer or get on for so many seconds ends the run.
+    /// The seconds after which a rank that is missing, silent or stuck ends the run.
     public var timeoutSeconds = 300.0
-    /// Spreads averages and moments over the ranks, which divides their memory and the time of their update.
+    /// Whether to shard averages and moments over the ranks, which divides their memory and the time of their update.
     public var spreadState = false
-    /// Gradients go out in parts of this size, in MiB.
+    /// The size of gradient buckets in MiB.
     public var bucketMegabytes = 25
 
-    /// As PyTorch's DistributedDataParallel, but for the time.
+    /// Creates the defaults of PyTorch's DistributedDataParallel, except for the timeout.
     public init() {}
 }
 
-/// The sample grids that are drawn from the averaged weights as training goes.
+/// The sample grids drawn from the EMA weights during training.
 public struct PreviewConfiguration: Codable, Sendable, Equatable {
-    /// Classes in the grid, from the first; one row each.
+    /// The number of classes in the grid, from the first one; one row each.
     public var classes = 10
-    /// Samples of each class.
+    /// The number of samples per class.
     public var perClass = 8
-    /// Folder or file of the autoencoder that decodes samples of latents, also those of `sample`; null: none.
+    /// The folder or file of the autoencoder that decodes samples of latents, also for `sample`; null for none.
     @Nullable public var autoencoder: String?
-    /// A quick one, since it runs in the middle of training.
+    /// The sampler, a quick one by default, since it runs in the middle of training.
     public var sampler = Sampler(mode: .ode, steps: 20, guidance: Guidance(scale: 2))
 
-    /// Ten rows of eight.
+    /// Creates the default grid: ten rows of eight.
     public init() {}
 }

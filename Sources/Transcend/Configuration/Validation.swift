@@ -2,7 +2,7 @@ import Diffusion
 import Torch
 
 extension TrainingConfiguration {
-    /// Throws the first thing that is impossible, in one sentence, before anything is allocated.
+    /// Throws the first problem of the configuration, in one sentence, before anything is allocated.
     public func validate(prefix: String = "") throws {
         for (key, value) in ConfigurationTree.flattened(try ConfigurationTree.tree(of: self)) {
             let description = SettingsTable.setting(key, of: type(of: method.method))
@@ -11,10 +11,10 @@ extension TrainingConfiguration {
         if let problem { throw ConfigurationError(prefix + problem) }
     }
 
-    /// Steps are words of 32 bits in the addresses of random numbers.
+    /// The largest step: steps are 32-bit words in the addresses of random numbers.
     static let largestStep = Int(UInt32.max)
 
-    /// What settings must satisfy together, after each by itself is as the table allows.
+    /// A violated constraint between settings, each of which is already allowed by the table.
     private var problem: String? {
         if let problem = network.problem { return problem }
         if let problem = method.method.problem(for: network) { return problem }
@@ -43,8 +43,8 @@ extension TrainingConfiguration {
 }
 
 extension TrainingConfiguration {
-    /// The configuration with the checkpoints that it names found: a run's folder becomes that of its newest checkpoint, so
-    /// that it stays the same while that run goes on. Throws if one is missing or does not fit.
+    /// The configuration with its checkpoints resolved: a run's folder is replaced by its newest checkpoint, so that it
+    /// stays the same while that run goes on. Throws if one is missing or does not fit.
     public func resolvingCheckpoints() throws -> TrainingConfiguration {
         if method.method.followedWeights != nil, teacher == nil {
             throw ConfigurationError("--stage \(method.name) follows a trained network; give its --teacher CHECKPOINT")
@@ -57,7 +57,7 @@ extension TrainingConfiguration {
         return resolved
     }
 
-    /// The same for what training starts from alone.
+    /// The configuration with only its starting checkpoints resolved.
     func resolvingStart() throws -> TrainingConfiguration {
         var resolved = self
         if initialWeights != nil, initialState != nil {
@@ -80,7 +80,7 @@ extension TrainingConfiguration {
     }
 }
 
-/// What is wrong with the name of a device; nil if it can be used.
+/// The problem with a device name; nil if it can be used.
 public func deviceProblem(_ name: String) -> String? {
     if name == "auto" { return nil }
     guard let device = Device(name) else { return "the device \(name) is unknown; choose auto, cpu, cuda or cuda:N" }
@@ -91,7 +91,7 @@ public func deviceProblem(_ name: String) -> String? {
     return nil
 }
 
-/// The device of that name, which `deviceProblem` has accepted; "auto" is the first CUDA device, else the CPU.
+/// The device with a name accepted by `deviceProblem`; "auto" is the first CUDA device, otherwise the CPU.
 public func chooseDevice(_ name: String) -> Device {
     if name == "auto" { return Library.cudaDevices > 0 ? Device(kind: .cuda) : .cpu }
     return Device(name) ?? .cpu

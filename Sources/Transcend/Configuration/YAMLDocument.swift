@@ -2,29 +2,31 @@ import Formats
 import Foundation
 import Yams
 
-/// The settings that a YAML file holds, with the places where they stand. JSON is a part of YAML.
+/// The settings in a YAML file, with their positions. JSON is a subset of YAML.
 ///
 /// Plain words follow the core schema of YAML 1.2: `yes`, `on` and `1:30` are texts.
 struct YAMLDocument {
-    /// A value that is no mapping, under the keys of the mappings around it, joined by dots.
+    /// A value that is not a mapping, under the keys of the mappings around it, joined by dots.
     struct Leaf {
         let key: String
         let value: JSONValue
-        /// Of the key, counted from 1.
+        /// The line of the key, counted from 1.
         let line: Int
         let column: Int
     }
 
-    /// Larger files are no configurations.
+    /// The maximum size of a file; larger ones are not configurations.
     static let maximumBytes = 1_000_000
-    /// More references to anchors could multiply a small file beyond memory: 32 make at most 3^11 values of one.
+    /// The maximum number of references to anchors. More could expand a small file beyond memory: 32 make at most 3^11
+    /// values of one.
     static let maximumAliases = 32
 
     let path: String
     private(set) var leaves: [Leaf] = []
     private var keys: Set<String> = []
 
-    /// Throws a `FileError` if the file cannot be read and a `ConfigurationError` with line and column if it is not YAML.
+    /// Reads a file; throws a `FileError` if it cannot be read and a `ConfigurationError` with line and column if it is
+    /// not YAML.
     init(path: String) throws {
         self.path = path
         let text = try Self.text(of: path)
@@ -39,13 +41,13 @@ struct YAMLDocument {
         }
     }
 
-    /// Relative paths in the file are relative to it.
+    /// The folder of the file, to which its relative paths refer.
     var folder: URL { URL(fileURLWithPath: path).deletingLastPathComponent() }
 
-    /// How messages name the place of a value: "FILE:LINE:COLUMN: KEY".
+    /// The position of a value in messages: "FILE:LINE:COLUMN: KEY".
     func origin(_ leaf: Leaf) -> String { "\(path):\(leaf.line):\(leaf.column): \(leaf.key)" }
 
-    /// The error about something at a place in the file.
+    /// An error at a position in the file.
     func error(_ line: Int, _ column: Int, _ problem: String) -> ConfigurationError {
         ConfigurationError("\(path):\(line):\(column): \(problem)")
     }
@@ -62,7 +64,7 @@ struct YAMLDocument {
         return text
     }
 
-    /// At least the number of references to anchors.
+    /// An upper bound of the number of references to anchors.
     private static func aliases(in text: String) -> Int {
         let bytes = Array(text.utf8)
         let ends = Set("* \t\r\n".utf8)
@@ -112,7 +114,7 @@ struct YAMLDocument {
         return .string(word)
     }
 
-    /// "LINE:COLUMN: what is wrong".
+    /// The parser's error as "LINE:COLUMN: PROBLEM".
     private static func sentence(_ error: YamlError) -> String {
         switch error {
         case .scanner(let context, let problem, let mark, _), .parser(let context, let problem, let mark, _),

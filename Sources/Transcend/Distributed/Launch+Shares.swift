@@ -1,13 +1,14 @@
 import Torch
 
-/// What each process takes of work and devices.
+/// The share of work and the device of each process.
 extension Launch {
-    /// The part of a whole that is a rank's, of equal parts.
+    /// A rank's part of `count` items, divided into equal parts.
     public static func share(of count: Int, rank: Int, size: Int) -> Range<Int> {
         count / size * rank..<count / size * (rank + 1)
     }
 
-    /// The device of this process: of CUDA devices that of its place on the host. Throws a `ConfigurationError` if there is none.
+    /// The device of this process; among CUDA devices, the one with its local rank. Throws a `ConfigurationError` if
+    /// there is none.
     public func device(named name: String) throws -> Device {
         let device = try device(named: name, ofProcess: localRank)
         guard device.kind != .cuda || device.index < Library.cudaDevices else {
@@ -18,7 +19,7 @@ extension Launch {
         return device
     }
 
-    /// The device of a process of a host, counted from 0, whether it is there or not.
+    /// The device of a process on a host, counted from 0, whether it exists or not.
     public func device(named name: String, ofProcess place: Int) throws -> Device {
         let chosen = chooseDevice(name)
         guard chosen.kind == .cuda else { return chosen }

@@ -1,28 +1,28 @@
 import Formats
 import Foundation
 
-/// This process among those that were started together, as torchrun, SLURM's srun, OpenMPI's mpirun or a person says in the
-/// environment.
+/// The position of this process among those launched together, according to the environment set by torchrun, SLURM's
+/// srun, OpenMPI's mpirun or by hand.
 public struct Launch: Sendable, Equatable {
-    /// This process, from 0; rank 0 prints and writes.
+    /// The rank of this process, from 0; rank 0 prints and writes.
     public var rank: Int
     /// The number of processes.
     public var size: Int
-    /// This process among those of its host, from 0: the CUDA device that it takes.
+    /// The rank of this process on its host, from 0, which selects its CUDA device.
     public var localRank: Int
-    /// Processes on this host.
+    /// The number of processes on this host.
     public var localSize: Int
-    /// Where rank 0 serves the key-value store by which processes find each other.
+    /// The host on which rank 0 serves the key-value store by which processes find each other.
     public var address: String
-    /// Its port.
+    /// The port of the store.
     public var port: Int
-    /// Whether torchrun serves the store already.
+    /// Whether torchrun already serves the store.
     public var isServed = false
-    /// The network interface that Gloo takes; nil: the one toward `address`.
+    /// The network interface for Gloo; nil for the one toward `address`.
     public var interface: String?
 
-    /// What the environment says; nil for a process that is alone. Throws a `ConfigurationError` that names the variables
-    /// that are missing or contradict each other.
+    /// Reads the environment; nil for a single process. Throws a `ConfigurationError` that names the variables that are
+    /// missing or contradict each other.
     public init?(environment: [String: String] = ProcessInfo.processInfo.environment) throws {
         let values = environment.filter { !$0.value.isEmpty }
         guard let names = try Self.names(in: values) else { return nil }
@@ -41,7 +41,7 @@ public struct Launch: Sendable, Equatable {
         case (nil, nil): (localRank, localSize) = (0, 1)
         case (nil, _):
             localSize = try number(names.localSize, 1...size)
-            // On one host the place is the rank; which ranks share one of several hosts is not known.
+            // On one host the local rank is the rank; on several it is not known which ranks share a host.
             guard localSize == size || localSize == 1 else {
                 throw Self.missing(names.localRank, beside: names.localSize)
             }
@@ -74,15 +74,15 @@ public struct Launch: Sendable, Equatable {
         ConfigurationError("\(other) is set and \(name) is missing: give both, or none for one process on each host")
     }
 
-    /// As PyTorch's launchers have it.
+    /// The default port of PyTorch's launchers.
     private static let defaultPort = 29500
 
-    /// The variables of a launcher.
+    /// The environment variables of a launcher.
     private struct Names {
         var rank: String, size: String, localRank: String, localSize: String
-        /// Of rank 0, where the launcher tells it.
+        /// The host of rank 0, if the launcher provides it.
         var firstHost: String?
-        /// SLURM's list of processes by host.
+        /// SLURM's list of the number of processes per host.
         var tasksPerHost: String?
     }
 
@@ -95,7 +95,7 @@ public struct Launch: Sendable, Equatable {
             }
             return torch
         }
-        // In a batch script, outside of srun, SLURM says nothing of a step: that process is alone.
+        // In a batch script, outside of srun, SLURM sets no step variables: that process is alone.
         let slurm = Names(
             rank: "SLURM_PROCID", size: "SLURM_STEP_NUM_TASKS", localRank: "SLURM_LOCALID",
             localSize: "SLURM_STEP_TASKS_PER_NODE", firstHost: values["SLURM_STEP_NODELIST"].map(firstHost),
@@ -107,7 +107,7 @@ public struct Launch: Sendable, Equatable {
         return values[mpi.rank] != nil && values[mpi.size] != nil ? mpi : nil
     }
 
-    /// Of a SLURM list such as "4(x2),3" the number of a host, counted from 0; 1 where it says nothing.
+    /// The number for a host, counted from 0, in a SLURM list such as "4(x2),3"; 1 if it has none.
     static func tasks(_ list: String, ofHost host: Int) -> Int {
         let counts = list.split(separator: ",").flatMap { item -> [Int] in
             let numbers = item.split { !$0.isNumber }.compactMap { Int($0) }

@@ -1,9 +1,9 @@
 import Foundation
 
-/// Sockets as rendezvous needs them: listening where one is told to and nowhere else.
+/// Sockets for the rendezvous, which listen only on the given address.
 enum NetworkAddress {
-    /// The descriptor of a socket that listens on one address of this host. Throws a `ConfigurationError` if it is none, or
-    /// taken.
+    /// The descriptor of a socket that listens on one address of this host. Throws a `ConfigurationError` if it is not
+    /// one of this host's, or is taken.
     static func listen(host: String, port: Int) throws -> Int32 {
         try withAddress(of: host, port: port, type: SOCK_STREAM) { address, length in
             let descriptor = socket(Int32(address.pointee.sa_family), Int32(SOCK_STREAM.rawValue), 0)
@@ -23,14 +23,14 @@ enum NetworkAddress {
         }
     }
 
-    /// The address of this host from which packets go to another one, in numbers.
+    /// The numeric address of this host from which packets are sent to another one.
     static func own(toward host: String, port: Int) throws -> String {
         try withAddress(of: host, port: port, type: SOCK_DGRAM) { address, length in
             let descriptor = socket(Int32(address.pointee.sa_family), Int32(SOCK_DGRAM.rawValue), 0)
             defer { close(descriptor) }
             var own = sockaddr_storage()
             var size = socklen_t(MemoryLayout<sockaddr_storage>.size)
-            // Of a datagram socket this sends nothing.
+            // Connecting a datagram socket sends nothing.
             guard connect(descriptor, address, length) == 0 else {
                 throw ConfigurationError(
                     "MASTER_ADDR=\(host): this host has no way there (\(String(cString: strerror(errno))))")

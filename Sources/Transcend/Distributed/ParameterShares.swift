@@ -1,16 +1,16 @@
 import Torch
 
-/// How averages and moments are spread over ranks: each holds those of consecutive parameters, of about as many elements
-/// (the first stage of ZeRO, Rajbhandari et al. 2020).
+/// The sharding of averages and moments over ranks: each holds those of consecutive parameters, with about the same
+/// number of elements (the first stage of ZeRO, Rajbhandari et al. 2020).
 struct ParameterShares {
-    /// Of each rank, in the list of all parameters.
+    /// The range of each rank in the list of all parameters.
     let ranges: [Range<Int>]
 
     init(_ parameters: [NamedParameter], ranks: Int) {
         let counts = parameters.map(\.parameter.value.count)
         let total = max(1, counts.reduce(0, +))
         var before = 0
-        // The rank in whose part of all elements the middle of the parameter lies.
+        // A parameter belongs to the rank whose part of all elements contains its middle.
         let owners = counts.map { count in
             defer { before += count }
             return min(ranks - 1, (before + count / 2) * ranks / total)

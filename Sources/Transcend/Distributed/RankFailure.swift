@@ -1,4 +1,4 @@
-/// What ended a run of several processes: a rank and where it was, in one sentence.
+/// The failure that ended a run of several processes: the rank and its step, in one sentence.
 public struct RankFailure: Error, CustomStringConvertible, Sendable {
     /// The sentence, on one line.
     public let description: String

@@ -1,12 +1,12 @@
-/// What each rank has told last and when, and what that says of it. Times are seconds of one clock.
+/// The last sign of life of each rank with its time, and the conclusions from it. Times are seconds of one clock.
 struct RankSigns {
     typealias Activity = RankWatch.Activity
 
-    /// What is wrong with the others.
+    /// A problem with the other ranks.
     enum Trouble {
-        /// One that has told nothing.
+        /// A rank has sent no sign.
         case silent(rank: Int)
-        /// One that has stayed at the same work.
+        /// A rank has stayed at the same work.
         case stuck(rank: Int)
         /// All wait for each other: the network between them has failed.
         case allWait
@@ -14,19 +14,19 @@ struct RankSigns {
 
     /// A sign of one rank.
     struct Sign {
-        /// Counts the signs of a rank, so that no two are alike.
+        /// The number of the sign, so that no two of a rank are alike.
         var number = 0
         var activity = Activity.files
-        /// Changes whenever the rank gets on.
+        /// A count that increases whenever the rank makes progress.
         var ticks = 0
         var step = 0
 
-        /// As the store keeps it.
+        /// The sign as stored in the key-value store.
         var text: String { "\(number) \(activity.rawValue) \(ticks) \(step)" }
 
         init() {}
 
-        /// Reads `text`; nil where it is something else.
+        /// Parses `text`; nil if it is not a sign.
         init?(_ text: String) {
             let fields = text.split(separator: " ").compactMap { Int($0) }
             guard fields.count == 4, let activity = Activity(rawValue: fields[1]) else { return nil }
@@ -40,9 +40,9 @@ struct RankSigns {
 
     private struct Seen {
         var sign = Sign()
-        /// When it came.
+        /// The time at which the last sign arrived.
         var changed: Double
-        /// Since when the rank has got no further.
+        /// The time of the rank's last progress.
         var progressed: Double
     }
 
@@ -52,7 +52,7 @@ struct RankSigns {
     /// The number of ranks.
     var count: Int { seen.count }
 
-    /// For a rank that looks at all others.
+    /// Creates the state of a rank that monitors all others.
     init(rank: Int, of size: Int, at now: Double) {
         self.rank = rank
         seen = Array(repeating: Seen(changed: now, progressed: now), count: size)
@@ -61,24 +61,24 @@ struct RankSigns {
     /// The last sign of a rank.
     subscript(other: Int) -> Sign { seen[other].sign }
 
-    /// Notes what a rank has told; another time the same sign says nothing.
+    /// Records a rank's sign; a repeated sign has no effect.
     mutating func note(_ sign: Sign, of other: Int, at now: Double) {
         guard sign.number != seen[other].sign.number else { return }
         if !sign.isAsFar(as: seen[other].sign) { seen[other].progressed = now }
         (seen[other].sign, seen[other].changed) = (sign, now)
     }
 
-    /// Whether a rank needs the others no more, or has told nothing for so many seconds.
+    /// Whether a rank no longer needs the others, or has sent no sign for so many seconds.
     func isGone(_ other: Int, after seconds: Double, at now: Double) -> Bool {
         seen[other].sign.activity == .done || now - seen[other].changed > seconds
     }
 
-    /// The first rank that has told nothing for so many seconds.
+    /// The first rank that has sent no sign for so many seconds.
     func silent(for seconds: Double, at now: Double) -> Int? {
         others.first { seen[$0].sign.activity != .done && now - seen[$0].changed > seconds }
     }
 
-    /// What is wrong with the others, if anything is. This rank itself has done `activity` since a time.
+    /// The problem with the others, if there is one. This rank itself has been doing `activity` since a given time.
     func trouble(after seconds: Double, at now: Double, activity: Activity, since: Double) -> Trouble? {
         if let silent = silent(for: seconds, at: now) { return .silent(rank: silent) }
         func stays(at activity: Activity, _ other: Int) -> Bool {

@@ -1,22 +1,22 @@
-/// What a rank knows of itself and the others, as its watch keeps it. Times are seconds of one clock.
+/// What a rank knows about itself and the others, kept by its watch. Times are seconds of one clock.
 struct RankState {
-    /// What this rank does.
+    /// The current sign of this rank.
     private(set) var own = RankSigns.Sign()
-    /// Since when it has got no further.
+    /// The time of its last progress.
     private var since: Double
-    /// What the others told.
+    /// The signs of the others.
     var signs: RankSigns
-    /// When the store answered last.
+    /// The time of the store's last answer.
     var lastAnswer: Double
 
     private(set) var failure: RankFailure?
     private(set) var failedAt = 0.0
-    /// The failure that the others are to be told of.
+    /// A failure to be published to the others.
     private(set) var unpublished: String?
-    /// The thread that computes knows of the failure, and is ending.
+    /// Whether the computing thread knows of the failure, and is ending.
     var isEnding = false
     var isStopped = false
-    /// Nothing is told or heard any more.
+    /// Whether communication has ended.
     private var isDeaf = false
     var beforeExit: (@Sendable () -> Void)?
 
@@ -24,14 +24,14 @@ struct RankState {
     private let storePlace: String
     private let isServedByRank: Bool
 
-    /// `storePlace` says where the store is; rank 0 may serve it.
+    /// Creates the state; `storePlace` says where the store is; rank 0 may serve it.
     init(rank: Int, of size: Int, storePlace: String, isServedByRank: Bool, at now: Double) {
         (self.rank, self.storePlace, self.isServedByRank) = (rank, storePlace, isServedByRank)
         (since, lastAnswer) = (now, now)
         signs = RankSigns(rank: rank, of: size, at: now)
     }
 
-    /// This rank has got on, to an activity and maybe another step.
+    /// Records progress of this rank, to an activity and possibly another step.
     mutating func progress(to activity: RankWatch.Activity, step: Int? = nil) {
         own.activity = activity
         own.ticks += 1
@@ -39,7 +39,7 @@ struct RankState {
         since = ProgressLine.monotonicSeconds()
     }
 
-    /// The text that tells what this rank does now, another one each time.
+    /// The text of this rank's next sign, different each time.
     mutating func nextSign() -> String {
         own.number += 1
         return own.text
@@ -47,26 +47,26 @@ struct RankState {
 
     // MARK: - Failures
 
-    /// Records what this rank has found, to be published or not; the first failure counts.
+    /// Records a failure found by this rank, to be published or not; the first failure counts.
     mutating func fail(_ description: String, publish: Bool, at now: Double) {
         guard failure == nil else { return }
         (failure, failedAt) = (RankFailure(description), now)
         if publish, !isDeaf { unpublished = description }
     }
 
-    /// Records what another rank has published, which comes before what this one has not.
+    /// Records a failure published by another rank, which takes precedence over an unpublished one of this rank.
     mutating func hear(_ text: String, at now: Double) {
         if failure == nil { failedAt = now }
         if failure == nil || unpublished != nil { failure = RankFailure(text) }
         unpublished = nil
     }
 
-    /// The others can know of this text now.
+    /// Records that a failure's text has been published.
     mutating func published(_ text: String) {
         if unpublished == text { unpublished = nil }
     }
 
-    /// The store does not answer any more: nobody will hear of anything.
+    /// Records that the store no longer answers, which ends all communication.
     mutating func loseStore() { (isDeaf, unpublished) = (true, nil) }
 
     // MARK: - Sentences
@@ -74,12 +74,12 @@ struct RankState {
     func name(_ other: Int) -> String { "rank \(other) of \(signs.count)" }
     func place(_ other: Int) -> String { "at step \(signs[other].step)" }
 
-    /// Who serves the store and where.
+    /// The description of the store's server and address.
     var server: String {
         isServedByRank ? "\(name(0)), \(place(0)), which serves the store at \(storePlace)," : storePlace
     }
 
-    /// Fails where another rank or the store has kept this one waiting for longer than `timeout` seconds.
+    /// Records a failure if another rank or the store has kept this one waiting for longer than `timeout` seconds.
     mutating func judge(timeout: Double, at now: Double) {
         let time = readableNumber(timeout)
         if now - lastAnswer > timeout {

@@ -3,23 +3,24 @@ import Foundation
 import Synchronization
 import Torch
 
-/// Sees to it that all ranks end when one of them dies, hangs or loses its network.
+/// Ensures that all ranks end when one of them dies, hangs or loses its network.
 ///
-/// Each rank tells the store in short intervals what it does, and looks at what the others told. One that tells nothing, or
-/// stays at the same work, for `timeout` seconds is named to all. A rank that cannot reach the store ends itself. Where the
-/// thread that computes does not notice by itself, the process is ended for it.
+/// Each rank reports its activity to the store at short intervals, and reads the reports of the others. A rank that
+/// reports nothing, or stays at the same work, for `timeout` seconds is named to all. A rank that cannot reach the
+/// store ends itself. If the computing thread does not notice by itself, the process is ended for it.
 ///
-/// Two threads share the work: `beat` alone waits for the store, maybe for ever, and `watch` judges and ends the process.
+/// Two threads share the work: only `beat` waits for the store, possibly for ever, while `watch` judges and ends the
+/// process.
 package final class RankWatch: @unchecked Sendable {
-    /// What the thread that computes is doing.
+    /// The activity of the computing thread.
     package enum Activity: Int {
-        /// Reads or writes files, or does other things of which it tells nothing; how long that takes is not judged.
+        /// Reads or writes files, or does other work without reporting progress; its duration is not judged.
         case files = 0
-        /// Computes, and tells of its progress.
+        /// Computes, and reports its progress.
         case work = 1
         /// Waits for the other ranks.
         case wait = 2
-        /// Needs the others no more.
+        /// No longer needs the others.
         case done = 3
     }
 
@@ -32,13 +33,13 @@ package final class RankWatch: @unchecked Sendable {
     /// Ends the pause between two beats.
     private let news = DispatchSemaphore(value: 0)
 
-    /// Begins to tell and to look.
+    /// Starts both threads.
     ///
     /// - Parameters:
     ///   - store: a connection of its own.
-    ///   - rank: this process.
+    ///   - rank: the rank of this process.
     ///   - size: the number of processes.
-    ///   - timeout: seconds after which a rank that tells nothing or does not get on ends all.
+    ///   - timeout: seconds after which a silent or stuck rank ends all.
     ///   - storePlace: where the store is.
     ///   - isServedByRank: whether rank 0 serves the store.
     package init(
@@ -55,9 +56,9 @@ package final class RankWatch: @unchecked Sendable {
         }
     }
 
-    // MARK: - What this rank does
+    // MARK: - Reporting progress
 
-    /// Says that work goes on, at a step; called at least once in each step.
+    /// Reports progress, at a step; called at least once in each step.
     package func tick(step: Int? = nil) { state.withLock { $0.progress(to: .work, step: step) } }
 
     /// Runs `body` as an activity; throws if a rank has failed meanwhile.
@@ -71,10 +72,10 @@ package final class RankWatch: @unchecked Sendable {
         return try body()
     }
 
-    /// What is known of a rank that has failed.
+    /// The failure of a rank, if one is known.
     package var failure: RankFailure? { state.withLock { $0.failure } }
 
-    /// Throws what is known of a rank that has failed.
+    /// Throws the failure of a rank, if one is known.
     package func throwFailure() throws {
         let failure = state.withLock { state in
             if state.failure != nil { state.isEnding = true }
@@ -83,10 +84,11 @@ package final class RankWatch: @unchecked Sendable {
         if let failure { throw failure }
     }
 
-    /// Intervals without a sign after which a rank counts as dead, once its connection is lost.
+    /// The number of intervals without a sign after which a rank counts as dead, once its connection is lost.
     private static let silentIntervals = 4.0
 
-    /// Why an operation of the group failed: the rank that is named in a moment, else the operation itself.
+    /// Explains why an operation of the group failed: by the rank that is named shortly, or else by the operation
+    /// itself.
     func explain(_ error: any Error) -> any Error {
         state.withLock { $0.isEnding = true }
         let quiet = Self.silentIntervals * interval
@@ -122,17 +124,17 @@ package final class RankWatch: @unchecked Sendable {
         waitForPublication()
     }
 
-    /// Waits, for a moment, until the others can know of what this rank has found.
+    /// Waits briefly until the others can know of a failure found by this rank.
     func waitForPublication() {
         news.signal()
         let end = Self.now + Self.grace.notice
         while state.withLock({ $0.unpublished != nil }), Self.now < end { Thread.sleep(forTimeInterval: 0.005) }
     }
 
-    /// What is done before the process is ended for a thread that does not notice, such as completing files.
+    /// Sets what is done before the process is ended for a thread that does not notice, such as completing files.
     func setBeforeExit(_ body: (@Sendable () -> Void)?) { state.withLock { $0.beforeExit = body } }
 
-    /// Says that this rank needs the others no more.
+    /// Declares that this rank no longer needs the others.
     func finish() {
         state.withLock { $0.progress(to: .done) }
         try? tell()
@@ -157,7 +159,7 @@ package final class RankWatch: @unchecked Sendable {
         news.signal()
     }
 
-    // MARK: - What goes over the store
+    // MARK: - Communication over the store
 
     private func beat() {
         while !state.withLock({ $0.isStopped }) {
@@ -166,7 +168,7 @@ package final class RankWatch: @unchecked Sendable {
                 try listen()
                 try publish()
             } catch {
-                // Nothing answers at once where its process has ended.
+                // The connection fails at once if the serving process has ended.
                 state.withLock { state in
                     state.loseStore()
                     guard state.own.activity != .done, !state.isStopped else { return }
@@ -193,7 +195,7 @@ package final class RankWatch: @unchecked Sendable {
         }
     }
 
-    /// Tells the others of a failure that this rank has found.
+    /// Publishes a failure found by this rank.
     private func publish() throws {
         guard let text = state.withLock({ $0.unpublished }) else { return }
         try store.set("failure", text)
@@ -201,7 +203,7 @@ package final class RankWatch: @unchecked Sendable {
         state.withLock { $0.published(text) }
     }
 
-    // MARK: - What ends the process
+    // MARK: - Ending the process
 
     private func watch() {
         while !state.withLock({ $0.isStopped }) {
@@ -214,7 +216,8 @@ package final class RankWatch: @unchecked Sendable {
         }
     }
 
-    /// Seconds that the thread that computes has to notice a failure, and then to end; the latter also for `beforeExit`.
+    /// The seconds that the computing thread has to notice a failure, and then to end; the latter also for
+    /// `beforeExit`.
     private static let grace = (notice: 3.0, end: 60.0)
 
     private func endIfIgnored() {
@@ -226,7 +229,7 @@ package final class RankWatch: @unchecked Sendable {
         guard let failure else { return }
         StandardError.write("transcend: error: \("\(failure)".visible)\n")
         if let body {
-            // What it waits for may hang as well.
+            // The work before the exit may hang as well.
             let done = DispatchSemaphore(value: 0)
             Thread.detachNewThread {
                 body()

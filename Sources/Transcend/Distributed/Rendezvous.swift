@@ -1,22 +1,22 @@
 import Foundation
 import Torch
 
-/// How all ranks find each other in a store that may still hold what an earlier start of them has left there.
+/// Lets all ranks find each other in a store that may still hold keys of an earlier start.
 ///
-/// Each process says hello with a number of its own. Rank 0 publishes its own number with those that it has seen, and anew
-/// whenever one changes; another rank takes part in a list that has its own number. When all do, rank 0 lets them begin, with its
-/// number as the prefix of all keys, so that nothing of another start is ever read. The restarts that a launcher counts would
-/// not do as a prefix: each host counts its own.
+/// Each process registers with a random number of its own. Rank 0 publishes its own number with those that it has seen,
+/// and again whenever one changes; another rank joins a list that contains its own number. When all have joined, rank 0
+/// lets them begin, with its number as the prefix of all keys, so that nothing of another start is ever read. A
+/// launcher's restart count would not do as a prefix: each host counts its own.
 struct Rendezvous {
     private let store: KeyValueStore
     private let launch: Launch
     private let number = String(UInt64.random(in: .min ... .max), radix: 16)
 
-    /// The store is that of all starts.
+    /// Creates a rendezvous; the store is shared by all starts.
     init(_ launch: Launch, in store: KeyValueStore) { (self.launch, self.store) = (launch, store) }
 
-    /// Waits until all ranks have come; returns the prefix of their keys. Throws a `ConfigurationError` that names those of which
-    /// there is no sign after `timeout` seconds.
+    /// Waits until all ranks have come; returns the prefix of their keys. Throws a `ConfigurationError` that names the
+    /// ranks without a sign after `timeout` seconds.
     func meet(timeout: Double) throws -> String {
         try store.set("hello/\(launch.rank)", number)
         let end = ProgressLine.monotonicSeconds() + timeout
@@ -34,7 +34,7 @@ struct Rendezvous {
 
     private func text(_ list: [String]) -> String { list.joined(separator: " ") }
 
-    /// Publishes the numbers of all ranks, where they have changed; "-" is that of one that has not come.
+    /// Publishes the numbers of all ranks if they have changed; "-" stands for a rank that has not come.
     private func publish(_ list: inout [String]) throws {
         let seen = [number] + (try (1..<launch.size).map { try store.text("hello/\($0)") ?? "-" })
         guard seen != list else { return }
@@ -42,7 +42,7 @@ struct Rendezvous {
         try store.set("world", text(list))
     }
 
-    /// Takes part in the published list, if it has the number of this process.
+    /// Joins the published list, if it contains the number of this process.
     private func takePart(in list: inout [String]) throws {
         let seen = try store.text("world")?.split(separator: " ").map(String.init) ?? []
         guard seen != list, seen.count == launch.size, seen[launch.rank] == number else { return }
@@ -50,7 +50,7 @@ struct Rendezvous {
         list = seen
     }
 
-    /// The ranks of a list that do not take part in it.
+    /// The ranks of a list that have not joined it.
     private func missing(of list: [String]) throws -> [Int] {
         try list.indices.dropFirst().filter { try store.text("in/\(list[0])/\($0)") != list[$0] }
     }

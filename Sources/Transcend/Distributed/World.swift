@@ -1,21 +1,21 @@
 import Foundation
 import Torch
 
-/// The processes that do one piece of work together; often this one alone.
+/// The processes that work together on one task; often a single one.
 public final class World: Ranks {
-    /// This process, from 0. Rank 0 writes and prints.
+    /// The rank of this process, from 0. Rank 0 writes and prints.
     public let rank: Int
     /// The number of processes.
     public let size: Int
-    /// How this process was started with others; nil where it is alone.
+    /// The launch of this process with others; nil for a single process.
     public let launch: Launch?
 
     let group: ProcessGroup?
     let watch: RankWatch?
-    /// The store with the keys of this start; and that of all starts, which may end with this process.
+    /// The store with the keys of this start, and the store of all starts, which may end with this process.
     private let store: KeyValueStore?, served: KeyValueStore?
 
-    /// A process without others.
+    /// A single process.
     public static let alone = World()
 
     /// Whether this process is the one that writes and prints.
@@ -23,16 +23,16 @@ public final class World: Ranks {
 
     private init() { (rank, size, launch, group, watch, store, served) = (0, 1, nil, nil, nil, nil, nil) }
 
-    /// Runs `body` in the world that the environment tells of, and leaves it.
+    /// Joins the processes described by the environment, runs `body`, and leaves.
     ///
     /// - Parameters:
-    ///   - launch: how this process was started with others; nil where it is alone.
-    ///   - device: by name, as `chooseDevice` has it: which kind of group it is.
-    ///   - timeout: seconds after which a rank that does not come, answer or get on ends the others too.
-    ///   - body: the work, which gets the world.
+    ///   - launch: the launch of this process with others; nil for a single process.
+    ///   - device: the name of the device, as for `chooseDevice`, which determines the kind of group.
+    ///   - timeout: seconds after which a missing, silent or stuck rank ends the others too.
+    ///   - body: the work, called with the world.
     ///
-    /// Throws a `ConfigurationError` where the environment or the network does not allow it, a `RankFailure` that names a rank
-    /// that ended, and what `body` throws, after the other ranks have been told.
+    /// Throws a `ConfigurationError` if the environment or the network does not allow it, a `RankFailure` that names a
+    /// rank that ended, and any error of `body`, after the other ranks have been told.
     public static func join<Result>(
         _ launch: Launch?, device: String, timeout: Double, _ body: (World) throws -> Result
     ) throws -> Result {
@@ -51,7 +51,7 @@ public final class World: Ranks {
 
     private init(_ launch: Launch, device: Device, timeout: Double) throws {
         (rank, size, self.launch) = (launch.rank, launch.size, launch)
-        // c10d warns on stderr of hosts without a name and of each try to connect.
+        // c10d warns on stderr about hosts without a name and about each attempt to connect.
         setenv("TORCH_CPP_LOG_LEVEL", "ERROR", 0)
         let isRankServing = !launch.isServed
         let isServer = launch.rank == 0 && isRankServing
@@ -69,7 +69,7 @@ public final class World: Ranks {
         }
         let served = try connect("transcend", serving: listening)
         self.served = served
-        // First of all ranks, which may come late; then a group does not wait for one that is not there.
+        // The rendezvous comes first, since ranks may come late; the group then does not wait for a missing one.
         let prefix = "transcend/" + (try Rendezvous(launch, in: served).meet(timeout: timeout))
         store = try connect(prefix)
         let watch = RankWatch(
@@ -89,7 +89,7 @@ public final class World: Ranks {
         }
     }
 
-    /// The processes of one host share its cores, unless told otherwise.
+    /// Divides the cores of a host among its processes, unless the user has set the number of threads.
     private static func shareThreads(_ launch: Launch) {
         guard ProcessInfo.processInfo.environment["OMP_NUM_THREADS"] == nil else { return }
         Library.setThreads(max(1, ProcessInfo.processInfo.activeProcessorCount / launch.localSize))
@@ -115,17 +115,17 @@ public final class World: Ranks {
     /// Whether the store ends with this process.
     private var serves: Bool { isFirst && launch?.isServed == false }
 
-    // MARK: - What ranks do together
+    // MARK: - Collective operations
 
-    /// Runs operations of the group; throws a `RankFailure` where another rank has failed, and what has failed before in the
-    /// present `withErrors`, of which the others know nothing.
+    /// Runs operations of the group; throws a `RankFailure` if another rank has failed, or an earlier failure in the
+    /// current `withErrors`, of which the others know nothing.
     func together<Result>(_ body: (ProcessGroup) throws -> Result) throws -> Result? {
         guard let group, let watch else { return nil }
         return try watch.during(.wait) {
             do {
                 return try withErrors {
                     let result = try body(group)
-                    // NCCL's operations return at once; what waits for the others has to be seen waiting.
+                    // NCCL's operations return at once; the time spent waiting for the others must be visible as such.
                     group.device.synchronize()
                     return result
                 }
@@ -135,7 +135,7 @@ public final class World: Ranks {
         }
     }
 
-    /// Sums over all ranks, of numbers of each.
+    /// Sums numbers element by element over all ranks.
     func sum(_ values: [Double]) throws -> [Double] {
         try together { group in
             let tensor = Tensor(values).to(group.device)
@@ -144,9 +144,9 @@ public final class World: Ranks {
         } ?? values
     }
 
-    /// What each rank has given, in their order.
+    /// Gathers the bytes of each rank, in rank order.
     public func gather(_ bytes: [UInt8]) throws -> [[UInt8]] {
-        // What an operation gives counts only when it has not failed, which the end of each call says.
+        // An operation's result is valid only if the call ends without an error.
         let counts = try together { $0.gather(Tensor([bytes.count]).to($0.device)).values(as: Int.self) }
         guard let counts else { return [bytes] }
         let length = max(1, counts.max() ?? 1)
@@ -157,13 +157,13 @@ public final class World: Ranks {
         return counts.enumerated().map { rank, count in Array((all ?? [])[rank * length..<rank * length + count]) }
     }
 
-    /// Whether it is so on any rank.
+    /// Whether a condition holds on any rank.
     func any(_ value: Bool) throws -> Bool { try sum([value ? 1 : 0])[0] > 0 }
 
     /// Waits until all ranks are here.
     public func barrier() throws { _ = try sum([0]) }
 
-    /// Runs `body` on rank 0, then on the others.
+    /// Runs `body` on rank 0 first, then on the others.
     public func firstThenOthers<Result>(_ body: () throws -> Result) throws -> Result {
         if !isFirst { try barrier() }
         let result = try body()
@@ -171,19 +171,20 @@ public final class World: Ranks {
         return result
     }
 
-    /// Runs `body`, which may take long without telling how it gets on; only whether the rank is alive is watched meanwhile.
+    /// Runs `body`, which may take long without reporting progress; meanwhile only whether the rank is alive is
+    /// monitored.
     func readingOrWriting<Result>(_ body: () throws -> Result) throws -> Result {
         try watch?.during(.files, body) ?? body()
     }
 
-    /// Throws a `ConfigurationError` on all ranks if one of them knows something else than rank 0, saying which and what.
+    /// Throws a `ConfigurationError` on all ranks if one of them disagrees with rank 0, naming the rank and the fact.
     public func agree(on facts: [(name: String, value: String)], topic: String) throws {
         guard size > 1 else { return }
         let all = try gather(Array(facts.map { "\($0.name)\t\($0.value)" }.joined(separator: "\n").utf8)).map {
             String(decoding: $0, as: UTF8.self).split(separator: "\n", omittingEmptySubsequences: false)
         }
         guard let other = all.firstIndex(where: { $0 != all[0] }) else { return }
-        // Each rank says it for itself, so that none leaves before the others know.
+        // Each rank confirms it itself, so that none leaves before the others know.
         try post(note: "compared \(topic)", "")
         for rank in 0..<size { _ = try? note(from: rank, "compared \(topic)") }
         let pair = zip(all[0], all[other]).first { $0 != $1 } ?? (all[0].last ?? "", all[other].last ?? "")
@@ -193,10 +194,10 @@ public final class World: Ranks {
                 + "\(mine.last ?? "") on rank 0; start all ranks alike")
     }
 
-    /// Leaves a text for the other ranks, from any thread.
+    /// Posts a text for the other ranks, from any thread.
     func post(note: String, _ text: String) throws { try store?.set("note/\(rank)/\(note)", text) }
 
-    /// Waits for the text that a rank leaves, in any thread; throws a `RankFailure` if a rank fails meanwhile.
+    /// Waits for a text posted by a rank, in any thread; throws a `RankFailure` if a rank fails meanwhile.
     func note(from rank: Int, _ note: String) throws -> String {
         while true {
             if let text = try store?.text("note/\(rank)/\(note)") { return text }
@@ -205,6 +206,6 @@ public final class World: Ranks {
         }
     }
 
-    /// The part of a whole that is this rank's, of equal parts.
+    /// This rank's part of `count` items, divided into equal parts.
     func share(of count: Int) -> Range<Int> { Launch.share(of: count, rank: rank, size: size) }
 }

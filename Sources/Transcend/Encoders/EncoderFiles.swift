@@ -4,13 +4,14 @@ import Formats
 import Foundation
 import Torch
 
-/// Where the field keeps encoders: weights of DINOv2, or a TorchScript module with what it expects of pictures beside it.
+/// Opens encoders in their usual forms: weights of DINOv2, or a TorchScript module with its input normalisation beside
+/// it.
 public enum EncoderFiles {
-    /// The encoder in a file; DINOv2 sees pictures as `grid` x `grid` patches.
+    /// Opens the encoder in a file; DINOv2 sees pictures as `grid` x `grid` patches.
     ///
-    /// A program gets bytes as they are, unless a file of YAML lies beside it, named alike (`encoder.yaml` of `encoder.pt`): then
-    /// numbers from 0 to 1, resized to `side`, less `mean`, over `deviation` of red, green and blue. Throws a `FileError` or a
-    /// `ConfigurationError`.
+    /// A TorchScript module receives uint8 images, unless a YAML file of the same name lies beside it (`encoder.yaml`
+    /// for `encoder.pt`): then it receives numbers from 0 to 1, resized to `side`, minus `mean`, divided by `deviation`
+    /// of red, green and blue. Throws a `FileError` or a `ConfigurationError`.
     public static func open(_ path: String, grid: Int, on device: Device = .cpu) throws -> any PatchEncoder {
         try openEncoder(path: path, grid: grid, normalisation: normalisation(ofProgram: path), on: device)
     }
@@ -41,17 +42,17 @@ public enum EncoderFiles {
         return result
     }
 
-    /// Patches on a side that DINOv2 sees of a picture where nothing else is said: one for 16 pixels, as in REPA.
+    /// DINOv2's default number of patches on a side of a picture: one per 16 pixels, as in REPA.
     public static func grid(ofSide side: Int) -> Int { max(1, side / 16) }
 }
 
-/// An encoder whose features a store is to hold.
+/// An encoder whose features are stored.
 public struct StoredEncoder {
-    /// What is stored of each picture.
+    /// The layout of the stored features.
     public let layout: FeatureLayout
     private let encoder: any PatchEncoder
 
-    /// For squares of `resolution` pixels. Throws what the encoder does not allow.
+    /// Creates an encoder for squares of `resolution` pixels. Throws if the encoder does not support it.
     public init(_ encoder: any PatchEncoder, resolution: Int, hasMirrored: Bool) throws {
         let shape = try encoder.shape(side: resolution)
         layout = FeatureLayout(
@@ -59,8 +60,8 @@ public struct StoredEncoder {
         self.encoder = encoder
     }
 
-    /// The features of pictures, and of their mirror images if the layout has them. Throws a `FileError` for numbers that float16
-    /// does not hold.
+    /// The features of pictures, and of their mirror images if the layout has them. Throws a `FileError` for numbers
+    /// that float16 cannot represent.
     public func encode(_ pictures: [RGBImage]) throws -> EncodedFeatures {
         EncodedFeatures(
             plain: try bytes(of: pictures), mirrored: layout.hasMirrored ? try bytes(of: pictures.map(\.mirrored)) : [])

@@ -2,16 +2,16 @@ import Evaluation
 import Formats
 import Foundation
 
-/// Draws samples from checkpoints and measures them, always in the same way. In a run's folder the results stay, in
-/// `evaluations/step-0001000-1a2b3c4d.json`, and are not measured again.
+/// Draws samples from checkpoints and measures them, always in the same way. Results stay in the run's folder, in
+/// `evaluations/step-0001000-1a2b3c4d.json`, and are not computed twice.
 public final class CheckpointEvaluator {
-    /// What is going on, for a line of progress.
+    /// The progress of an evaluation, for a progress line.
     public struct Progress: Sendable {
-        /// "reference", or "samples" of a step.
+        /// The stage: "reference", or "samples" of a step.
         public let stage: String
-        /// Pictures that are measured.
+        /// The number of pictures measured so far.
         public let done: Int
-        /// Pictures in all.
+        /// The total number of pictures.
         public let count: Int
     }
 
@@ -23,8 +23,8 @@ public final class CheckpointEvaluator {
     private let world: World
     private let note: ((_ warning: String) -> Void)?
 
-    /// `labels` and `count` are those of the samples, as `SampleLabels` has them. `note` is told where a result cannot be kept;
-    /// without it that is thrown.
+    /// Creates an evaluator; `labels` and `count` are those of the samples, as in `SampleLabels`. `note` is called if a
+    /// result cannot be stored; without it that error is thrown.
     public init(
         _ extractor: any FeatureExtractor, reference: EvaluationReference, settings: SamplingSettings,
         labels: [String], count: Int, world: World = .alone, note: ((_ warning: String) -> Void)? = nil
@@ -33,8 +33,8 @@ public final class CheckpointEvaluator {
         (self.labels, self.count, self.world, self.note) = (labels, count, world, note)
     }
 
-    /// The numbers of a checkpoint, from its run's folder if they are there. Throws a `ConfigurationError` where the settings do
-    /// not fit it, and what its files cause. Of several ranks the first has the result.
+    /// The metrics of a checkpoint, from its run's folder if they are there. Throws a `ConfigurationError` if the
+    /// settings do not fit it, and any file error. Of several ranks the first has the result.
     public func evaluate(
         _ checkpoint: Checkpoint, progress: (Progress) -> Void = { _ in }
     ) throws -> EvaluationResult? {
@@ -67,10 +67,10 @@ public final class CheckpointEvaluator {
         return result
     }
 
-    /// Below a run's folder.
+    /// The folder of results below a run's folder.
     static let folder = "evaluations"
 
-    /// All results that a run's folder holds, in the order of their names, that is of their steps.
+    /// All results in a run's folder, in the order of their names, that is of their steps.
     public static func results(ofRun path: String) -> [EvaluationResult] {
         let names = (try? FileManager.default.contentsOfDirectory(atPath: path + "/" + folder)) ?? []
         return names.filter { $0.hasPrefix("step-") && $0.hasSuffix(".json") }.sorted().compactMap { name in
@@ -78,8 +78,8 @@ public final class CheckpointEvaluator {
         }
     }
 
-    /// The name of what was made of a step's checkpoint; its last eight digits tell apart how: of samples how they were drawn, by
-    /// what and against what they were measured.
+    /// The name of a result of a step's checkpoint; its last eight digits are a hash of how it was made: how samples
+    /// were drawn, by which extractor and against which reference they were measured.
     static func recordName(step: Int, of parts: [String]) -> String {
         CheckpointName.of(step: step) + "-" + Checksum(of: parts.joined(separator: "\n")).text.suffix(8)
     }

@@ -1,12 +1,12 @@
 import Data
 import Evaluation
 
-/// The pictures of a data set of pixels as a network sees them: cropped, and of one size.
+/// The pictures of a pixel data set as a network sees them: cropped, and of one size.
 struct DatasetPictures: PictureSet {
     let location: String
     private let dataset: any Dataset
 
-    /// `location` is what results call them. Throws a `ConfigurationError` where the data are latents.
+    /// Wraps a data set; `location` is its name in results. Throws a `ConfigurationError` if the data are latents.
     init(_ dataset: any Dataset, location: String) throws {
         guard dataset.latents == nil, [1, 3].contains(dataset.channels) else {
             throw ConfigurationError(
@@ -18,7 +18,7 @@ struct DatasetPictures: PictureSet {
     var count: Int { dataset.count }
 
     func picture(_ index: Int) throws -> RGBImage {
-        // The inverse of byte / 127.5 - 1, to the nearest byte, so that bytes come back as they were.
+        // The inverse of byte / 127.5 - 1, rounded to the nearest byte, so that bytes are recovered exactly.
         let bytes = try dataset.images([index]).map { UInt8((($0 + 1) * 127.5).rounded()) }
         return RGBImage(planes: bytes, width: dataset.side, height: dataset.side)
     }

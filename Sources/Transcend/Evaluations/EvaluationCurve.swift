@@ -2,22 +2,22 @@ import Evaluation
 import Formats
 import Foundation
 
-/// Runs whose checkpoints were evaluated in the same way, to be shown together.
+/// Runs whose checkpoints were evaluated in the same way, for a common plot.
 public struct EvaluationCurve: Sendable {
     /// One run, or one stage of a pipeline.
     public struct Run: Sendable {
-        /// The end of its path, as long as it takes to tell it from the others.
+        /// The name: the end of its path, as long as necessary to be unique.
         public let name: String
-        /// Its folder.
+        /// The folder of the run.
         public let path: String
-        /// What its checkpoints' numbers are, by step.
+        /// The results of its checkpoints, by step.
         public var results: [(step: Int, result: EvaluationResult)] = []
     }
 
-    /// In the order in which they were given; of a pipeline each stage that has a checkpoint.
+    /// The runs in the given order; of a pipeline, each stage with a checkpoint.
     public private(set) var runs: [Run]
 
-    /// Throws a `FileError` where a folder is neither a run nor a pipeline with checkpoints.
+    /// Finds the runs; throws a `FileError` if a folder is neither a run nor a pipeline with checkpoints.
     public init(_ paths: [String]) throws {
         let folders = try paths.flatMap { path -> [String] in
             let found = ([path] + Pipeline.stages.map { path + "/" + $0 }).filter {
@@ -39,12 +39,12 @@ public struct EvaluationCurve: Sendable {
         }
     }
 
-    /// Adds the numbers of a checkpoint of a run.
+    /// Adds the result of a checkpoint of a run.
     public mutating func append(_ result: EvaluationResult, step: Int, run: Int) {
         runs[run].results.append((step, result))
     }
 
-    /// A line for each checkpoint.
+    /// A table with a row for each checkpoint.
     public var table: Table {
         let all = runs.flatMap(\.results)
         let metrics = EvaluationResult.metrics.filter { name in all.contains { $0.result[name] != nil } }
@@ -74,7 +74,7 @@ public struct EvaluationCurve: Sendable {
         return CurvePlot(title: "Evaluation by training step", subtitle: subtitle, panels: panels)
     }
 
-    /// The shortest ends of paths that are all different.
+    /// The shortest ends of the paths that are all different.
     private static func shortNames(_ paths: [String]) -> [String] {
         let parts = paths.map { $0.split(separator: "/") }
         for length in 1...max(1, parts.map(\.count).max() ?? 1) {

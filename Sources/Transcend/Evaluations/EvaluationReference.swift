@@ -3,25 +3,25 @@ import Evaluation
 import Formats
 import Foundation
 
-/// What samples are measured against: pictures, a file of their statistics, or the data of a run. Measured once, when it is
-/// needed first.
+/// The reference of an evaluation: pictures, a file of their statistics, or the data of a run. It is measured once, on
+/// first use.
 public final class EvaluationReference {
-    /// What results call it.
+    /// The name in results.
     public let name: String
     private let extractor: any FeatureExtractor
     private let configuration: TrainingConfiguration?
     private var measured: MeasuredSet?
     private var isMeasured = false
-    /// What tells its content from another under the same name: checksums where they are there already, else sizes and times of
-    /// files. Throws a `FileError`.
+    /// An identity of its content: checksums if they are available, otherwise sizes and modification times of files.
+    /// Throws a `FileError`.
     private(set) lazy var content = Result { try Self.content(of: name) }
 
-    /// Pictures or a file of statistics at a path.
+    /// Creates a reference from pictures or a file of statistics at a path.
     public init(path: String, extractor: any FeatureExtractor) {
         (name, self.extractor, configuration) = (path, extractor, nil)
     }
 
-    /// The data on which a checkpoint was trained.
+    /// Creates a reference from the data on which a checkpoint was trained.
     public init(trainingDataOf checkpoint: Checkpoint, extractor: any FeatureExtractor) {
         let configuration = checkpoint.state.configuration
         (name, self.extractor, self.configuration) = (configuration.data.source, extractor, configuration)
@@ -40,15 +40,15 @@ public final class EvaluationReference {
         return try Checksum(of: files.map(trait).joined(separator: "\n")).text
     }
 
-    /// Name, size and time of the last change.
+    /// The name, size and modification time of a file.
     private static func trait(ofFile path: String) throws -> String {
         var status = stat()
         guard stat(path, &status) == 0 else { throw FileError.system(path, "cannot be opened", code: errno) }
         return "\(path) \(status.st_size) \(status.st_mtim.tv_sec) \(status.st_mtim.tv_nsec)"
     }
 
-    /// Its features, on the first of several ranks. `progress` is told of how many pictures how many are done. Throws what keeps
-    /// it from being read or measured.
+    /// Measures its features, on the first of several ranks. `progress` is called with the number of pictures done and
+    /// in all. Throws if it cannot be read or measured.
     public func measure(
         in world: World = .alone, progress: (_ done: Int, _ count: Int) -> Void = { _, _ in }
     ) throws -> MeasuredSet? {

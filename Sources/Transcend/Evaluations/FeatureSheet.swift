@@ -4,31 +4,31 @@ import Evaluation
 import Models
 import Torch
 
-/// The features of images by block, as maps of their principal components: rows are images, training steps, times and kinds of
-/// features, columns are blocks. One basis serves the whole sheet, so that equal colours mean equal features.
+/// The features of images by block, as maps of their principal components: rows are images, training steps, times and
+/// kinds of features, columns are blocks. One basis serves the whole sheet, so that equal colours mean equal features.
 public struct FeatureSheet {
-    /// What is shown.
+    /// The settings of a sheet.
     public struct Settings: Sendable {
-        /// Numbers of the images in the data set; empty: four, spread over it and over the classes.
+        /// The indices of the images in the data set; if empty, four images spread over it.
         public var images: [Int] = []
-        /// Blocks, counted from 1; empty: all.
+        /// The blocks, counted from 1; if empty, all.
         public var blocks: [Int] = []
-        /// Times t, from 0 (clean) to 1 (noise).
+        /// The times t, from 0 (clean) to 1 (noise).
         public var times: [Double] = [0.5]
-        /// With the label, without, or guided.
+        /// The kinds of features: with the label, without, or guided.
         public var kinds: [BlockFeatures] = [.conditional]
-        /// w of the guided ones.
+        /// The scale w of the guided features.
         public var scale = 30.0
-        /// Averaged or raw weights.
+        /// The weights: EMA or raw.
         public var weights = NetworkWeights.ema
-        /// Leaves in the features what is the same at a place whatever the image. Else the mean over 64 images at each place is
-        /// subtracted: the positions that a network adds to its tokens would be most of what is seen.
+        /// Whether to keep the part of the features that depends only on the position. Otherwise the mean over 64
+        /// images at each position is subtracted, since the position embeddings would dominate the colours.
         public var keepsPositions = false
 
-        /// Four images in the middle of the way to noise.
+        /// Creates the defaults: four images halfway to noise.
         public init() {}
 
-        /// What is impossible for a network and its data; nil if nothing is.
+        /// The reason why the settings do not fit a network and its data; nil if they do.
         func problem(depth: Int, images count: Int) -> String? {
             if let image = images.first(where: { !(0..<count).contains($0) }) {
                 return "--images \(image): the data have images 0 to \(count - 1)"
@@ -42,12 +42,13 @@ public struct FeatureSheet {
     private let source: NoisedImages
     private let classNames: [String]
     private let pictures: [RGBImage]
-    /// Images over which the mean at each place is taken.
+    /// The images over which the mean at each position is taken.
     private let others: [Int]
-    /// [N, D] of every row and block.
+    /// The features [N, D] of every row and block.
     private var rows: [(image: Int, label: String, maps: [Tensor])] = []
 
-    /// For checkpoints of one run, whose data are `source`; `decoder` shows the images. Throws a `ConfigurationError`.
+    /// Creates a sheet for checkpoints of one run, with data from `source`; `decoder` shows the images. Throws a
+    /// `ConfigurationError`.
     public init(_ chosen: Settings, of checkpoint: Checkpoint, source: NoisedImages, decoder: PictureDecoder) throws {
         var settings = chosen
         let count = source.dataset.count
@@ -79,7 +80,7 @@ public struct FeatureSheet {
         return images
     }
 
-    /// Adds the features of a checkpoint; `isNamed` puts its step beside its rows.
+    /// Adds the features of a checkpoint; `isNamed` adds its step to the row labels.
     public mutating func add(_ checkpoint: Checkpoint, isNamed: Bool, on device: Device) throws {
         let network = try checkpoint.network(settings.weights, on: device)
         for t in settings.times {
@@ -99,7 +100,7 @@ public struct FeatureSheet {
         }
     }
 
-    /// [B, N, D] of each block.
+    /// The features [B, N, D] of each block.
     private func features(of network: SiT, _ kind: BlockFeatures, t: Double) throws -> [Tensor] {
         func features(_ images: [Int]) throws -> [Tensor] {
             kind(of: network, try source.batch(images, t: t), depths: blocks, scale: settings.scale)
@@ -109,9 +110,9 @@ public struct FeatureSheet {
         return zip(own, try features(others)).map { $0 - $1.mean([0]) }
     }
 
-    /// The sheet.
+    /// Draws the sheet.
     public func render() throws -> RGBImage {
-        // A group is what one block of one network says at one time: the rows that differ in their image alone.
+        // A group is one block of one network at one time: the rows that differ only in their image.
         let size = settings.images.count
         let groups = stride(from: 0, to: rows.count, by: size).flatMap { first in
             blocks.indices.map { block in Tensor.concatenate(rows[first..<first + size].map { $0.maps[block] }) }
@@ -133,7 +134,7 @@ public struct FeatureSheet {
         return grid.render()
     }
 
-    /// A square of tokens, enlarged to the side of its image where that is a multiple.
+    /// A square of tokens, enlarged to the side of its image if that is a multiple.
     private static func map(_ bytes: [UInt8], side: Int) -> RGBImage {
         let grid = Int(Double(bytes.count / 3).squareRoot().rounded())
         let scale = max(1, side / grid)
@@ -143,7 +144,7 @@ public struct FeatureSheet {
     }
 }
 
-/// What is impossible about blocks and times for a network; nil if nothing is.
+/// The reason why blocks and times do not fit a network; nil if they do.
 func blockAndTimeProblem(blocks: [Int], times: [Double], depth: Int) -> String? {
     if let block = blocks.first(where: { !(1...depth).contains($0) }) {
         return "--blocks \(block): the network has blocks 1 to \(depth)"

@@ -2,15 +2,15 @@ import Data
 import Evaluation
 import Synchronization
 
-/// The samples of a job as a set of pictures, drawn by all ranks in turn when they are asked for in their order.
+/// The samples of a job as a set of pictures, drawn by all ranks in turn when they are requested in order.
 final class GeneratedPictures: PictureSet {
     let location: String
     private let job: SamplingJob
     private let world: World
-    /// Those that were drawn last, from a number on.
+    /// The pictures drawn last, starting at index `first`.
     private let drawn = Mutex<(first: Int, pictures: [RGBImage])>((0, []))
 
-    /// `location` is what results call them.
+    /// Creates the set; `location` is its name in results.
     init(_ job: SamplingJob, in world: World = .alone, location: String) {
         (self.job, self.world, self.location) = (job, world, location)
     }
@@ -18,7 +18,7 @@ final class GeneratedPictures: PictureSet {
     var count: Int { job.stamp.samples }
     var labels: [Int]? { job.labels.labels }
 
-    /// Draws what is missing up to the end of the range, and forgets what lies before it.
+    /// Draws the missing pictures up to the end of the range, and releases those before it.
     func prepare(_ range: Range<Int>) throws {
         try drawn.withLock { drawn in
             let passed = min(max(0, range.lowerBound - drawn.first), drawn.pictures.count)

@@ -4,25 +4,26 @@ import Formats
 import Foundation
 import Torch
 
-/// The accuracy of linear probes on a network's blocks, by block and time: where in the network, and how deep in noise, the
-/// classes can be read.
+/// The accuracy of linear probes on a network's blocks, by block and time: from which blocks, and at which noise
+/// levels, the classes can be read.
 ///
-/// A probe sees the mean of a block's tokens. The network sees the null label: the true one would give the class away.
+/// A probe sees the mean of a block's tokens. The network sees the null label, since the true one would give the class
+/// away.
 public struct ProbeReport: Sendable {
-    /// Images that go through the network together.
+    /// The number of images that go through the network together.
     private static let batch = 64
 
-    /// Blocks, counted from 1.
+    /// The blocks, counted from 1.
     public let blocks: [Int]
-    /// Times t.
+    /// The times t.
     public let times: [Double]
-    /// By time, then block: the share of held-out images that are recognised.
+    /// The accuracy on held-out images, by time, then block.
     public let accuracies: [[Double]]
-    /// Images that probes were fitted to, and that they were held against.
+    /// The number of images used for fitting and held out.
     public let images: (fitted: Int, heldOut: Int)
 
-    /// Fits to four fifths of `count` images of the data, drawn without order, and holds against the others; no `blocks`: all.
-    /// Throws a `ConfigurationError`.
+    /// Fits probes to four fifths of `count` images of the data, drawn in random order, and tests them on the others;
+    /// all blocks if `blocks` is empty. Throws a `ConfigurationError`.
     public init(
         _ checkpoint: Checkpoint, weights: NetworkWeights, source: NoisedImages, blocks: [Int], times: [Double],
         count: Int, on device: Device, progress: (_ done: Int, _ count: Int) -> Void = { _, _ in }
@@ -64,7 +65,7 @@ public struct ProbeReport: Sendable {
         }
     }
 
-    /// A row for each block, a column for each time.
+    /// A table with a row for each block and a column for each time.
     public var table: Table {
         var table = Table([.text("block")] + times.map { .number("t \($0)") })
         for (place, block) in blocks.enumerated() {
@@ -73,7 +74,7 @@ public struct ProbeReport: Sendable {
         return table
     }
 
-    /// A curve over the blocks for each time.
+    /// A plot with a curve over the blocks for each time.
     public func plot(title: String) -> CurvePlot {
         let series = zip(times, accuracies).map { t, row in
             CurvePlot.Series("t \(t)", zip(blocks, row).map { (Double($0), 100 * $1) })
@@ -85,7 +86,7 @@ public struct ProbeReport: Sendable {
         return plot
     }
 
-    /// From the object that `json` returns; nil if it is none.
+    /// Reads a report from the object that `json` returns; nil if it is not one.
     init?(json: JSONValue) {
         guard let blocks = json["blocks"]?.elements?.compactMap(\.int),
             let times = json["times"]?.elements?.compactMap(\.double),
@@ -96,7 +97,7 @@ public struct ProbeReport: Sendable {
         (self.blocks, self.times, accuracies, images) = (blocks, times, rows, (fitted, heldOut))
     }
 
-    /// The same as an object.
+    /// The report as an object.
     public var json: JSONValue {
         .object([
             .init("blocks", .array(blocks.map { .int(Int64($0)) })),

@@ -4,21 +4,21 @@ import Foundation
 import Models
 import Torch
 
-/// Writes a checkpoint in the forms that other programs read.
+/// Writes a checkpoint in formats that other programs read.
 public struct CheckpointExport {
     private let checkpoint: Checkpoint
 
-    /// Nothing of the checkpoint is read before `write`.
+    /// Creates an export; nothing of the checkpoint is read before `write`.
     public init(_ checkpoint: Checkpoint) { self.checkpoint = checkpoint }
 
-    /// What is not meant as the name of a folder.
+    /// File extensions that are refused in folder names.
     private static let otherFiles: Set = ["onnx", "ckpt", "npz", "npy", "gguf", "h5", "msgpack", "zip", "tar"]
 
     private var network: SiTConfiguration { checkpoint.state.configuration.network }
 
-    /// Writes `NAME.safetensors` or a folder of `config.json` and `diffusion_pytorch_model.safetensors` (the network's
-    /// weights alone), or `NAME.pt` (everything, as published training saves it); `weights` are those of the first two.
-    /// A file appears when it is complete. Throws a `FileError`.
+    /// Writes `NAME.safetensors` or a folder with `config.json` and `diffusion_pytorch_model.safetensors` (the
+    /// network's weights alone), or `NAME.pt` (everything, as published training code saves it); `weights` selects
+    /// those of the first two. A file appears when it is complete. Throws a `FileError`.
     public func write(_ weights: NetworkWeights, to path: String) throws {
         try withErrors {
             switch URL(fileURLWithPath: path).pathExtension.lowercased() {
@@ -39,7 +39,8 @@ public struct CheckpointExport {
         }
     }
 
-    /// A folder may have an export from before, which is replaced, and nothing else: its `config.json` is not a run's.
+    /// Prepares the folder. It may hold an earlier export, which is replaced, but nothing else: its `config.json` must
+    /// not be a run's.
     private func prepareFolder(_ path: String) throws -> [String] {
         let newFolders = try makeFolder(path)
         let names = ((try? FileManager.default.contentsOfDirectory(atPath: path)) ?? []).filter { !$0.hasPrefix(".") }
@@ -51,7 +52,7 @@ public struct CheckpointExport {
         return newFolders
     }
 
-    /// The network's parameters in PyTorch's order, without those of a head.
+    /// Writes the network's parameters in PyTorch's order, without those of a head.
     private func writeWeights(_ weights: NetworkWeights, to path: String) throws {
         let file = try file(of: weights)
         let names = SiT(network, on: .meta).parameters().map(\.name)
@@ -63,7 +64,7 @@ public struct CheckpointExport {
         try checkpoint.file(weights == .ema ? TrainingState.averageFile : TrainingState.modelFile)
     }
 
-    /// The network's shape in the words of the published code.
+    /// The network's shape in the terms of the published code.
     private var description: JSONValue {
         let c = network
         return [
@@ -108,12 +109,12 @@ public struct CheckpointExport {
         }
     }
 
-    /// A file that not every checkpoint has.
+    /// Opens a file that not every checkpoint has.
     private func optionalFile(_ name: String) throws -> (any NamedTensors)? {
         checkpoint.holds(name) ? try checkpoint.file(name) : nil
     }
 
-    /// AdamW's state dict; numbers of parameters count `names`.
+    /// AdamW's state dict, in which parameters are numbered in the order of `names`.
     private func optimizer(
         _ names: [String], _ files: [any NamedTensors], _ tensors: inout TensorList
     ) throws -> PyTorchValue {
@@ -154,7 +155,7 @@ public struct CheckpointExport {
     }
 }
 
-/// Tensors in the order in which a file will hold them.
+/// Tensors in the order in which a file will store them.
 private struct TensorList {
     private(set) var values: [Tensor] = []
 

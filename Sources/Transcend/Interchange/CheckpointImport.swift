@@ -4,24 +4,25 @@ import Foundation
 import Models
 import Torch
 
-/// Turns a published checkpoint into a checkpoint's folder.
+/// Converts a published checkpoint into a checkpoint folder.
 ///
-/// Every tensor keeps its bits and its type, but for those of the original SiT code (`OriginalSiT`). What belongs to a head
-/// of a method that is not known here is kept in `other.safetensors`, so that an export gives it back.
+/// Every tensor keeps its bits and its type, except for those of the original SiT code (`OriginalSiT`). Tensors of the
+/// head of an unknown method are kept in `other.safetensors`, so that an export writes them again.
 public struct CheckpointImport {
-    /// What the folder will hold.
+    /// The state of the new checkpoint.
     public let state: Checkpoint.State
-    /// Where the file contradicts itself, and what is changed or left out; a sentence each.
+    /// Contradictions in the file, and what is changed or left out; one sentence each.
     public let warnings: [String]
     private let inferred: NetworkInference
     private let files: [(name: String, tensors: TensorSection)]
-    /// With what their names in `other.safetensors` begin.
+    /// The tensors for `other.safetensors` with the prefixes of their names there.
     private let others: [(prefix: String, tensors: TensorSection)]
 
-    /// The file of tensors that belong to no parameter, under "model.", "ema.", "exp_avg." and "exp_avg_sq.".
+    /// The name of the file of tensors that belong to no parameter, under "model.", "ema.", "exp_avg." and
+    /// "exp_avg_sq.".
     static let otherFile = "other.safetensors"
 
-    /// Reads what the file says; `heads` is the number of attention heads where the weights do not tell it. Throws a
+    /// Reads the file's metadata; `heads` is the number of attention heads if the weights do not determine it. Throws a
     /// `FileError`, or a `ConfigurationError` about `heads`.
     public init(_ source: PublishedCheckpoint, heads: Int? = nil) throws {
         inferred = try NetworkInference(source.model, heads: heads)
@@ -64,7 +65,7 @@ public struct CheckpointImport {
             configuration: configuration)
     }
 
-    /// Writes the folder, which must not be there yet, whole or not at all; throws a `FileError`.
+    /// Writes the folder, which must not exist yet, atomically; throws a `FileError`.
     public func write(to path: String) throws {
         guard !FileManager.default.fileExists(atPath: path) else {
             throw FileError(path, "is there already", remedy: "give another --out")
@@ -81,7 +82,7 @@ public struct CheckpointImport {
         }
     }
 
-    /// They read the published file in place where they can.
+    /// The tensors of a section, which read the published file in place if possible.
     private func tensors(of section: TensorSection) throws -> [(name: String, tensor: Tensor)] {
         try section.names.map { name in
             let tensor = try section.tensor(name)
@@ -91,12 +92,12 @@ public struct CheckpointImport {
 }
 
 extension NetworkInference {
-    /// Those of network and head, without memory.
+    /// The parameters of network and head, without memory.
     var parameters: [NamedParameter] {
         SiT(network, on: .meta).parameters() + method.objective(for: network, teacher: nil, on: .meta).parameters()
     }
 
-    /// Throws where a parameter is missing or has another shape.
+    /// Throws if a parameter is missing or has another shape.
     fileprivate func check(_ weights: TensorSection) throws {
         let problems = parameters.compactMap { entry -> String? in
             var wanted = entry.parameter.value.shape

@@ -2,16 +2,16 @@ import Diffusion
 import Formats
 import Models
 
-/// What a set of weights says about its network and head.
+/// Infers a network and its head from a set of weights.
 struct NetworkInference {
     let network: SiTConfiguration
-    /// The method whose head the weights have; `Plain` where there is none, or one of a method that is not known here.
+    /// The method whose head the weights have; `Plain` if there is no head, or one of an unknown method.
     let method: any Method
     /// Whether the weights are in the convention of the original SiT code (`OriginalSiT`).
     let isOriginal: Bool
 
-    /// `heads` is needed where neither QK-norm nor the published table tell; throws a `FileError` for weights of another
-    /// network, a `ConfigurationError` where the heads are not known.
+    /// Infers the network; `heads` is needed if neither QK-norm nor the published table determines it. Throws a
+    /// `FileError` for weights of another network, a `ConfigurationError` if the number of heads is not known.
     init(_ weights: TensorSection, heads: Int?) throws {
         func shape(_ name: String, rank: Int) throws -> [Int] {
             guard let shape = weights.shape(name), shape.count == rank, shape.allSatisfy({ $0 > 0 }) else {
@@ -66,7 +66,7 @@ struct NetworkInference {
         return size.heads
     }
 
-    /// By the names of their heads.
+    /// The method, inferred from the names of its head.
     private static func method(_ weights: TensorSection, network: SiTConfiguration) -> any Method {
         if weights.layout(of: "ap_head.linear1.weight") != nil {
             return SRA(defaultsFor: network, reading: .published)

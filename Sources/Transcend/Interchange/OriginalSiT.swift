@@ -2,13 +2,14 @@ import Foundation
 import Models
 import Torch
 
-/// The convention of the original SiT code (Ma et al. 2024): time runs from noise (0) to data (1), the velocity points to the
-/// data, and half of the outputs (a variance that is not learnt) is not used.
+/// The convention of the original SiT code (Ma et al. 2024): time runs from noise (0) to data (1), the velocity points
+/// to the data, and half of the outputs (a variance that is not learned) is unused.
 ///
-/// v(x, t) = -f(x, 1 - t): the sign goes into the output layer, and the turn of time, which is linear in cosines and sines of
-/// the timestep, into the first layer of the timestep MLP. The converted weights compute the same up to rounding.
+/// v(x, t) = -f(x, 1 - t): the sign is absorbed by the output layer, and the reversal of time, which is linear in
+/// cosines and sines of the timestep, by the first layer of the timestep MLP. The converted weights compute the same up
+/// to rounding.
 enum OriginalSiT {
-    /// The parameter of our network of that name, from that of the original.
+    /// Converts a parameter of the original to ours of the same name.
     static func converted(_ name: String, _ tensor: Tensor, _ c: SiTConfiguration) -> Tensor {
         switch name {
         case "final_layer.linear.weight": -usedOutputs(tensor, c).reshaped([c.patchValues, c.hidden])
@@ -18,13 +19,13 @@ enum OriginalSiT {
         }
     }
 
-    /// Of [P*P*2C, ...], laid out (row, column, channel), the first C channels: [P*P, C, ...].
+    /// The first C channels of [P*P*2C, ...], laid out (row, column, channel): [P*P, C, ...].
     private static func usedOutputs(_ tensor: Tensor, _ c: SiTConfiguration) -> Tensor {
         tensor.reshaped([c.patchSize * c.patchSize, 2 * c.channels, -1]).sliced(0..<c.channels, axis: 1)
     }
 
-    /// cos((1 - t) w) = cos w cos tw + sin w sin tw, sin((1 - t) w) = sin w cos tw - cos w sin tw; weights [D, 2 F] of F
-    /// cosines, then F sines.
+    /// Reverses time: cos((1 - t) w) = cos w cos tw + sin w sin tw, sin((1 - t) w) = sin w cos tw - cos w sin tw;
+    /// weights [D, 2 F] of F cosines, then F sines.
     private static func withTimeTurned(_ weights: Tensor) -> Tensor {
         let half = weights.size(1) / 2
         let frequencies = (0..<half).map { pow(10000, -Double($0) / Double(half)) }

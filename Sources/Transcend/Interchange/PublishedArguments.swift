@@ -2,14 +2,14 @@ import Diffusion
 import Formats
 import Models
 
-/// What the command line of a published training says: taken over where it adds to the weights, a warning where it
+/// The command line of a published training run: used where it adds to the weights, reported as a warning where it
 /// contradicts them.
 struct PublishedArguments {
     private let arguments: PickleValue?
 
     init(_ arguments: PickleValue?) { self.arguments = arguments }
 
-    /// Where the arguments differ from the network of the weights, a sentence each.
+    /// The differences between the arguments and the network of the weights, one sentence each.
     func contradictions(to network: SiTConfiguration) -> [String] {
         var found: [(key: String, said: String, weights: String)] = []
         if let name = arguments?["model"]?.string, let said = SiTConfiguration(named: name),
@@ -32,7 +32,7 @@ struct PublishedArguments {
             + foreignTraining
     }
 
-    /// Where the network was trained for something else than the velocity along a path that is known here.
+    /// Sentences about training targets other than the velocity along a supported path.
     private var foreignTraining: [String] {
         var warnings: [String] = []
         if let name = arguments?["path_type"]?.string, path == nil {
@@ -44,12 +44,12 @@ struct PublishedArguments {
         return warnings
     }
 
-    /// The path from data to noise; SiT calls cosine GVP. Nil if it is not said, or not known.
+    /// The path from data to noise; SiT calls cosine GVP. Nil if it is missing or unknown.
     private var path: ProbabilityPath? {
         arguments?["path_type"]?.string.flatMap { $0 == "GVP" ? .cosine : ProbabilityPath(rawValue: $0.lowercased()) }
     }
 
-    /// Takes over the settings of training that a checkpoint's weights do not show. Values that cannot be are left out.
+    /// Applies the training settings that a checkpoint's weights do not determine. Impossible values are left out.
     func apply(to configuration: inout TrainingConfiguration, optimizer: PickleValue?) {
         var c = configuration
         if let path { c.diffusion.path = path }

@@ -1,28 +1,28 @@
 import Formats
 import Foundation
 
-/// A checkpoint as the training code of SiT, REPA and Self-Transcendence saves it: {"model", "ema": state dicts, "opt":
+/// A checkpoint as saved by the training code of SiT, REPA and Self-Transcendence: {"model", "ema": state dicts, "opt":
 /// AdamW's state dict, "args": argparse.Namespace, "steps"}; or a file of weights alone.
 public struct PublishedCheckpoint: Sendable {
-    /// The file or folder, as it was given.
+    /// The path of the file or folder, as given.
     public let path: String
-    /// Network and head as the optimiser left them; the average where the file has nothing else.
+    /// The raw weights of network and head; the EMA if the file has nothing else.
     public let model: TensorSection
-    /// Their average; the same as `model` where the file has one set of weights.
+    /// The EMA weights; the same as `model` if the file has one set of weights.
     public let average: TensorSection
-    /// AdamW's moments: "exp_avg." and "exp_avg_sq." before the names of parameters; nil where they are missing or fit no
+    /// AdamW's moments, "exp_avg." and "exp_avg_sq." before the names of parameters; nil if they are missing or fit no
     /// parameters.
     public let moments: TensorSection?
-    /// Updates made; 0 if the file does not say.
+    /// The number of updates made; 0 if the file does not say.
     public let step: Int
-    /// The settings of the optimiser (lr, betas, eps, weight_decay); nil if there are none.
+    /// The optimiser settings (lr, betas, eps, weight_decay); nil if there are none.
     let optimizerSettings: PickleValue?
-    /// The command line of the training; nil if there is none.
+    /// The training command line; nil if there is none.
     let arguments: PickleValue?
-    /// What was left out, a sentence each.
+    /// What was left out, one sentence each.
     let warnings: [String]
 
-    /// The file in a folder of weights as diffusers writes it.
+    /// The name of the weights file in a diffusers folder.
     static let folderFile = "diffusion_pytorch_model.safetensors"
 
     /// Opens a `.pt`, `.pth`, `.bin` or `.safetensors` file, or a folder with `diffusion_pytorch_model.safetensors`; throws
@@ -59,8 +59,8 @@ public struct PublishedCheckpoint: Sendable {
         step = ["steps", "step", "train_steps"].compactMap { root[$0]?.int }.first ?? 0
     }
 
-    /// The tensors under the names of a network that is trained on one device and not compiled. REPA's first version
-    /// called the later blocks `decoder_blocks`.
+    /// The tensors under the names of a network trained on one device and not compiled. REPA's first version called the
+    /// later blocks `decoder_blocks`.
     private static func section(_ tensors: some NamedTensors) throws -> TensorSection {
         let plain = tensors.names.map { name in
             ["module.", "_orig_mod."].reduce(name) { $0.hasPrefix($1) ? String($0.dropFirst($1.count)) : $0 }
@@ -87,7 +87,7 @@ private struct Moments {
     private(set) var settings: PickleValue?
     private(set) var warning: String?
 
-    /// `names` are those of all parameters in PyTorch's order, which the optimiser's numbers count.
+    /// Reads the state; `names` are all parameters in PyTorch's order, by which the optimiser numbers them.
     init(_ file: PyTorchFile, names: [String]) throws {
         guard let optimizer = file.root["opt"] ?? file.root["optimizer"], let state = optimizer["state"] else { return }
         let groups = optimizer["param_groups"]?.elements ?? []

@@ -3,9 +3,9 @@ import Formats
 import Models
 import Torch
 
-/// Stores what an autoencoder makes of pictures: means and, where it has a distribution, standard deviations.
+/// Encodes pictures with an autoencoder: means and, if it has a distribution, standard deviations.
 public struct LatentEncoder: PictureEncoder {
-    /// [C or 2 C, R, R], with R the side of the latents.
+    /// The layout [C or 2 C, R, R], with R the side of the latents.
     public let layout: RecordLayout
     /// The autoencoder's identity and normalisation.
     public let encoding: LatentEncoding?
@@ -15,8 +15,8 @@ public struct LatentEncoder: PictureEncoder {
     private let tileSide: Int?
     private let device: Device
 
-    /// For squares of `resolution` pixels; `type` is F16 or F32, and the autoencoder lies on `device`. Throws a
-    /// `ConfigurationError` if the autoencoder does not take that size.
+    /// Creates an encoder for squares of `resolution` pixels; `type` is F16 or F32, and the autoencoder is on `device`.
+    /// Throws a `ConfigurationError` if the autoencoder does not support that size.
     public init(
         _ autoencoder: any Autoencoder, resolution: Int, type: ElementType, hasMirrored: Bool = false,
         precision: Precision = .f32, on device: Device = .cpu
@@ -34,7 +34,8 @@ public struct LatentEncoder: PictureEncoder {
         (self.autoencoder, self.precision, self.device) = (autoencoder, precision, device)
     }
 
-    /// Means, then standard deviations of each picture. Throws a `FileError` for numbers that the type does not hold.
+    /// The means, then standard deviations of each picture. Throws a `FileError` for numbers that the type cannot
+    /// represent.
     public func encode(_ pictures: [RGBImage]) throws -> [UInt8] {
         let part = autoencoder.imagesTogether(ofSide: layout.side * autoencoder.sideRatio, on: device)
         let numbers: [Float] = try withErrors {

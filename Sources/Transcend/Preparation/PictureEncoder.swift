@@ -1,25 +1,25 @@
 import Data
 import Foundation
 
-/// Makes records of a store from pictures.
+/// Turns pictures into records of a store.
 public protocol PictureEncoder {
-    /// What a record is.
+    /// The layout of a record.
     var layout: RecordLayout { get }
-    /// Nil for pixels.
+    /// The encoding of latents; nil for pixels.
     var encoding: LatentEncoding? { get }
     /// The records of the pictures, one after another, as bytes in the layout's type; the pictures are squares of equal
-    /// size. Throws what the network or its numbers do not allow.
+    /// size. Throws if the network does not support them or its numbers are out of range.
     func encode(_ pictures: [RGBImage]) throws -> [UInt8]
 }
 
 /// Stores the pictures themselves.
 public struct PixelEncoder: PictureEncoder {
-    /// Bytes of [3, R, R].
+    /// The layout of bytes [3, R, R].
     public let layout: RecordLayout
-    /// None: pixels are no latents.
+    /// Nil: pixels are not latents.
     public var encoding: LatentEncoding? { nil }
 
-    /// For squares of `resolution` pixels.
+    /// Creates an encoder for squares of `resolution` pixels.
     public init(resolution: Int) {
         layout = RecordLayout(content: .pixels, type: .U8, channels: 3, side: resolution)
     }

@@ -4,23 +4,23 @@ import Foundation
 
 /// Crops the images of a source, encodes them and packs them into a store.
 ///
-/// The network's work goes on in the calling thread while other threads read, decode and crop. What is killed goes on
-/// where it was, with the shard that was not whole; the finished store has the same bytes.
+/// The network runs in the calling thread while other threads read, decode and crop. A killed preparation continues
+/// with its incomplete shard; the finished store has the same bytes.
 public struct Preparation {
-    /// What is decided beside source and encoder.
+    /// The settings other than source and encoder.
     public struct Settings: Sendable {
-        /// The side of the squares that are cut out, in pixels.
+        /// The side of the cropped squares, in pixels.
         public var resolution: Int
-        /// Images that are encoded together.
+        /// The number of images encoded together.
         public var batch = 16
-        /// Threads that decode.
+        /// The number of decoding threads.
         public var threads = ProcessInfo.processInfo.activeProcessorCount
-        /// Passes over images that cannot be read instead of stopping at the first.
+        /// Whether to leave out images that cannot be read instead of stopping at the first.
         public var skipsBadImages = false
-        /// Images of the source in one file; nil: what 256 MB hold, at most 1024.
+        /// The number of images of the source per file; nil for as many as 256 MB hold, at most 1024.
         public var imagesPerShard: Int?
 
-        /// Squares of `resolution` pixels, 1 or more.
+        /// Creates settings for squares of `resolution` pixels, 1 or more.
         public init(resolution: Int) {
             self.resolution = resolution
         }
@@ -31,7 +31,8 @@ public struct Preparation {
     private let features: [StoredEncoder]
     private let settings: Settings
 
-    /// The encoder's records, and what those of `features` take, must fit pictures of the settings' resolution.
+    /// Creates a preparation; the encoder's records, and the input of `features`, must fit pictures of the settings'
+    /// resolution.
     public init(
         _ source: any ImageSource, _ encoder: any PictureEncoder, features: [StoredEncoder] = [], _ settings: Settings
     ) {
@@ -41,10 +42,11 @@ public struct Preparation {
         self.settings = settings
     }
 
-    /// Makes or continues the store in a folder; `progress` hears how many images are done, and of those left out.
+    /// Makes or continues the store in a folder; `progress` is called with the number of images done and with those
+    /// left out.
     ///
-    /// Of several ranks each makes every n-th shard, and the first one enters them. Throws a `FileError` that names an image that
-    /// cannot be read, or what is wrong with the folder or its disk.
+    /// Of n ranks each makes every n-th shard, and the first one adds them to the manifest. Throws a `FileError` about
+    /// an image that cannot be read, or about the folder or its disk.
     public func run(
         to path: String, in world: World = .alone, progress: (Int) -> Void = { _ in },
         skipped: (FileError) -> Void = { _ in }
@@ -56,7 +58,7 @@ public struct Preparation {
             imagesPerShard: settings.imagesPerShard)
         let writer = try world.firstThenOthers { try StoreWriter(path: path, plan: plan, helps: !world.isFirst) }
         let missing = writer.missingShards
-        // No rank begins while another still looks at what is missing.
+        // No rank begins while another is still checking what is missing.
         try world.barrier()
         let own = missing.indices.filter { $0 % world.size == world.rank }.map { missing[$0] }
         let shards = own.map { ($0, batches(of: plan.images(ofShard: $0))) }
@@ -88,7 +90,7 @@ public struct Preparation {
         return try world.firstThenOthers { try world.isFirst ? writer.finish() : PackedStore(path: path) }
     }
 
-    /// Waits for a shard that another rank writes, and enters it.
+    /// Waits for a shard written by another rank, and adds it to the manifest.
     private func enterShard(
         _ index: Int, of rank: Int, _ writer: StoreWriter, _ world: World, _ skipped: (FileError) -> Void
     ) throws {
@@ -98,7 +100,7 @@ public struct Preparation {
         for name in shard.skipped { skipped(FileError(name, "cannot be used")) }
     }
 
-    /// A shard's images in parts that are encoded together; they do not depend on where a killed preparation stopped.
+    /// The batches of a shard's images; they do not depend on where a killed preparation stopped.
     private func batches(of images: Range<Int>) -> [Range<Int>] {
         stride(from: images.lowerBound, to: images.upperBound, by: settings.batch).map {
             $0..<min($0 + settings.batch, images.upperBound)
@@ -125,13 +127,13 @@ public struct Preparation {
     }
 }
 
-/// Packs latents that others have made into a store.
+/// Packs third-party latents into a store.
 public struct LatentImport {
     private let source: any LatentSource
     private let layout: RecordLayout
     private let imagesPerShard: Int?
 
-    /// `type` is that of the store's records, F16 or F32.
+    /// Creates an import; `type` is the element type of the store's records, F16 or F32.
     public init(_ source: any LatentSource, type: ElementType, imagesPerShard: Int? = nil) {
         self.source = source
         self.imagesPerShard = imagesPerShard
@@ -140,7 +142,8 @@ public struct LatentImport {
         self.layout = layout
     }
 
-    /// Makes or continues the store in a folder; `progress` hears how many latents are done. Throws a `FileError`.
+    /// Makes or continues the store in a folder; `progress` is called with the number of latents done. Throws a
+    /// `FileError`.
     public func run(to path: String, progress: (Int) -> Void = { _ in }) throws -> PackedStore {
         let entries = source.entries
         let plan = StoreManifest(

@@ -4,23 +4,23 @@ import Foundation
 import Models
 import Torch
 
-/// How much of the images survives in a store of latents: what they decode to, beside the originals.
+/// The quality of a store of latents: what they decode to, beside the originals.
 public struct Reconstruction {
-    /// Peak signal-to-noise ratio of each image in dB, of 8-bit pictures.
+    /// The peak signal-to-noise ratio of each image in dB, for 8-bit pictures.
     public let ratios: [Double]
-    /// Rows of originals, each above a row of what their latents decode to; some of the images that were measured.
+    /// Rows of originals, each above a row of decoded latents; some of the images that were measured.
     public let sheet: RGBImage
 
-    /// The most images on a sheet, and how many stand side by side.
+    /// The maximum number of images on a sheet, and the number per row.
     static let sheetImages = 32
     static let columns = 8
 
-    /// The mean of all ratios in dB; infinite where a picture came back as it was.
+    /// The mean of all ratios in dB; infinite if a picture is recovered exactly.
     public var meanRatio: Double { ratios.reduce(0, +) / Double(ratios.count) }
 
-    /// Decodes the means of `count` images, spread evenly over the store, and crops their originals anew.
+    /// Decodes the means of `count` images, spread evenly over the store, and crops their originals again.
     ///
-    /// `progress` hears how many are done. Throws a `FileError` if an original is missing.
+    /// `progress` is called with the number done. Throws a `FileError` if an original is missing.
     public init(
         of store: PackedStore, source: any ImageSource, autoencoder: any Autoencoder, count: Int,
         precision: Precision = .f32, on device: Device = .cpu, progress: (Int) -> Void = { _ in }
@@ -50,7 +50,7 @@ public struct Reconstruction {
         sheet = Self.sheet(originals, decoded)
     }
 
-    /// 10 log10(255^2 / mean square of the differences of bytes) in dB.
+    /// The PSNR 10 log10(255^2 / mean squared difference of bytes) in dB.
     static func ratio(_ a: RGBImage, _ b: RGBImage) -> Double {
         let squares = zip(a.pixels, b.pixels).reduce(0) { sum, pair in
             let difference = Int(pair.0) - Int(pair.1)
@@ -71,10 +71,10 @@ public struct Reconstruction {
         }
     }
 
-    /// `count` of the numbers below `total`, at equal distances.
+    /// `count` indices below `total`, evenly spaced.
     private static func spread(_ count: Int, over total: Int) -> [Int] { (0..<count).map { $0 * total / count } }
 
-    /// Rows are full where there is more than one.
+    /// The number of images shown, so that rows are full if there is more than one.
     private static func shownCount(_ count: Int) -> Int {
         count <= columns ? count : min(sheetImages, count) / columns * columns
     }

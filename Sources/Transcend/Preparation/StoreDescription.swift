@@ -1,7 +1,7 @@
 import Data
 
 extension PackedStore {
-    /// What the store holds, as a table for the terminal.
+    /// A table of the store's content, for the terminal.
     public var text: String {
         let size = layout.shape.map(String.init).joined(separator: " x ")
         let kind = layout.content == .pixels ? "pictures" : "latents"
@@ -34,7 +34,7 @@ extension PackedStore {
         return "\(table)"
     }
 
-    /// One number if all are equal, else the smallest and the largest.
+    /// One number if all are equal, otherwise the smallest and the largest.
     private static func span(_ values: [Double]) -> String {
         guard let low = values.min(), let high = values.max() else { return "" }
         return low == high ? readableNumber(low) : "\(readableNumber(low)) to \(readableNumber(high))"

@@ -1,20 +1,20 @@
 import Data
 import Foundation
 
-/// A picture that lines, rectangles, text and other pictures are drawn on.
+/// A picture on which lines, rectangles, text and other pictures are drawn.
 ///
-/// Coordinates are pixels from the upper left corner; the pixel (0, 0) covers [0, 1) x [0, 1). Whatever lies outside
-/// is cut off. Colours are blended as stored (sRGB), as plotting programs do.
+/// Coordinates are pixels from the upper left corner; the pixel (0, 0) covers [0, 1) x [0, 1). Everything outside is
+/// clipped. Colours are blended as stored (sRGB), as plotting programs do.
 public struct Canvas: Sendable {
     /// A point or a displacement in pixels.
     public typealias Point = SIMD2<Double>
 
-    /// What has been drawn so far.
+    /// The picture drawn so far.
     public private(set) var picture: RGBImage
 
-    /// Width in pixels.
+    /// The width in pixels.
     public var width: Int { picture.width }
-    /// Height in pixels.
+    /// The height in pixels.
     public var height: Int { picture.height }
 
     /// An sRGB colour.
@@ -23,7 +23,7 @@ public struct Canvas: Sendable {
         let green: UInt8
         let blue: UInt8
 
-        /// The colour with this code, as in `0xD55E00`.
+        /// Creates the colour with a code such as `0xD55E00`.
         public init(_ code: UInt32) {
             red = UInt8(truncatingIfNeeded: code >> 16)
             green = UInt8(truncatingIfNeeded: code >> 8)
@@ -33,16 +33,16 @@ public struct Canvas: Sendable {
 
     /// An axis-parallel rectangle in pixels.
     public struct Rectangle: Sendable, Equatable {
-        /// Left edge.
+        /// The left edge.
         public var x: Double
-        /// Upper edge.
+        /// The upper edge.
         public var y: Double
-        /// Extent to the right.
+        /// The extent to the right.
         public var width: Double
-        /// Extent downwards.
+        /// The extent downwards.
         public var height: Double
 
-        /// A rectangle from its upper left corner and its extent.
+        /// Creates a rectangle from its upper left corner and its extent.
         public init(x: Double, y: Double, width: Double, height: Double) {
             (self.x, self.y, self.width, self.height) = (x, y, width, height)
         }
@@ -53,7 +53,7 @@ public struct Canvas: Sendable {
         public var bottom: Double { y + height }
     }
 
-    /// A picture of one colour.
+    /// Creates a picture of one colour.
     public init(width: Int, height: Int, background: Color) {
         let pixels = [UInt8](unsafeUninitializedCapacity: 3 * width * height) { bytes, count in
             for index in 0..<width * height {
@@ -68,7 +68,7 @@ public struct Canvas: Sendable {
 }
 
 extension Canvas {
-    /// Fills a rectangle; edges between pixels are rounded to the nearest pixel, so that they are crisp.
+    /// Fills a rectangle; edges are rounded to whole pixels, so that they are crisp.
     public mutating func fill(_ area: Rectangle, _ color: Color, opacity: Double = 1) {
         let (columns, rows) = inside(area)
         for y in rows {
@@ -78,8 +78,8 @@ extension Canvas {
 
     /// Draws lines with round ends through the points of each path, `thickness` pixels wide, anti-aliased.
     ///
-    /// All paths of one call are one shape: where they cross, a translucent colour is laid on once. A path of one
-    /// point is a dot. Only what lies inside `clip` is drawn.
+    /// All paths of one call are one shape: where they cross, a translucent colour is applied once. A path of one point
+    /// is a dot. Only the part inside `clip` is drawn.
     public mutating func stroke(
         _ paths: [[Point]], thickness: Double, _ color: Color, opacity: Double = 1, clip: Rectangle? = nil
     ) {
@@ -101,7 +101,7 @@ extension Canvas {
         }
     }
 
-    /// Draws another picture with its upper left corner at a pixel, each of its pixels as `scale` x `scale`.
+    /// Draws another picture with its upper left corner at a pixel, each of its pixels enlarged to `scale` x `scale`.
     public mutating func draw(_ other: RGBImage, x left: Int, y top: Int, scale: Int = 1) {
         precondition(scale > 0, "pictures are enlarged by a whole number")
         for y in max(0, top)..<max(0, top, min(height, top + other.height * scale)) {
@@ -138,7 +138,7 @@ extension Canvas {
     }
 }
 
-/// The smallest rectangle around all points, `reach` wider on each side.
+/// The bounding rectangle of all points, extended by `reach` on each side.
 private func bounds(of paths: [[Canvas.Point]], reach: Double) -> Canvas.Rectangle {
     var low = Canvas.Point(repeating: .infinity)
     var high = Canvas.Point(repeating: -.infinity)
@@ -153,7 +153,8 @@ private func bounds(of paths: [[Canvas.Point]], reach: Double) -> Canvas.Rectang
         x: low.x - reach, y: low.y - reach, width: high.x - low.x + 2 * reach, height: high.y - low.y + 2 * reach)
 }
 
-/// Raises `coverage` (one value in 0...1 for each pixel of `rows` x `columns`) to that of one line with round ends.
+/// Raises `coverage` (one value in 0...1 for each pixel of `rows` x `columns`) to the coverage of a line with round
+/// ends.
 private func cover(
     _ coverage: inout [Float], _ columns: Range<Int>, _ rows: Range<Int>,
     from start: Canvas.Point, to end: Canvas.Point, radius: Double

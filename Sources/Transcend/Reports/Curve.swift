@@ -1,19 +1,19 @@
 import Foundation
 
-/// One series made ready for drawing: thinned to what the picture can resolve, and smoothed.
+/// A series prepared for drawing: thinned to the resolution of the picture, and smoothed.
 struct Curve {
     let name: String
-    /// Each point or, where a pixel column has many, the first, lowest, highest and last of the column.
+    /// Each point or, if a pixel column has many, the first, lowest, highest and last of the column.
     let points: [Canvas.Point]
-    /// The smoothed course.
+    /// The smoothed curve.
     let course: [Canvas.Point]
-    /// Whether there are few enough points to be marked one by one.
+    /// Whether there are few enough points to mark each of them.
     let isSparse: Bool
     /// The lowest and highest value the axis should show.
     let range: ClosedRange<Double>
 
-    /// Prepares a series whose x axis is `columns` pixels wide, smoothed unless it is `exact`; `nil` if no value has a
-    /// place on the axis.
+    /// Prepares a series whose x axis is `columns` pixels wide, smoothed unless it is `exact`; nil if no value can be
+    /// shown on the axis.
     init?(_ series: CurvePlot.Series, logarithmic: Bool, exact: Bool, columns: Int) {
         let kept = series.visiblePoints(logarithmic: logarithmic).sorted { $0.x < $1.x }
         guard let first = kept.first, let last = kept.last else { return nil }
@@ -29,8 +29,8 @@ struct Curve {
         range = logarithmic ? pow(10, visible.lowerBound)...pow(10, visible.upperBound) : visible
     }
 
-    /// All values; but if a share of 1/200 at an end takes more room than all the rest, as spikes at the beginning of
-    /// training do, it runs out of the picture.
+    /// The range of all values; but if the extreme 1/200 at an end, such as spikes early in training, would take more
+    /// room than all the rest, it is cut off.
     private static func visibleRange(_ sorted: [Double]) -> ClosedRange<Double> {
         let cut = sorted.count / 200
         var low = sorted[0]
@@ -43,7 +43,7 @@ struct Curve {
         return low...high
     }
 
-    /// Neighbouring points that fall into the same pixel column.
+    /// Groups neighbouring points that fall into the same pixel column.
     private static func group(
         _ points: [Canvas.Point], into columns: Int, from low: Double, to high: Double
     ) -> [[Canvas.Point]] {
@@ -65,12 +65,12 @@ struct Curve {
         return [group[0]] + (low.x <= high.x ? [low, high] : [high, low]) + [group[group.count - 1]]
     }
 
-    /// The value at each group of the line fitted to its neighbourhood, weighted by a Gaussian; on a logarithmic axis
-    /// fitted to the logarithms, so that it lies in the middle of what is seen.
+    /// The value at each group of a line fitted to its neighbourhood with Gaussian weights; on a logarithmic axis it is
+    /// fitted to the logarithms, so that it lies in the middle of the visible points.
     ///
-    /// A line and not the mean: at its ends a falling curve would otherwise begin too low and arrive too high. The
-    /// deviation is 0.7 % of all groups at the beginning, where curves fall steeply, and 2 % from a quarter of the way
-    /// on; it grows again towards the last value, which has neighbours on one side only.
+    /// A line rather than the mean, since at its ends a falling curve would otherwise begin too low and end too high.
+    /// The standard deviation of the Gaussian is 0.7 % of all groups at the beginning, where curves fall steeply, and 2
+    /// % from a quarter of the way on; it grows again towards the last value, which has neighbours on one side only.
     private static func smooth(_ groups: [[Canvas.Point]], logarithmic: Bool) -> [Canvas.Point] {
         let sums = groups.map { group in
             (count: Double(group.count), sum: group.reduce(0) { $0 + (logarithmic ? log10($1.y) : $1.y) })
@@ -103,10 +103,10 @@ struct Curve {
 }
 
 extension CurvePlot.Series {
-    /// The points that have a place on an axis.
+    /// The points that can be shown on an axis.
     func visiblePoints(logarithmic: Bool) -> [Canvas.Point] { Self.visible(points, logarithmic: logarithmic) }
 
-    /// Those of each curve that this one is the mean of, in order.
+    /// The visible points of each curve that this one is the mean of, in order.
     func visibleParts(logarithmic: Bool) -> [[Canvas.Point]] {
         parts.map { Self.visible($0, logarithmic: logarithmic).sorted { $0.x < $1.x } }
     }

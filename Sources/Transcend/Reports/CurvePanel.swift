@@ -12,7 +12,7 @@ struct CurvePanel {
     private let values: PlotAxis
     private let legend: PlotLegend
 
-    /// A panel whose axis of steps shows those in `range`.
+    /// Creates a panel whose step axis covers `range`.
     init(_ panel: CurvePlot.Panel, steps range: ClosedRange<Double>, axis: String, area: Canvas.Rectangle) {
         (title, self.axis) = (panel.title, axis)
         let card = area.inset(left: 8, top: 8, right: 8, bottom: 8)
@@ -22,7 +22,7 @@ struct CurvePanel {
             Curve(series, logarithmic: panel.logarithmic, exact: panel.exact, columns: columns)
                 .map { ($0, Style.curves[index % Style.curves.count]) }
         }
-        // One curve needs no name beside the panel's.
+        // A single curve needs no name beside the panel's.
         let isNamed = panel.series.count > 1
         legend = PlotLegend(
             curves.map { ((isNamed ? $0.name + "  " : "") + readableNumber($0.course.last!.y), $1) }, title: title,
@@ -83,7 +83,7 @@ struct CurvePanel {
 
     private func place(_ points: [Canvas.Point]) -> [Canvas.Point] {
         points.map { point in
-            // Far outside, a line is cut off anyway; without the limit its length would lose the pixels' precision.
+            // Points far outside are clipped anyway; without this limit, long lines would lose pixel precision.
             let height = min(4, max(-4, values.position(of: point.y)))
             return Canvas.Point(
                 plot.x + steps.position(of: point.x) * plot.width, plot.bottom - height * plot.height)

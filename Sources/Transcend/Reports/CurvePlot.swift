@@ -1,28 +1,28 @@
 import Data
 import Foundation
 
-/// A picture of the curves of a run: one panel for each kind of quantity, several curves in each.
+/// A picture of a run's curves: one panel for each kind of quantity, several curves in each.
 ///
-/// Measured points are drawn faintly and, over them, their smoothed course. Values that are not finite (on a
-/// logarithmic axis: not positive) are left out; panels without any value say so. The picture brings its own light
-/// page, so that it looks the same on light and on dark backgrounds.
+/// Measured points are drawn faintly, with their smoothed curve over them. Values that are not finite (on a logarithmic
+/// axis: not positive) are left out; panels without any value say so. The picture has its own light background, so that
+/// it looks the same on light and on dark pages.
 public struct CurvePlot: Sendable {
     /// One curve: values over training steps.
     public struct Series: Sendable {
-        /// What the legend calls it.
+        /// The name in the legend.
         public var name: String
-        /// What was measured, in any order of steps.
+        /// The measurements, in any order of steps.
         public var points: [(step: Double, value: Double)]
-        /// Where it is a mean: the curves that it is the mean of, drawn faintly on pages.
+        /// The curves that this one is the mean of, if any, drawn faintly on pages.
         public var parts: [[(step: Double, value: Double)]] = []
 
-        /// A curve with a name.
+        /// Creates a curve with a name.
         public init(_ name: String, _ points: [(step: Double, value: Double)]) {
             self.name = name
             self.points = points
         }
 
-        /// The curve of one value in a run's metrics; rows without it are left out.
+        /// Creates the curve of one value in a run's metrics; rows without it are left out.
         public init(_ name: String, of key: String, in rows: [MetricsRow]) {
             self.init(name, rows.compactMap { row in row.values[key].map { (Double(row.step), $0) } })
         }
@@ -30,18 +30,18 @@ public struct CurvePlot: Sendable {
 
     /// A pair of axes and the curves on it.
     public struct Panel: Sendable {
-        /// What stands above it.
+        /// The title above the panel.
         public var title: String
         /// The curves; from the seventh on colours repeat.
         public var series: [Series]
-        /// Whether the values' axis is logarithmic.
+        /// Whether the value axis is logarithmic.
         public var logarithmic: Bool
         /// Whether the curves are drawn as measured, for values without noise.
         public var exact: Bool
-        /// Whether the values' axis begins at 0 or below.
+        /// Whether the value axis begins at 0 or below.
         public var fromZero: Bool
 
-        /// A panel with curves.
+        /// Creates a panel with curves.
         public init(
             _ title: String, _ series: [Series], logarithmic: Bool = false, exact: Bool = false, fromZero: Bool = false
         ) {
@@ -53,23 +53,23 @@ public struct CurvePlot: Sendable {
         }
     }
 
-    /// What stands above all panels.
+    /// The title above all panels.
     public var title: String
-    /// What stands beside the title, at the right.
+    /// The text at the right of the title.
     public var subtitle: String
     /// The panels, drawn row by row, two or three in a row.
     public var panels: [Panel]
-    /// What the horizontal axes count.
+    /// The label of the horizontal axes.
     public var axis = "step"
 
-    /// A picture with a title and panels.
+    /// Creates a picture with a title and panels.
     public init(title: String, subtitle: String = "", panels: [Panel]) {
         self.title = title
         self.subtitle = subtitle
         self.panels = panels
     }
 
-    /// Draws the picture, 1600 pixels wide unless said otherwise; each row of panels is 400 to 820 pixels high.
+    /// Draws the picture, 1600 pixels wide by default; each row of panels is 400 to 820 pixels high.
     public func render(width: Int = 1600) -> RGBImage {
         let columns = panels.count < 2 ? 1 : panels.count <= 4 ? 2 : 3
         let rows = max(1, (panels.count + columns - 1) / columns)
@@ -92,7 +92,7 @@ public struct CurvePlot: Sendable {
         return canvas.picture
     }
 
-    /// The first and last step of all curves, so that what happens at one time stands at one place in all panels.
+    /// The range of steps of all curves, so that all panels have the same step axis.
     private var steps: ClosedRange<Double> {
         let all = panels.flatMap { panel in
             panel.series.flatMap { $0.visiblePoints(logarithmic: panel.logarithmic) }.map(\.x)
@@ -108,11 +108,11 @@ public struct CurvePlot: Sendable {
         static let grid = Canvas.Color(0xE6E9EE)
         static let ink = Canvas.Color(0x1F2430)
         static let faintInk = Canvas.Color(0x5A6272)
-        /// The colours of Okabe and Ito (2008), told apart with every kind of colour vision; without their yellow,
+        /// The colours of Okabe and Ito (2008), distinguishable with every kind of colour vision; without their yellow,
         /// which is too light for a line on white.
         static let curves = [0x0072B2, 0xD55E00, 0x009E73, 0xCC79A7, 0xE69F00, 0x56B4E9].map { Canvas.Color($0) }
         static let textSize = 17.0
-        /// The least room at the left of a plot: the word "step" has to fit in.
+        /// The minimum margin at the left of a plot, which must fit the word "step".
         static let leastLeft = 86.0
     }
 }

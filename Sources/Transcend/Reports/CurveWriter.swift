@@ -3,9 +3,9 @@ import Foundation
 
 /// Keeps the picture of a run's curves up to date while the run goes on.
 ///
-/// The picture is drawn anew at most every 10 seconds, and seldom enough that it takes at most a hundredth of the time.
+/// The picture is redrawn at most every 10 seconds, and seldom enough that it takes at most a hundredth of the time.
 public struct CurveWriter {
-    /// The picture, a PNG file.
+    /// The path of the picture, a PNG file.
     public let path: String
     private let title: String
     private let steps: Int
@@ -13,8 +13,8 @@ public struct CurveWriter {
     private let clock: () -> Double
     private var due: Double
 
-    /// A writer of the picture at `path` with the curves of a metrics file, for a stage called `title` of `steps` steps.
-    /// `clock` tells seconds and never goes back.
+    /// Creates a writer of the picture at `path` with the curves of a metrics file, for a stage called `title` with
+    /// `steps` steps. `clock` returns seconds and is monotonic.
     public init(
         path: String, metrics: String, title: String, steps: Int,
         clock: @escaping () -> Double = ProgressLine.monotonicSeconds
@@ -24,7 +24,7 @@ public struct CurveWriter {
         due = clock() + Self.leastSeconds
     }
 
-    /// Draws if it is time to, and in any case if this is the `last` call. Throws a `FileError`.
+    /// Draws the picture if it is due, and always if this is the `last` call. Throws a `FileError`.
     public mutating func update(isLast: Bool) throws {
         let begin = clock()
         guard isLast || begin >= due else { return }

@@ -1,8 +1,8 @@
 import Foundation
 
-/// Pieces of a page that needs nothing from elsewhere.
+/// Building blocks of a self-contained HTML page.
 enum HTML {
-    /// Text with the characters that mean something in HTML escaped.
+    /// Escapes the characters that are special in HTML.
     static func text(_ text: String) -> String {
         text.reduce(into: "") { result, character in
             switch character {
@@ -15,7 +15,7 @@ enum HTML {
         }
     }
 
-    /// A table; the cells of the first row are titles if `hasTitles`.
+    /// A table; the cells of the first row are headings if `hasTitles`.
     static func table(_ rows: [[String]], hasTitles: Bool = false, style: String = "") -> String {
         let lines = rows.enumerated().map { index, row in
             let tag = hasTitles && index == 0 ? "th" : "td"
@@ -24,24 +24,24 @@ enum HTML {
         return #"<div class="wide"><table class="\#(style)">"# + lines.joined() + "</table></div>\n"
     }
 
-    /// A PNG as a part of the page; nil if the file cannot be read.
+    /// A PNG embedded in the page; nil if the file cannot be read.
     static func picture(_ path: String, alternative: String, attributes: String = "") -> String? {
         guard let data = FileManager.default.contents(atPath: path) else { return nil }
         return
             #"<img \#(attributes) alt="\#(text(alternative))" src="data:image/png;base64,\#(data.base64EncodedString())">"#
     }
 
-    /// A section with a heading; empty if its content is.
+    /// A section with a heading; empty if its content is empty.
     static func section(_ title: String, _ content: String) -> String {
         content.isEmpty ? "" : "<section><h2>\(text(title))</h2>\n\(content)</section>\n"
     }
 
-    /// What can be unfolded.
+    /// Collapsible content.
     static func details(_ title: String, _ content: String) -> String {
         "<details><summary>\(text(title))</summary>\n\(content)</details>\n"
     }
 
-    /// A whole page; nothing in it is loaded from elsewhere, and its policy forbids it.
+    /// A complete page; it loads nothing from elsewhere, and its content security policy forbids it.
     static func page(title: String, _ content: String) -> String {
         """
         <!doctype html>

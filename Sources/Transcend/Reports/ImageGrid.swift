@@ -1,21 +1,22 @@
 import Data
 
-/// Arranges pictures in rows and columns on one canvas, small ones enlarged so that they can be seen.
+/// Arranges pictures in rows and columns on one canvas, with small ones enlarged.
 public struct ImageGrid: Sendable {
     /// The pictures, row by row; they may differ in size.
     public var images: [RGBImage]
-    /// How many stand in a row.
+    /// The number of pictures in a row.
     public var columns: Int
-    /// A name for each row, drawn at its left; rows beyond the list have none.
+    /// The name of each row, drawn at its left; rows beyond the list have none.
     public var rowLabels: [String]
-    /// A name for each column, drawn above it; empty: none.
+    /// The name of each column, drawn above it; empty for none.
     public var columnLabels: [String] = []
-    /// Room around each picture in pixels.
+    /// The padding around each picture in pixels.
     public var padding = 4
-    /// Pictures are enlarged by the smallest whole number that makes the larger side of the largest of them this long.
+    /// The minimum size of the largest picture's longer side; pictures are enlarged by the smallest whole number that
+    /// reaches it.
     public var minimumCell = 96
 
-    /// A grid of pictures.
+    /// Creates a grid of pictures.
     public init(_ images: [RGBImage], columns: Int, rowLabels: [String] = []) {
         precondition(columns > 0, "a grid has at least one column")
         self.images = images

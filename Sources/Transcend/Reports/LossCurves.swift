@@ -1,15 +1,15 @@
 import Data
 
-/// The picture of a run's curves, `lossPanels`.
+/// Draws a run's curves, as in `lossPanels`.
 public func lossCurves(_ rows: [MetricsRow], title: String, subtitle: String = "") -> RGBImage {
     CurvePlot(title: title, subtitle: subtitle, panels: lossPanels(rows)).render()
 }
 
-/// Losses, gradient norm, size of features, learning rate and speed by step, as far as there are any.
+/// Panels of losses, gradient norm, feature size, learning rate and speed by step, as far as available.
 func lossPanels(_ rows: [MetricsRow]) -> [CurvePlot.Panel] {
     typealias Series = CurvePlot.Series
     typealias Panel = CurvePlot.Panel
-    // A loss that is the negative of a cosine has no logarithm.
+    // A loss that is a negative cosine has no logarithm.
     let isPositive = rows.allSatisfy { ($0.values["alignmentLoss"] ?? 1) > 0 }
     let panels = [
         Panel("denoising loss", [Series("denoising", of: "denoisingLoss", in: rows)], logarithmic: true),

@@ -1,23 +1,23 @@
 import Formats
 import Foundation
 
-/// What was measured at one step: a line of `metrics.jsonl`.
+/// The measurements of one step: a line of `metrics.jsonl`.
 public struct MetricsRow: Sendable, Equatable {
     /// The training step.
     public var step: Int
-    /// The stage, by the name of its method: `align`, `selfguided`.
+    /// The stage, given by its method's name: `align`, `selfguided`.
     public var stage: String
     /// The values by name; NaN and infinities are kept.
     public var values: [String: Double]
 
-    /// A row.
+    /// Creates a row.
     public init(step: Int, stage: String, values: [String: Double]) {
         self.step = step
         self.stage = stage
         self.values = values
     }
 
-    /// The row that a line holds; nil if it holds none.
+    /// Parses a line; nil if it is not a row.
     init?(line: UnsafeRawBufferPointer) {
         guard let members = try? JSONValue(parsing: line).members else { return nil }
         var step: Int?
@@ -42,9 +42,9 @@ public struct MetricsRow: Sendable, Equatable {
 }
 
 extension MetricsLog {
-    /// All rows of a metrics file, in its order; an incomplete line at the end, as a crash leaves it, is left out.
+    /// All rows of a metrics file, in order; an incomplete line at the end, as left by a crash, is ignored.
     ///
-    /// Throws a `FileError` if the file can't be read or a complete line is not a row.
+    /// Throws a `FileError` if the file cannot be read or a complete line is not a row.
     public static func read(path: String) throws -> [MetricsRow] {
         try MappedFile(path: path).withBytes { bytes in
             try completeLines(of: bytes).enumerated().map { index, line in
@@ -57,11 +57,11 @@ extension MetricsLog {
         }
     }
 
-    /// Takes back what was logged after step `last`, from where a run is about to be continued.
+    /// Removes the lines after step `last`, from which a run is about to be continued.
     ///
-    /// Incomplete and unreadable lines are dropped too. The file is replaced as a whole, so that a crash leaves the old
-    /// or the new one; if nothing is to be taken back or there is no file, nothing is written. No `MetricsLog` may be open on
-    /// it. Throws a `FileError` if the file can't be read or replaced.
+    /// Incomplete and unreadable lines are dropped too. The file is replaced as a whole, so a crash leaves either the
+    /// old or the new one; if there is nothing to remove or no file, nothing is written. No `MetricsLog` may be open on
+    /// it. Throws a `FileError` if the file cannot be read or replaced.
     public static func cutBack(path: String, toStep last: Int) throws {
         guard access(path, F_OK) == 0 else { return }
         try MappedFile(path: path).withBytes { bytes in
@@ -72,7 +72,7 @@ extension MetricsLog {
         }
     }
 
-    /// Drops what follows the last newline of a file, if there is a file; devices, as `/dev/null`, have none.
+    /// Drops what follows the last newline of a file, if it exists; devices such as `/dev/null` have no lines.
     static func dropTornLine(path: String) throws {
         var status = stat()
         guard stat(path, &status) == 0, status.st_mode & S_IFMT == S_IFREG else { return }
@@ -92,7 +92,7 @@ extension MetricsLog {
         }
     }
 
-    /// The places of all lines that end with a newline, without it.
+    /// The ranges of all lines that end with a newline, without it.
     private static func completeLines(of bytes: UnsafeRawBufferPointer) -> [Range<Int>] {
         var lines: [Range<Int>] = []
         var start = 0

@@ -3,23 +3,23 @@ import Foundation
 
 /// Follows a metrics file that another thread or process writes: each `update` reads only what has been added.
 ///
-/// It never disturbs the writer. An incomplete last line is read when it is complete, and a line that is no row is
-/// passed over; when a run is taken back to a checkpoint, so are the rows.
+/// It never disturbs the writer. An incomplete last line is read once it is complete, and a line that is not a row is
+/// ignored; when a run goes back to a checkpoint, so do the rows.
 public struct MetricsTail: Sendable {
-    /// The file.
+    /// The path of the file.
     public let path: String
-    /// The rows that were read so far, by rising step.
+    /// The rows read so far, by ascending step.
     public private(set) var rows: [MetricsRow] = []
 
     private var offset = 0
     private var node: ino_t = 0
 
-    /// Nothing is read yet; the file may be missing.
+    /// Creates a reader that has read nothing yet; the file may be missing.
     public init(path: String) {
         self.path = path
     }
 
-    /// Reads what was added since the last call. Throws a `FileError` if the file is there and can't be read.
+    /// Reads what was added since the last call. Throws a `FileError` if the file exists but cannot be read.
     public mutating func update() throws {
         let descriptor = open(path, O_RDONLY | O_CLOEXEC)
         var status = stat()
@@ -35,7 +35,7 @@ public struct MetricsTail: Sendable {
         (rows, offset, self.node) = ([], 0, node)
     }
 
-    /// Reads rather than maps: a mapped file that its writer shortens would end this process.
+    /// Reads rather than maps the file: if its writer shortens a mapped file, this process would be killed.
     private mutating func read(_ descriptor: Int32, count: Int) throws {
         guard count > 0 else { return }
         let bytes = try [UInt8](unsafeUninitializedCapacity: count) { buffer, filled in

@@ -1,9 +1,9 @@
 import Foundation
 
-/// One axis of a plot: which values it shows, where they lie on it and which of them are labelled.
+/// One axis of a plot: its range of values, their positions and its labels.
 struct PlotAxis {
     struct Tick {
-        /// Place on the axis, 0 at its beginning and 1 at its end.
+        /// The position on the axis, 0 at its beginning and 1 at its end.
         let position: Double
         let label: String
     }
@@ -13,10 +13,10 @@ struct PlotAxis {
     private let high: Double
     private let logarithmic: Bool
 
-    /// An axis on which the values from `low` to `high` are seen, with about `tickCount` round labels.
+    /// Creates an axis for the values from `low` to `high`, with about `tickCount` round labels.
     ///
-    /// `margin` is the share of the axis that is left free at each end. Both ends of a logarithmic axis are positive. An axis of
-    /// whole numbers labels no others.
+    /// `margin` is the share of the axis left free at each end. Both ends of a logarithmic axis must be positive. An
+    /// axis of whole numbers labels only those.
     init(
         from low: Double, to high: Double, logarithmic: Bool = false, isWhole: Bool = false, margin: Double,
         tickCount: Int
@@ -45,14 +45,14 @@ struct PlotAxis {
         }
     }
 
-    /// Whether a value has a place on an axis: infinities and NaN have none, nor, on a logarithmic one, what is not
-    /// positive.
+    /// Whether a value can be shown on an axis: infinities and NaN cannot, nor, on a logarithmic one, values that are
+    /// not positive.
     static func holds(_ value: Double, logarithmic: Bool) -> Bool {
         // Beyond this the extent of an axis would overflow.
         abs(value) < 1e150 && (!logarithmic || value > 1e-150)
     }
 
-    /// Where a value lies, 0 at the beginning of the axis and 1 at its end.
+    /// The position of a value, 0 at the beginning of the axis and 1 at its end.
     func position(of value: Double) -> Double {
         (Self.transform(value, logarithmic) - low) / (high - low)
     }
@@ -61,7 +61,7 @@ struct PlotAxis {
         logarithmic ? log10(value) : value
     }
 
-    /// Multiples of 1, 2 or 5 times a power of ten, whichever is nearest to the wanted number of them.
+    /// Multiples of 1, 2 or 5 times a power of ten, chosen to come closest to the desired number of them.
     private static func roundValues(from low: Double, to high: Double, about count: Int, least: Double) -> [Double] {
         let rough = (high - low) / Double(count)
         let power = pow(10, floor(log10(rough)))
@@ -73,7 +73,7 @@ struct PlotAxis {
         return stride(from: first, through: last, by: 1).map { $0 * step }
     }
 
-    /// Powers of ten and, where there is room, 2 and 5 or still more multiples of these.
+    /// Powers of ten and, if there is room, 2 and 5 or more multiples of them.
     private static func decades(from low: Double, to high: Double, atMost count: Int) -> [Double] {
         let exponents = Int(floor(log10(low)))...Int(ceil(log10(high)))
         let choices: [(factors: [Double], every: Int, room: Int)] = [

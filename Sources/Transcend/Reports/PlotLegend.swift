@@ -6,7 +6,7 @@ struct PlotLegend {
         let place: Canvas.Point
     }
 
-    /// By how much the rows below the title move the panel's axes down.
+    /// The height that the rows below the title add above the panel's axes.
     let extraHeight: Double
     private let title: String
     private let titlePlace: Canvas.Point
@@ -14,12 +14,12 @@ struct PlotLegend {
 
     private static let titleSize = 20.0
     private static let textSize = CurvePlot.Style.textSize
-    /// What an entry takes besides its text: the sample of the line and the room to the next.
+    /// The space of an entry besides its text: the line sample and the gap to the next entry.
     private static let textLeft = 34.0
     private static let gap = 28.0
     private static let rowHeight = 26.0
 
-    /// Finds the places of all entries in the head of `card`.
+    /// Lays out all entries in the head of `card`.
     init(_ curves: [(text: String, color: Canvas.Color)], title: String, card: Canvas.Rectangle) {
         let left = card.x + 18
         let right = card.right - 18

@@ -2,7 +2,7 @@ import Formats
 import Foundation
 import Synchronization
 
-/// Shows on standard error how far a stage has come.
+/// Shows the progress of a stage on standard error.
 ///
 /// On a terminal one line is rewritten, at most ten times a second. Elsewhere (a file, a scheduler's log) a plain line
 /// is written at the first step, then every `plainSeconds`, and at the last. Can be used from several threads.
@@ -10,7 +10,7 @@ public final class ProgressLine: Sendable {
     private struct State {
         var meter = RateMeter()
         var current: ProgressState
-        /// When the last line was written, and for which step.
+        /// The time at which the last line was written, and its step.
         var written: (seconds: Double, step: Int)?
         var isOnScreen = false
         var isFinished = false
@@ -22,9 +22,8 @@ public final class ProgressLine: Sendable {
     private let output: Output
     private let clock: @Sendable () -> Double
 
-    /// Progress of a stage with `total` steps, of `imagesPerStep` images each if its speed is told in images.
-    ///
-    /// `clock` tells seconds and never goes back.
+    /// Creates the progress of a stage with `total` steps, with `imagesPerStep` images each if its speed is shown in
+    /// images. `clock` returns seconds and is monotonic.
     public init(
         stage: String, total: Int, imagesPerStep: Int? = nil, plainSeconds: Double = 30,
         output: Output = .standardError, clock: @escaping @Sendable () -> Double = monotonicSeconds
@@ -36,7 +35,7 @@ public final class ProgressLine: Sendable {
         self.clock = clock
     }
 
-    /// Tells that `step` steps are done; `values` is only evaluated when a line is due, since reading a loss can mean
+    /// Reports that `step` steps are done; `values` is only evaluated when a line is due, since reading a loss may have
     /// to wait for the device.
     public func update(step: Int, values: @autoclosure () -> [(name: String, value: Double)] = []) {
         let now = clock()
@@ -86,7 +85,7 @@ public final class ProgressLine: Sendable {
             state.current.secondsLeft = state.current.total > 0 ? Double(max(0, left)) / rate : nil
         }
         if let width {
-            // One column stays free: in the last one some terminals begin a new line.
+            // One column stays free, since some terminals wrap at the last one.
             output.write(Self.erase + state.current.line(width: width - 1))
             state.isOnScreen = true
         } else {
@@ -95,24 +94,24 @@ public final class ProgressLine: Sendable {
         state.written = (now, state.current.step)
     }
 
-    /// Back to the first column, and clear to the end of the line.
+    /// Returns to the first column and clears the line.
     private static let erase = "\r\u{1B}[K"
 }
 
 extension ProgressLine {
-    /// Where progress is written.
+    /// The destination of progress.
     public struct Output: Sendable {
         let width: @Sendable () -> Int?
         let write: @Sendable (String) -> Void
 
-        /// An output of `width` columns, or `nil` if it is no terminal; `width` is asked at each line, as windows
-        /// change their size.
+        /// Creates an output of `width` columns, or nil if it is not a terminal; `width` is queried for each line,
+        /// since windows can be resized.
         public init(width: @escaping @Sendable () -> Int?, write: @escaping @Sendable (String) -> Void) {
             self.width = width
             self.write = write
         }
 
-        /// The process's standard error; with `TERM=dumb` it counts as no terminal.
+        /// The process's standard error; with `TERM=dumb` it does not count as a terminal.
         public static let standardError: Output = {
             let terminal = Terminal.errors
             let isTerminal = terminal.canRewrite
@@ -120,7 +119,7 @@ extension ProgressLine {
         }()
     }
 
-    /// Seconds since the machine started, on a clock that is never set.
+    /// Seconds since the machine started, on a monotonic clock.
     public static let monotonicSeconds: @Sendable () -> Double = {
         Double(DispatchTime.now().uptimeNanoseconds) * 1e-9
     }

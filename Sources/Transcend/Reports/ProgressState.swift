@@ -1,21 +1,21 @@
 import Foundation
 
-/// How far a stage of work has come, and how that is written in one line.
+/// The progress of a stage of work, and its one-line representation.
 public struct ProgressState: Sendable {
-    /// What is being done: `align`, `sample`.
+    /// The name of the work: `align`, `sample`.
     public var stage: String
-    /// Steps that are done.
+    /// The number of steps done.
     public var step: Int
-    /// Steps in all; 0 if that is not known, then neither bar nor share is shown.
+    /// The total number of steps; 0 if not known, in which case neither bar nor percentage is shown.
     public var total: Int
-    /// Losses and the like, in the order in which they are shown.
+    /// Losses and other values, in the order in which they are shown.
     public var values: [(name: String, value: Double)]
-    /// Speed, if known.
+    /// The speed, if known.
     public var imagesPerSecond: Double?
-    /// Time to the end in seconds, if known.
+    /// The remaining time in seconds, if known.
     public var secondsLeft: Double?
 
-    /// A state; what is not known is left out of the line.
+    /// Creates a state; unknown values are left out of the line.
     public init(
         stage: String, step: Int, total: Int, values: [(name: String, value: Double)] = [],
         imagesPerSecond: Double? = nil, secondsLeft: Double? = nil
@@ -30,7 +30,8 @@ public struct ProgressState: Sendable {
 
     /// The line for a terminal of `width` columns: `align  ━━━╸────  1200/2300  loss 0.412  210 img/s  0:42 left`.
     ///
-    /// Where room is short, the bar goes first, then the values from the last, then the speed, then the line's end.
+    /// If there is not enough room, first the bar is dropped, then the values from the last one, then the speed, then
+    /// the line is cut off.
     public func line(width: Int) -> String {
         var shown = values.map { "\($0.name) \(readableNumber($0.value))" }
         var speed = speedParts
@@ -46,7 +47,7 @@ public struct ProgressState: Sendable {
         return String(parts().joined(separator: Self.gap).prefix(max(0, width)))
     }
 
-    /// The line for a log file: everything but the bar, and the share that is done.
+    /// The line for a log file: everything except the bar, plus the percentage done.
     public func plainLine() -> String {
         let percent = total > 0 ? " (\(100 * min(step, total) / total)%)" : ""
         let shown = values.map { "\($0.name) \(readableNumber($0.value))" }
@@ -79,7 +80,7 @@ public struct ProgressState: Sendable {
 
 /// Steps per second, averaged over about the last 20 seconds.
 public struct RateMeter: Sendable {
-    /// Steps per second, once a second observation has been made.
+    /// The steps per second; nil before the second observation.
     public var stepsPerSecond: Double? {
         time > 0 ? steps / time : nil
     }
@@ -88,14 +89,14 @@ public struct RateMeter: Sendable {
     private var steps = 0.0
     private var time = 0.0
 
-    /// A meter without observations.
+    /// Creates a meter without observations.
     public init() {}
 
-    /// Observes that `step` steps were done at a time, in seconds on any clock that does not go back.
+    /// Records that `step` steps were done at a time, in seconds on any monotonic clock.
     public mutating func record(step: Int, seconds: Double) {
         if let last, seconds > last.seconds {
             let elapsed = seconds - last.seconds
-            // Both sums forget at the same rate, so that their quotient is an average from the second call on.
+            // Both sums decay at the same rate, so their quotient is an average from the second call on.
             let kept = exp(-elapsed / 20)
             time = time * kept + elapsed
             steps = steps * kept + Double(step - last.step)

@@ -6,22 +6,22 @@ public func counted(_ count: Int, _ name: String) -> String {
     return "\(count) \(count == 1 ? name : plural)"
 }
 
-/// A count in three to four digits: `512`, `45.3 k`, `675.1 M`, `1.3 G`.
+/// Formats a count with three to four digits: `512`, `45.3 k`, `675.1 M`, `1.3 G`.
 public func readableCount(_ count: Int) -> String {
     count.magnitude < 1000 ? "\(count)" : scaled(Double(count), unit: "")
 }
 
-/// An amount of storage in decimal units: `17 B`, `4.2 kB`, `1.3 GB`.
+/// Formats an amount of storage in decimal units: `17 B`, `4.2 kB`, `1.3 GB`.
 public func readableBytes(_ bytes: Int) -> String {
     bytes.magnitude < 1000 ? "\(bytes) B" : scaled(Double(bytes), unit: "B")
 }
 
-/// A number of floating-point operations: `830 FLOP`, `1.2 TFLOP`, `3.4 PFLOP`.
+/// Formats a number of floating-point operations: `830 FLOP`, `1.2 TFLOP`, `3.4 PFLOP`.
 public func readableFLOPs(_ operations: Double) -> String {
     abs(operations) < 999.5 ? String(format: "%.0f FLOP", operations) : scaled(operations, unit: "FLOP")
 }
 
-/// A duration as a clock shows it: `0:42`, `12:05`, `3:07:09`, and from a day on `2d 4h`; seconds are rounded.
+/// Formats a duration like a clock: `0:42`, `12:05`, `3:07:09`, and from a day on `2d 4h`; seconds are rounded.
 public func readableDuration(_ seconds: Double) -> String {
     guard seconds.isFinite, abs(seconds) < 1e12 else { return "?" }
     let whole = Int(max(0, seconds).rounded())
@@ -31,7 +31,7 @@ public func readableDuration(_ seconds: Double) -> String {
     return String(format: "%d:%02d", minutes, whole % 60)
 }
 
-/// A measured value in at most three digits: `0.412`, `12.3`, `5100`, `2e-5`, `nan`.
+/// Formats a measured value with at most three digits: `0.412`, `12.3`, `5100`, `2e-5`, `nan`.
 public func readableNumber(_ value: Double) -> String {
     guard value.isFinite else { return value.isNaN ? "nan" : value > 0 ? "inf" : "-inf" }
     guard value != 0, abs(value) < 1e-3 || abs(value) >= 99_999.5 else {

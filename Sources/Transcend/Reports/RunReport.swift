@@ -3,16 +3,16 @@ import Formats
 import Foundation
 import Models
 
-/// One page about a run or a pipeline: configuration, curves, samples through training, evaluations, feature sheets, machine and
-/// speed. It only reads.
+/// One page about a run or a pipeline: configuration, curves, samples during training, evaluations, feature sheets,
+/// machine and speed. It only reads.
 public struct RunReport {
     private let path: String
     private let stages: [String]
 
-    /// At most so many sample grids of a stage are in the page, spread evenly, the last one always.
+    /// The maximum number of a stage's sample grids on the page, spread evenly and including the last one.
     private static let grids = 40
 
-    /// Throws a `FileError` if the folder at `path` is neither a run nor a pipeline's.
+    /// Finds the stages; throws a `FileError` if the folder at `path` is neither a run nor a pipeline's.
     public init(path: String) throws {
         self.path = path
         stages = ([path] + Pipeline.stages.map { path + "/" + $0 }).filter {
@@ -23,7 +23,7 @@ public struct RunReport {
         }
     }
 
-    /// The page. Throws a `FileError` where a file of the run is damaged.
+    /// The page. Throws a `FileError` if a file of the run is damaged.
     public func page() throws -> String {
         let name = URL(fileURLWithPath: path).lastPathComponent
         let parts = try stages.map(Stage.init)
@@ -100,7 +100,7 @@ public struct RunReport {
             return #"<div class="film">"# + slider + images.joined(separator: "\n") + "</div>\n"
         }
 
-        /// A table for each way of measuring, since numbers of two extractors or protocols are not to be compared.
+        /// One table per protocol, since metrics of different extractors or protocols are not comparable.
         private var evaluations: String {
             var groups: [(key: String, results: [(step: Int, result: EvaluationResult)])] = []
             for result in CheckpointEvaluator.results(ofRun: folder) {

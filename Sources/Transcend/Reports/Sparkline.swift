@@ -2,8 +2,8 @@ import Foundation
 
 /// A curve in one line of text, `width` columns at most: `█▆▄▃▂▂▁▁`.
 ///
-/// Many values are averaged in equal parts; a part without a finite value is a gap. The lowest is at the bottom and the
-/// highest at the top, on a logarithmic scale if asked for; `fromZero` puts zero at the bottom.
+/// Many values are averaged in equal parts; a part without a finite value is a gap. The lowest value is at the bottom
+/// and the highest at the top, optionally on a logarithmic scale; `fromZero` puts zero at the bottom.
 public func sparkline(_ values: [Double], width: Int, logarithmic: Bool = false, fromZero: Bool = false) -> String {
     let count = min(width, values.count)
     guard count > 0 else { return "" }

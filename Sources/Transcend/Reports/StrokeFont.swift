@@ -2,11 +2,11 @@ import Foundation
 
 /// A small sans-serif typeface made of strokes, so that text is smooth at every size and needs no font file.
 ///
-/// A glyph is a list of strokes on a grid on which capitals are 10 units high. A stroke is a row of points, each two
-/// hexadecimal digits: x to the right, y upwards with the baseline at 4, the small letters' height at 11 (`b`) and the
-/// capitals' at 14 (`e`). A plain stroke joins its points by straight lines. `~` makes the points controls of a
-/// quadratic B-spline that begins at the first and ends at the last, `*` those of a closed one: four corners of a
-/// rectangle are an oval.
+/// A glyph is a list of strokes on a grid on which capitals are 10 units high. A stroke is a sequence of points, each
+/// two hexadecimal digits: x to the right, y upwards, with the baseline at 4, the height of small letters at 11 (`b`)
+/// and of capitals at 14 (`e`). A plain stroke joins its points by straight lines. `~` makes the points control points
+/// of a quadratic B-spline that begins at the first and ends at the last, `*` those of a closed one: four corners of a
+/// rectangle give an oval.
 enum StrokeFont {
     /// The width of a line of text, in units of the font size.
     static func width(of text: String) -> Double {
@@ -14,7 +14,7 @@ enum StrokeFont {
         return Double(max(0, units - spacing)) / unitsPerSize
     }
 
-    /// The strokes of a line of text that begins at x = 0 on the baseline y = 0, y downwards, in units of the font
+    /// The strokes of a line of text that begins at x = 0 on the baseline y = 0, with y downwards, in units of the font
     /// size, each as a polyline.
     static func paths(of text: String) -> [[Canvas.Point]] {
         var left = 0.0
@@ -63,7 +63,7 @@ enum StrokeFont {
         }
     }
 
-    /// A quadratic B-spline with these controls, clamped at both ends.
+    /// A quadratic B-spline with these control points, clamped at both ends.
     private static func curve(_ controls: [Canvas.Point]) -> [Canvas.Point] {
         var points = [controls[0]]
         for index in 1..<controls.count - 1 {
@@ -79,7 +79,7 @@ enum StrokeFont {
         return points
     }
 
-    /// One glyph a line: the character, its width in hexadecimal, its strokes.
+    /// One glyph per line: the character, its width in hexadecimal, its strokes.
     private static let outlines = #"""
           2
         ! 0 0e08 0404
@@ -184,7 +184,7 @@ enum StrokeFont {
 }
 
 extension Canvas {
-    /// How a line of text lies to the point where it is drawn.
+    /// The alignment of a line of text relative to its point.
     public enum TextAlignment: Sendable {
         /// Text begins at the point.
         case left
@@ -196,7 +196,7 @@ extension Canvas {
 
     /// Draws one line of text whose baseline goes through a point.
     ///
-    /// `size` is the font size in pixels; capitals are 5/7 of it high. Characters outside ASCII (but `é`, `×`, `·`, `–`)
+    /// `size` is the font size in pixels; capitals are 5/7 of it high. Characters outside ASCII (except `×`, `·`, `–`)
     /// are drawn as a box.
     public mutating func text(
         _ text: String, at point: Point, size: Double, _ color: Color, align: TextAlignment = .left, bold: Bool = false

@@ -1,12 +1,12 @@
 import Formats
 
-/// Rows of text in aligned columns for the terminal: names to the left, numbers to the right.
+/// Rows of text in aligned columns for the terminal: names left-aligned, numbers right-aligned.
 ///
 ///     layer        shape          parameters
 ///     ──────────────────────────────────────
 ///     x_embedder   [1152, 4, 2]       18.4 k
 public struct Table: Sendable, CustomStringConvertible {
-    /// A column's title and to which side its cells are moved.
+    /// A column's title and alignment.
     public struct Column: Sendable {
         let title: String
         let isNumeric: Bool
@@ -21,10 +21,10 @@ public struct Table: Sendable, CustomStringConvertible {
     public let columns: [Column]
     private var rows: [[String]] = []
 
-    /// A table without rows.
+    /// Creates a table without rows.
     public init(_ columns: Column...) { self.init(columns) }
 
-    /// A table without rows.
+    /// Creates a table without rows.
     public init(_ columns: [Column]) { self.columns = columns }
 
     /// Adds a row with one cell for each column.
@@ -38,7 +38,7 @@ public struct Table: Sendable, CustomStringConvertible {
         rows.append(cells.map(\.visible))
     }
 
-    /// All lines, the titles first unless all are empty; without a newline at the end.
+    /// All lines, with the titles first unless all are empty; without a trailing newline.
     public var description: String {
         let titles = columns.map(\.title)
         let hasTitles = titles.contains { !$0.isEmpty }

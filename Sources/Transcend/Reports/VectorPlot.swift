@@ -1,6 +1,6 @@
 import Foundation
 
-/// A panel of curves as SVG, for pages that are looked at in light and in dark: its colours are those of the page's style.
+/// A panel of curves as SVG, for pages viewed in light and dark mode: its colours come from the page's style.
 struct VectorPlot {
     private let title: String
     private let axis: String
@@ -11,8 +11,8 @@ struct VectorPlot {
     private static let (width, height) = (640.0, 300.0)
     private static let plot = Canvas.Rectangle(x: 64, y: 12, width: 560, height: 250)
 
-    /// The curves of a panel, whose axis of steps (or whatever `axis` says) shows those in `range`; nil if no value has a place
-    /// on it.
+    /// Creates the curves of a panel, whose horizontal axis (steps, or whatever `axis` says) covers `range`; nil if no
+    /// value can be shown on it.
     init?(_ panel: CurvePlot.Panel, steps range: ClosedRange<Double>, axis: String = "step", isWhole: Bool = true) {
         (title, self.axis) = (panel.title, axis)
         curves = panel.series.compactMap { series in
@@ -29,7 +29,7 @@ struct VectorPlot {
             logarithmic: panel.logarithmic, margin: 0.05, tickCount: 5)
     }
 
-    /// All panels with values, on one axis of steps or of something else, each as a figure of HTML.
+    /// All panels with values, on one common horizontal axis, each as an HTML figure.
     static func figures(_ panels: [CurvePlot.Panel], axis: String = "step", isWhole: Bool = true) -> String {
         let all = panels.flatMap { panel in
             panel.series.flatMap { series in
@@ -88,7 +88,7 @@ struct VectorPlot {
 
     private func x(_ point: Canvas.Point) -> Double { Self.plot.x + steps.position(of: point.x) * Self.plot.width }
 
-    /// Values outside the axis, as spikes at the beginning are, end at its edge.
+    /// The position of a value; values outside the axis, such as spikes at the beginning, are clamped to its edge.
     private func y(_ point: Canvas.Point) -> Double {
         Self.plot.bottom - min(1, max(0, values.position(of: point.y))) * Self.plot.height
     }

@@ -1,15 +1,15 @@
 import Formats
 
-/// The lines in which a watched run is shown: numbers, their course, and what was written last.
+/// The lines that show a watched run: numbers, their curves, and the newest files.
 public struct WatchView: Sendable {
-    /// What is shown.
+    /// The snapshot that is shown.
     public var snapshot: RunSnapshot
-    /// Columns of the terminal; no line is longer. Nil where lines may have any length.
+    /// The terminal's columns, which no line exceeds; nil if lines may have any length.
     public var width: Int?
-    /// Whether parts are coloured, by the escape sequences of terminals.
+    /// Whether to colour parts with terminal escape sequences.
     public var hasColors: Bool
 
-    /// A view of a run.
+    /// Creates a view of a run.
     public init(_ snapshot: RunSnapshot, width: Int?, hasColors: Bool) {
         (self.snapshot, self.width, self.hasColors) = (snapshot, width, hasColors)
     }
@@ -62,14 +62,14 @@ public struct WatchView: Sendable {
         Row(name: "rate", key: "learningRate", fromZero: true),
     ]
 
-    /// The name, newest value and course of a metric; nil if it has no value.
+    /// The name, newest value and curve of a metric; nil if it has no value.
     private func line(of row: Row) -> String? {
         guard let newest = snapshot.newest(row.key) else { return nil }
         let head = Self.padded(row.name, to: Self.nameWidth) + Self.padded(readableNumber(newest), to: 10)
         let room = (width ?? Self.usualWidth) - head.count
         guard room >= 4 else { return clip(head, .plain) }
         let values = snapshot.rows.compactMap { $0.values[row.key] }
-        // A loss that is the negative of a cosine has no logarithm.
+        // A loss that is a negative cosine has no logarithm.
         let isLogarithmic = row.logarithmic && !values.contains { $0 < 0 }
         let course = sparkline(values, width: room, logarithmic: isLogarithmic, fromZero: row.fromZero)
         return head + styled(course, .curve)

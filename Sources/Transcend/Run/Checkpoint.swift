@@ -4,16 +4,16 @@ import Foundation
 import Models
 import Torch
 
-/// A folder with everything that training needs to go on and that sampling needs to begin.
+/// A folder with everything needed to continue training and to sample.
 ///
-/// `model.safetensors` (network and head under their published names), `ema.safetensors`, `optimizer.safetensors`,
-/// `state.json`. Of averages and moments that were spread over processes there are parts, `ema-00001-of-00002.safetensors`.
-/// It holds no times, so that equal runs have equal bytes. `state.json` has the checksums of all, and each is checked before
-/// it is used.
+/// It holds `model.safetensors` (network and head under their published names), `ema.safetensors`,
+/// `optimizer.safetensors` and `state.json`. If averages and moments are sharded over processes, they are in parts,
+/// `ema-00001-of-00002.safetensors`. It contains no times, so equal runs have equal bytes. `state.json` has the
+/// checksums of all files, and each is verified before use.
 public struct Checkpoint: Sendable {
-    /// The checkpoint's own folder, also where that of a run was given.
+    /// The checkpoint's own folder, even if a run's folder was given.
     public let path: String
-    /// Where training was, and with which settings.
+    /// The state of training, and its settings.
     public let state: State
 
     /// Opens a checkpoint's folder, or the newest checkpoint of a run or of a pipeline's last stage that has one.
@@ -29,10 +29,10 @@ public struct Checkpoint: Sendable {
         state = try State.read(found + "/" + State.file)
     }
 
-    /// Whether there is one that `init` would open.
+    /// Whether there is a checkpoint that `init` would open.
     public static func exists(at path: String) -> Bool { folder(at: path) != nil }
 
-    /// The folder of a checkpoint, though it may have lost its `state.json`.
+    /// The folder of a checkpoint, even if its `state.json` is missing.
     private static func folder(at path: String) -> String? {
         let isThere = FileManager.default.fileExists(atPath:)
         if isThere(path + "/" + State.file) || RunDirectory.run(ofCheckpoint: path) != nil && isThere(path) {
@@ -42,16 +42,18 @@ public struct Checkpoint: Sendable {
             .compactMap(RunDirectory.newestCheckpoint).first
     }
 
-    /// What a run does not decide by itself when a checkpoint is damaged: going on from an older one loses work.
+    /// The remedy for a damaged checkpoint. A run does not decide this by itself, since continuing from an older one
+    /// loses work.
     static let damageRemedy = "copy the checkpoint again, or remove its folder to use the one before it"
 
-    /// The tensors of one of the folder's safetensors files, or of its parts; throws if one is not as it was written.
+    /// The tensors of one of the folder's safetensors files, or of its parts; throws if one has changed since it was
+    /// written.
     func file(_ name: String) throws -> any NamedTensors {
         let parts = parts(of: name)
         return parts.count == 1 ? try whole(parts[0]) : ShardedTensors(try parts.map(whole), path: path)
     }
 
-    /// The names of a file's parts, in their order; its own where it is in one piece.
+    /// The names of a file's parts, in order; its own name if it is in one piece.
     private func parts(of name: String) -> [String] {
         if state.checksums[name] != nil { return [name] }
         let base = name.replacing(".safetensors", with: "-")
@@ -74,7 +76,7 @@ public struct Checkpoint: Sendable {
         return try SafetensorsFile(path: path)
     }
 
-    /// Overwrites everything that training changes with what the checkpoint holds.
+    /// Overwrites everything that training changes with the checkpoint's content.
     func restore(_ training: TrainingState) throws {
         guard holds(TrainingState.momentsFile) else {
             throw FileError(path, "holds no state of the optimizer", remedy: "use its weights alone with --init")
@@ -96,13 +98,13 @@ public struct Checkpoint: Sendable {
         return parts.compactMap { state.checksums[$0] }.joined(separator: "+")
     }
 
-    /// Its name and a checksum of those of all files.
+    /// Its name and a checksum over those of all files.
     var summary: String {
         let text = state.checksums.sorted { $0.key < $1.key }.map { "\($0.key) \($0.value)" }.joined(separator: "\n")
         return "\(URL(fileURLWithPath: path).lastPathComponent) with \(Checksum(of: text).text)"
     }
 
-    /// The network with the checkpoint's weights, without gradients in mind.
+    /// The network with the checkpoint's weights, for inference.
     public func network(_ weights: NetworkWeights, on device: Device) throws -> SiT {
         try withErrors {
             let network = SiT(state.configuration.network, on: device)
@@ -128,7 +130,7 @@ extension TrainingState {
         }
     }
 
-    /// The files of a checkpoint with the tensors of this process in them.
+    /// The files of a checkpoint with this process's tensors in them.
     var content: [(name: String, tensors: [(name: String, tensor: Tensor)])] {
         let names = owned.map(\.name)
         let trained = optimizer.parameters.map(\.name)
@@ -144,7 +146,7 @@ extension TrainingState {
 }
 
 extension NamedTensors {
-    /// The tensor of a parameter, whose shape must fit; other names in the file (heads) do not matter.
+    /// The tensor of a parameter, whose shape must fit; other names in the file (heads) are ignored.
     fileprivate func tensor(checked entry: NamedParameter) throws -> Tensor {
         let tensor = try self.tensor(entry.name)
         guard tensor.shape == entry.parameter.value.shape else {

@@ -1,29 +1,29 @@
 import Formats
 import Foundation
 
-/// How the folders of checkpoints are called, and what their names promise: `step-0001000` is whole.
+/// The names of checkpoint folders and their meaning: `step-0001000` is complete.
 enum CheckpointName {
-    /// Before the name of one that is being written.
+    /// The prefix of a checkpoint being written.
     static let partial = ".partial-"
-    /// Before the name of one that is being removed.
+    /// The prefix of a checkpoint being removed.
     static let removed = ".removed-"
-    /// An empty file in one that another run has as its teacher.
+    /// The name of an empty file that marks a checkpoint as the teacher of another run.
     static let followed = "followed"
 
-    /// "step-0001000".
+    /// The name for a step, such as "step-0001000".
     static func of(step: Int) -> String {
         let digits = String(step)
         return "step-" + String(repeating: "0", count: max(0, 7 - digits.count)) + digits
     }
 
-    /// The step of a name; nil if it is none.
+    /// The step of a name; nil if it is not a checkpoint's.
     static func step(_ name: some StringProtocol) -> Int? {
         guard name.hasPrefix("step-"), let step = Int(name.dropFirst(5)), of(step: step) == name else { return nil }
         return step
     }
 
-    /// Removes a checkpoint, if it is there. It loses its name for good first, so that one that is half removed is not taken
-    /// for a whole one, whenever the process or the machine stops.
+    /// Removes a checkpoint, if it exists. It is renamed durably first, so that a half-removed one is never mistaken
+    /// for a complete one, whenever the process or the machine stops.
     static func remove(_ path: String) throws {
         let url = URL(fileURLWithPath: path)
         let folder = url.deletingLastPathComponent().path
@@ -39,8 +39,8 @@ enum CheckpointName {
 }
 
 extension Checkpoint {
-    /// Keeps the run that wrote it from removing it as an old one: another run follows it from now on, and could not be continued
-    /// without it. Where nothing can be written here, nothing is promised.
+    /// Keeps the run that wrote it from removing it as an old one: another run follows it from now on, and could not be
+    /// continued without it. If nothing can be written here, this is not guaranteed.
     func markFollowed() {
         guard RunDirectory.run(ofCheckpoint: path) != nil else { return }
         try? AtomicFile.write([], to: path + "/" + CheckpointName.followed)
@@ -48,7 +48,7 @@ extension Checkpoint {
 }
 
 extension RunDirectory {
-    /// The steps of the checkpoints below a run's folder, in order: their folders have these names since they were whole.
+    /// The steps of the checkpoints in a run's folder, in order; a folder has such a name only once it is complete.
     public static func checkpointSteps(in path: String) -> [Int] {
         let names = (try? FileManager.default.contentsOfDirectory(atPath: path + "/checkpoints")) ?? []
         return names.compactMap(CheckpointName.step).sorted()
@@ -59,7 +59,7 @@ extension RunDirectory {
         checkpointSteps(in: path).last.map { path + "/checkpoints/" + CheckpointName.of(step: $0) }
     }
 
-    /// The folder of the run that a checkpoint belongs to; nil for one that stands alone.
+    /// The folder of the run that a checkpoint belongs to; nil for a standalone one.
     public static func run(ofCheckpoint path: String) -> String? {
         let url = URL(fileURLWithPath: path)
         let above = url.deletingLastPathComponent()
@@ -69,16 +69,16 @@ extension RunDirectory {
         return above.deletingLastPathComponent().path
     }
 
-    /// All checkpoints of the run that a checkpoint belongs to, in order; itself where it stands alone.
+    /// All checkpoints of the run that a checkpoint belongs to, in order; only itself for a standalone one.
     public static func checkpoints(besides path: String) -> [String] {
         guard let run = run(ofCheckpoint: path) else { return [path] }
         return checkpointSteps(in: run).map { "\(run)/checkpoints/\(CheckpointName.of(step: $0))" }
     }
 
-    /// Where the checkpoint of a step is or would be: `checkpoints/step-0001000`.
+    /// The path of a step's checkpoint, whether it exists or not: `checkpoints/step-0001000`.
     public func checkpointPath(step: Int) -> String { path + "/checkpoints/" + CheckpointName.of(step: step) }
 
-    /// Removes all checkpoints but the newest ones, those at set intervals, and those that another run follows.
+    /// Removes all checkpoints except the newest ones, those at set intervals, and those that another run follows.
     func removeOldCheckpoints(_ output: OutputConfiguration) throws {
         guard output.keepCheckpoints > 0 else { return }
         for step in Self.checkpointSteps(in: path).dropLast(output.keepCheckpoints) {
@@ -89,7 +89,7 @@ extension RunDirectory {
         }
     }
 
-    /// Removes what a process left that ended while it wrote a file, or wrote or removed a checkpoint.
+    /// Removes leftovers of a process that ended while it wrote a file, or wrote or removed a checkpoint.
     func removeLeftovers() {
         for folder in [path, path + "/samples", path + "/checkpoints"] {
             for name in (try? FileManager.default.contentsOfDirectory(atPath: folder)) ?? [] {

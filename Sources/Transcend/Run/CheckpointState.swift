@@ -3,29 +3,29 @@ import Formats
 import Torch
 
 extension Checkpoint {
-    /// What the folder's `state.json` says: where training is, and what the files beside it must be.
+    /// The content of `state.json`: the state of training, and the expected files beside it.
     public struct State: Codable, Sendable {
-        /// Of the layout of checkpoints.
+        /// The version of the checkpoint format.
         public var formatVersion = Self.currentFormat
-        /// Of the addresses of random numbers.
+        /// The version of the addresses of random numbers.
         public var drawsVersion = Draws.formatVersion
-        /// Steps done, skipped ones included.
+        /// The number of steps done, including skipped ones.
         public var step: Int
-        /// Steps that changed nothing.
+        /// The skipped steps, which changed nothing.
         public var skips = SkippedSteps()
-        /// Of each loss by its name.
+        /// The trend of each loss, by its name.
         public var lossTrends: [String: LossTrend] = [:]
         /// The classes of the data, indexed by label; as many as the network has.
         public var classNames: [String]
-        /// Images in the data set.
+        /// The number of images in the data set.
         public var imageCount: Int
-        /// Whose latents the data are, and how samples become such again; nil for pixels.
+        /// The encoding of the data's latents, needed to decode samples; nil for pixels.
         public var latents: LatentEncoding?
-        /// The files of the encoders whose features were followed, with checksums; nil where none were.
+        /// The files of the encoders whose features were followed, with checksums; nil if there were none.
         public var encoders: [String]?
-        /// That of the start of training that wrote it.
+        /// The configuration with which training was last started.
         public var configuration: TrainingConfiguration
-        /// Of each file beside this one, by its name.
+        /// The checksum of each file beside this one, by name.
         public var checksums: [String: String] = [:]
 
         static let file = "state.json"
@@ -73,7 +73,7 @@ extension Checkpoint {
             }
         }
 
-        /// What is impossible in a file that claims to be a state; nil if nothing is.
+        /// The reason why a file's content cannot be a state; nil if it can.
         private var problem: String? {
             if drawsVersion != Draws.formatVersion {
                 return "its random numbers are of version \(drawsVersion), this program makes \(Draws.formatVersion)"
@@ -96,6 +96,6 @@ extension Checkpoint {
 }
 
 extension JSONValue {
-    /// Of the document as text without white space.
+    /// The checksum of the document as text without white space.
     fileprivate var checksum: String { Checksum(of: text()).text }
 }

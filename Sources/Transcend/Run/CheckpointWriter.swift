@@ -2,7 +2,7 @@ import Formats
 import Foundation
 import Torch
 
-/// The content of a checkpoint in host memory of its own, so that it can be written while training goes on.
+/// A copy of a checkpoint's content in host memory, so that it can be written while training continues.
 ///
 /// It takes as much memory as weights, averages and moments together.
 struct CheckpointSnapshot: Sendable {
@@ -11,7 +11,7 @@ struct CheckpointSnapshot: Sendable {
     /// Whether other ranks have files too.
     private let isSpread: Bool
 
-    /// Copies what training has reached; throws where memory does not suffice.
+    /// Copies the current state of training; throws if memory is insufficient.
     init(_ training: TrainingState, state: Checkpoint.State) throws {
         self.state = state
         isSpread = training.shares != nil
@@ -25,8 +25,8 @@ struct CheckpointSnapshot: Sendable {
         (self.files, self.state, isSpread) = (files, state, false)
     }
 
-    /// Writes a checkpoint beside its final place and renames it when it is complete and on the disk. In a world each rank
-    /// that has files writes them, and rank 0 the rest when they are there.
+    /// Writes a checkpoint beside its final place and renames it when it is complete and on the disk. In a world each
+    /// rank that has files writes them, and rank 0 writes the rest once they exist.
     func write(to path: String, in world: World = .alone) throws {
         let url = URL(fileURLWithPath: path)
         let folder = url.deletingLastPathComponent().path
@@ -49,7 +49,8 @@ struct CheckpointSnapshot: Sendable {
             for member in checksums.flatMap({ $0.members ?? [] }) { state.checksums[member.key] = member.value.string }
             let text = try state.text()
             try AtomicFile.write(text, to: partial + "/" + Checkpoint.State.file)
-            // What lies in its place is not whole (a whole one would not be written again), and would stop the renaming.
+            // A folder in its place is incomplete (a complete one would not be written again), and would prevent the
+            // renaming.
             try CheckpointName.remove(path)
             if rename(partial, path) != 0 { throw FileError.system(path, "cannot be written", code: errno) }
         } catch {
@@ -59,7 +60,7 @@ struct CheckpointSnapshot: Sendable {
         try synchronizeFolder(folder)
     }
 
-    /// Writes the tensors of this process; returns the checksums of the files by their names.
+    /// Writes this process's tensors; returns the checksums of the files by name.
     private func writeFiles(in folder: String) throws -> JSONValue {
         .object(
             try files.map { name, tensors in
@@ -75,7 +76,7 @@ final class CheckpointWriter: @unchecked Sendable {
     private var isBusy = false
     private var failure: (any Error)?
 
-    /// Runs `work` in a thread of its own. The one before must have been waited for.
+    /// Runs `work` in a thread of its own. The previous one must have been waited for.
     func begin(_ work: @escaping @Sendable () throws -> Void) {
         condition.withLock {
             precondition(!isBusy, "wait for the checkpoint before")
@@ -87,12 +88,12 @@ final class CheckpointWriter: @unchecked Sendable {
         thread.start()
     }
 
-    /// Throws what kept a checkpoint from being written, if that is known by now.
+    /// Throws the error that kept a checkpoint from being written, if it is known by now.
     func check() throws {
         if let failure = condition.withLock({ failure }) { throw failure }
     }
 
-    /// Waits until nothing is being written, and throws what kept it from being written.
+    /// Waits until nothing is being written, and throws any error of the writing.
     func wait() throws {
         condition.lock()
         while isBusy { condition.wait() }
@@ -101,7 +102,7 @@ final class CheckpointWriter: @unchecked Sendable {
     }
 
     private func run() {
-        // The snapshot is given back before the next one can be made.
+        // The snapshot is released before the next one can be made.
         let result = Result { try withErrors { try takeWork()?() } }
         condition.withLock {
             if case .failure(let error) = result { failure = error }
@@ -119,6 +120,6 @@ final class CheckpointWriter: @unchecked Sendable {
 }
 
 extension Tensor {
-    /// A copy in the memory of the host.
+    /// A copy in host memory.
     fileprivate func copiedToHost() -> Tensor { device.kind == .cpu ? copied() : to(.cpu) }
 }

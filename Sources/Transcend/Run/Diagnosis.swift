@@ -7,9 +7,9 @@ public enum Version {
     public static let current = "0.1.0"
 }
 
-/// What the program finds on this machine.
+/// Information about this machine.
 public enum Diagnosis {
-    /// Names and values, in the order in which they are shown.
+    /// Names and values, in display order.
     public static var facts: [(name: String, value: String)] {
         [
             ("transcend", Version.current),
@@ -27,7 +27,7 @@ public enum Diagnosis {
         ]
     }
 
-    /// Those of the facts on which the speed of a run depends.
+    /// The facts on which the speed of a run depends.
     static var machine: [(name: String, value: String)] {
         let names: Set = [
             "transcend", "vector instructions of libtorch", "CPU", "threads", "memory", "CUDA devices", "system",
@@ -35,7 +35,7 @@ public enum Diagnosis {
         return [("libtorch", Library.version)] + facts.filter { names.contains($0.name) }
     }
 
-    /// What keeps something from working, one sentence each.
+    /// Problems that keep something from working, one sentence each.
     public static var problems: [String] {
         var all: [String] = []
         if let problem = Library.cudaProblem, Library.hasCUDADriver { all.append("no CUDA device: \(problem)") }
@@ -57,7 +57,7 @@ public enum Diagnosis {
         return all
     }
 
-    /// The version of the libtorch that was loaded, as its installation says.
+    /// The version of the loaded libtorch, according to its installation.
     private static var installedVersion: String? {
         let line = lines(of: Library.folder + "/../version.py").first { $0.hasPrefix("__version__") }
         return line?.split(separator: "'").last.map(String.init)
@@ -68,7 +68,7 @@ public enum Diagnosis {
         return getrlimit(__rlimit_resource_t(RLIMIT_NOFILE.rawValue), &limit) == 0 ? UInt64(limit.rlim_cur) : .max
     }
 
-    /// How long threads of libgomp spin before they sleep (Sources/CStart sets it).
+    /// How long libgomp's threads spin before they sleep (set by CStart).
     private static var waiting: String {
         let environment = ProcessInfo.processInfo.environment
         return ["OMP_WAIT_POLICY", "GOMP_SPINCOUNT"].compactMap { name in environment[name].map { "\(name)=\($0)" } }
@@ -76,7 +76,7 @@ public enum Diagnosis {
     }
 
     private static func lines(of path: String) -> [Substring] {
-        // Read to its end: files of /proc say that they are empty.
+        // Read to the end, since files in /proc report a size of 0.
         let bytes = (try? FileHandle(forReadingAtPath: path)?.readToEnd()) ?? Data()
         return String(decoding: bytes, as: UTF8.self).split(separator: "\n")
     }
@@ -88,7 +88,7 @@ public enum Diagnosis {
 
     private static var cpuName: String { processorField("model name") }
 
-    /// Of the features of this CPU, those that kernels of libtorch choose by.
+    /// The CPU features by which libtorch's kernels are chosen.
     private static var cpuFeatures: [String] {
         let known = Set(processorField("flags").split(separator: " ").map(String.init))
         return ["avx2", "fma", "avx512f", "avx512_vnni", "avx512_bf16", "amx_bf16"].filter(known.contains)

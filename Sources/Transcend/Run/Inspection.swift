@@ -4,9 +4,9 @@ import Foundation
 import Models
 import Torch
 
-/// Describes what a path holds.
+/// Describes the content of a path.
 public enum Inspection {
-    /// A checkpoint, a run, a safetensors file, or a data set, whichever it is.
+    /// A description of a checkpoint, a run, a safetensors file, or a data set.
     public static func text(of path: String) throws -> String {
         if path == DataConfiguration.embedded { return describe(Pictures()) }
         guard FileManager.default.fileExists(atPath: path) else {
@@ -30,9 +30,8 @@ public enum Inspection {
         return try describe(openSource(path: path))
     }
 
-    /// A data set whose images are all decoded: how many have which size, and which of them cannot be read and why.
-    ///
-    /// Throws a `ConfigurationError` for what is no data set of images.
+    /// The result of decoding all images of a data set: the number of images per size, and those that cannot be read,
+    /// with the reason.
     public static func checkedImages(of path: String) throws -> String {
         if Checkpoint.exists(at: path) {
             throw ConfigurationError(
@@ -104,7 +103,7 @@ public enum Inspection {
         return "\(place.visible): \(counted(labels.count, what)) in \(counted(classNames.count, "class"))\n\(table)"
     }
 
-    /// The first names and how many there are.
+    /// The first names and their total number.
     private static func shortList(_ names: [String]) -> String {
         let more = names.count > 12 ? ", ... (\(names.count))" : ""
         return names.prefix(12).joined(separator: ", ") + more

@@ -3,18 +3,19 @@ import Diffusion
 import Formats
 import Foundation
 
-/// Self-Transcendence as a whole: stage 1, then stage 2 with stage 1's network as its teacher, in one run directory.
+/// Complete Self-Transcendence training: stage 1, then stage 2 with stage 1's network as its teacher, in one run
+/// directory.
 public struct Pipeline {
     /// The methods of the stages, which are also the names of their folders.
     public static let stages = [AlignLatent.name, SelfGuided.name]
 
-    /// The folder that holds those of the stages.
+    /// The folder that contains the stages' folders.
     public let path: String
-    /// One for each stage, with its teacher.
+    /// The configuration of each stage, with its teacher.
     public let configurations: [TrainingConfiguration]
 
-    /// `configurations` are those of `stages`, in order. Throws what would keep a stage from being run or continued, before
-    /// anything is done.
+    /// Creates a pipeline; `configurations` are those of `stages`, in order. Throws anything that would keep a stage
+    /// from being run or continued, before anything is done.
     public init(path: String, configurations: [TrainingConfiguration]) throws {
         precondition(configurations.map(\.method.name) == Self.stages)
         let names = (try? FileManager.default.contentsOfDirectory(atPath: path)) ?? []
@@ -29,7 +30,7 @@ public struct Pipeline {
             throw ConfigurationError("selfguided cannot follow align: \(misfit)")
         }
         var guided = second
-        // Relative, so that the run can be moved; with its step, so that the teacher cannot change under way.
+        // Relative, so that the run can be moved; with its step, so that the teacher cannot change during training.
         guided.teacher = "../\(Self.stages[0])/checkpoints/" + CheckpointName.of(step: first.steps)
         self.path = path
         self.configurations = [first, guided]
@@ -37,7 +38,7 @@ public struct Pipeline {
         for stage in self.configurations { try RunDirectory.check(stage, continues: folder(of: stage)) }
     }
 
-    /// Throws if stage 2 has begun to follow stage 1 at another step than its last.
+    /// Throws if stage 2 has begun with stage 1 at a step other than its last.
     private func checkTeacher(steps: Int) throws {
         guard let teacher = Self.teacher(ofStageIn: folder(of: configurations[1])),
             let step = CheckpointName.step(teacher.split(separator: "/").last ?? ""), step != steps
@@ -47,15 +48,16 @@ public struct Pipeline {
                 + "another --out")
     }
 
-    /// The teacher of the second stage's folder, relative to it as only a pipeline stores it; nil for other folders.
+    /// The teacher of the second stage's folder, if it is relative to it as only a pipeline stores it; nil for other
+    /// folders.
     private static func teacher(ofStageIn folder: String) -> String? {
         (try? JSONValue.read(path: folder + "/config.json"))?["teacher"]?.string.flatMap {
             $0.hasPrefix("../\(stages[0])/") ? $0 : nil
         }
     }
 
-    /// Throws if a folder holds a stage of a pipeline whose second stage has begun: trained alone, the stages would not
-    /// follow each other any more.
+    /// Throws if a folder holds a stage of a pipeline whose second stage has begun: if they were trained separately,
+    /// stage 2 would no longer match its teacher.
     public static func refuseStage(at path: String) throws {
         let url = URL(fileURLWithPath: path).resolvingSymlinksInPath()
         let pipeline = url.deletingLastPathComponent().path
@@ -69,17 +71,17 @@ public struct Pipeline {
 
     private func folder(of stage: TrainingConfiguration) -> String { path + "/" + stage.method.name }
 
-    /// Runs what is not done yet; `announce` is told of each stage before it begins.
+    /// Runs the unfinished stages; `announce` is called before each stage.
     public func train(
         in world: World = .alone, announce: (_ stage: String, _ number: Int) -> Void = { _, _ in }
     ) throws -> Trainer.Outcome {
-        // All data are opened first, so that nothing is trained in vain.
+        // All data are opened first, so that no training is wasted.
         var datasets = [try TrainingData.open(configurations[0])]
         datasets.append(
             TrainingData.isSame(configurations[0], configurations[1])
                 ? datasets[0] : try TrainingData.open(configurations[1]))
         for (index, stage) in configurations.enumerated() {
-            // To read what the stage before has made may take long.
+            // Reading the output of the previous stage may take long.
             let trainer = try world.readingOrWriting {
                 let run = try world.firstThenOthers { try RunDirectory(folder(of: stage), for: world) }
                 return try Trainer(stage, dataset: datasets[index], run: run, world: world)

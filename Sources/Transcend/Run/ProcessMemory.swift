@@ -1,22 +1,22 @@
 import Foundation
 
-/// The memory of this process, as the system counts it.
+/// The memory of this process, according to the system.
 public enum ProcessMemory {
-    /// Bytes that are resident now.
+    /// The resident memory in bytes.
     public static var residentBytes: Int {
         // The second number of statm: resident pages.
         let numbers = (try? String(contentsOfFile: "/proc/self/statm", encoding: .utf8))?.split(separator: " ") ?? []
         return numbers.count > 1 ? (Int(numbers[1]) ?? 0) * sysconf(Int32(_SC_PAGESIZE)) : 0
     }
 
-    /// The most bytes that were resident so far.
+    /// The peak resident memory in bytes.
     public static var peakBytes: Int {
         var usage = rusage()
         getrusage(__rusage_who_t(RUSAGE_SELF.rawValue), &usage)
         return usage.ru_maxrss * 1024
     }
 
-    /// Throws a `ConfigurationError` if what training changes exceeds the memory of this machine, into which checkpoints copy
+    /// Throws a `ConfigurationError` if the training state exceeds this machine's memory, into which checkpoints copy
     /// it from any device; on the CPU each of the `onHost` processes of this host has its own.
     package static func check(
         stateOf configuration: TrainingConfiguration, ranks: Int = 1, onHost: Int = 1
@@ -31,8 +31,8 @@ public enum ProcessMemory {
                 + "this machine has \(readableBytes(Int(memory))); give a smaller one")
     }
 
-    /// Throws a `ConfigurationError` if so many arrays of a whole batch in float32 exceed the memory of this machine, in
-    /// which they are made before the network sees them.
+    /// Throws a `ConfigurationError` if so many float32 arrays of a whole batch exceed this machine's memory, where
+    /// they are made before the network sees them.
     static func check(arrays: Int, ofBatch batch: Int, elementsPerSample: Int) throws {
         let needed = 4 * Double(arrays) * Double(batch) * Double(elementsPerSample)
         let memory = ProcessInfo.processInfo.physicalMemory

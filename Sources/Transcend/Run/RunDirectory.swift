@@ -2,34 +2,35 @@ import Formats
 import Foundation
 import Torch
 
-/// The folder of one training run; nothing else holds state.
+/// The folder of one training run, which holds all of its state.
 ///
-/// `config.json`, `machine.json`, `metrics.jsonl`, `losses.png`, `events/`, `samples/`, `checkpoints/step-0001000/`, and what
-/// is measured of them: `evaluations/`, `features/`, `probes/`. The same command continues a run. One process at a time: a lock names the owner.
+/// It contains `config.json`, `machine.json`, `metrics.jsonl`, `losses.png`, `events/`, `samples/`,
+/// `checkpoints/step-0001000/`, and results: `evaluations/`, `features/`, `probes/`. The same command continues a run.
+/// Only one process may use it at a time: a lock names the owner.
 public final class RunDirectory: Sendable {
-    /// The folder, as it was given.
+    /// The path of the folder, as given.
     public let path: String
     /// The descriptor of the file `lock`.
     private let lock: Int32
-    /// The folders that were not there before, the run's as the last.
+    /// The folders that did not exist before, the run's folder last.
     private let newFolders: [String]
 
-    /// Every setting, resolved; written at each start.
+    /// The path of all settings, resolved; written at each start.
     public var configurationPath: String { path + "/config.json" }
-    /// A line of JSON for each logged step.
+    /// The path of the metrics, a line of JSON for each logged step.
     public var metricsPath: String { path + "/metrics.jsonl" }
-    /// TensorBoard's files.
+    /// The path of TensorBoard's files.
     public var eventsPath: String { path + "/events" }
-    /// On what the run was started last.
+    /// The path of the description of the machine on which the run was last started.
     public var machinePath: String { path + "/machine.json" }
-    /// The picture of losses, norms and speed.
+    /// The path of the picture of losses, norms and speed.
     public var curvesPath: String { path + "/losses.png" }
-    /// The sample grid that was drawn when so many steps were done.
+    /// The path of the sample grid drawn after so many steps.
     public func samplesPath(step: Int) -> String { path + "/samples/" + CheckpointName.of(step: step) + ".png" }
 
-    /// Opens the folder or makes it. One that is neither empty nor a run is left alone, and so is one in use.
+    /// Opens the folder or makes it. Throws if it is neither empty nor a run, or is in use.
     ///
-    /// Of several processes rank 0 owns the run; the others call it after that one, and have to see its folder.
+    /// Of several processes rank 0 owns the run; the others call this after it, and must see its folder.
     public init(_ path: String, for world: World = .alone) throws {
         self.path = path
         guard world.isFirst else {
@@ -50,12 +51,12 @@ public final class RunDirectory: Sendable {
                 throw FileError(path, "is neither empty nor a run", remedy: "give another --out")
             }
         }
-        // The lock comes first: a folder that holds one is known as a run, whenever the process ends.
+        // The lock comes first: a folder with a lock is recognised as a run, whenever the process ends.
         newFolders = try makeFolder(path)
         lock = try Self.takeLock(of: path)
         for folder in ["/samples", "/checkpoints"] {
             try makeFolder(path + folder)
-            // One whose checkpoints cannot be seen would begin anew.
+            // A run whose checkpoints cannot be read would start from the beginning.
             guard let list = opendir(path + folder) else {
                 throw FileError.system(path + folder, "cannot be read", code: errno)
             }
@@ -101,10 +102,10 @@ public final class RunDirectory: Sendable {
 
     // MARK: - Configuration
 
-    /// Checks that a run that continues does so with a configuration that differs only where it may.
+    /// Checks that a continued run has a configuration that differs only where it may.
     public func check(_ configuration: TrainingConfiguration) throws { try Self.check(configuration, continues: path) }
 
-    /// The same for a folder that may not be a run yet, where only what `isChangeable` takes may differ.
+    /// Checks a folder that may not be a run yet; only settings accepted by `isChangeable` may differ.
     static func check(
         _ configuration: TrainingConfiguration, continues path: String,
         isChangeable: (_ key: String) -> Bool = RunDirectory.isChangeable
@@ -129,21 +130,22 @@ public final class RunDirectory: Sendable {
         }
     }
 
-    /// Stores the configuration, which `check` has accepted.
+    /// Stores a configuration accepted by `check`.
     public func store(_ configuration: TrainingConfiguration) throws {
         let text = try ConfigurationTree.tree(of: configuration).text(.pretty) + "\n"
         try AtomicFile.write(text, to: configurationPath)
     }
 
-    /// Stores what the program finds on this machine, for reports.
+    /// Stores information about this machine, for reports.
     func storeMachine(device: Device) throws {
         let facts = [("device", device.description)] + Diagnosis.machine.map { ($0.name, $0.value) }
         let text = JSONValue.object(facts.map { .init($0.0, .string($0.1)) }).text(.pretty) + "\n"
         try AtomicFile.write(text, to: machinePath)
     }
 
-    /// What may differ between two starts of one run: its length, what it writes and says, where and in which parts it computes
-    /// (which changes rounding alone), and how many steps it may skip (that decides whether a run stops, not what it computes until then).
+    /// Whether a setting may differ between two starts of a run: its length, its output, the device and the parts it
+    /// computes in (which change rounding alone), and how many steps it may skip (which decides whether a run stops,
+    /// not what it computes until then).
     static func isChangeable(_ key: String) -> Bool {
         ["steps", "device", "accumulation", "recompute", "optimizer.skipNonfinite"].contains(key)
             || ["output.", "preview.", "distributed."].contains(where: key.hasPrefix)

@@ -1,13 +1,13 @@
 import Foundation
 
-/// The process that holds a run's lock, as another process can find out without touching the lock.
+/// The process that holds a run's lock, determined without touching the lock.
 struct RunOwner: Equatable {
-    /// Its number.
+    /// The process ID.
     let process: Int32
-    /// When it started, in the system's ticks since the machine did: numbers of processes come again.
+    /// Its start time, in system ticks since boot, since process IDs are reused.
     private let start: UInt64
 
-    /// The process that is named in a run's `lock` and has that file open; nil if there is none on this machine.
+    /// Finds the process that is named in a run's `lock` and has that file open; nil if there is none on this machine.
     init?(of folder: String) {
         let path = folder + "/lock"
         let text = (try? String(contentsOfFile: path, encoding: .utf8)) ?? ""
@@ -17,18 +17,18 @@ struct RunOwner: Equatable {
         (self.process, self.start) = (process, start)
     }
 
-    /// Whether the process is still there, be it with the lock or without.
+    /// Whether the process still exists, with or without the lock.
     var isAlive: Bool { Self.start(of: process) == start }
 
     private static func start(of process: Int32) -> UInt64? {
         let text = (try? String(contentsOfFile: "/proc/\(process)/stat", encoding: .utf8)) ?? ""
-        // The name in parentheses may hold anything; after it come the state (3rd field) and the start (22nd).
+        // The name in parentheses may contain anything; after it come the state (3rd field) and the start (22nd).
         let fields = text[(text.lastIndex(of: ")") ?? text.startIndex)...].split(separator: " ").dropFirst()
         guard fields.count > 19, fields.first != "Z" else { return nil }
         return UInt64(fields[fields.startIndex + 19])
     }
 
-    /// True too where another user's process does not let us see.
+    /// Whether a process has a file open; also true if another user's process cannot be inspected.
     private static func hasOpen(_ path: String, process: Int32) -> Bool {
         var lock = stat()
         guard stat(path, &lock) == 0 else { return false }

@@ -1,11 +1,11 @@
 import Formats
 import Foundation
 
-/// A run as it looks from outside at one moment.
+/// A snapshot of a run, seen from outside.
 public struct RunSnapshot: Sendable {
-    /// What is known of the process that trains.
+    /// The state of the training process.
     public enum Activity: Sendable, Equatable {
-        /// It is on this machine and has this number.
+        /// It is running on this machine with this process ID.
         case running(process: Int32)
         /// The last step is done.
         case finished
@@ -13,32 +13,32 @@ public struct RunSnapshot: Sendable {
         case stopped
     }
 
-    /// The folder that is watched.
+    /// The path of the watched folder.
     public var path: String
-    /// Whether it runs, is finished, or stopped.
+    /// Whether it is running, finished, or stopped.
     public var activity: Activity
-    /// The stage that is shown: in a pipeline the last that has begun.
+    /// The stage that is shown: in a pipeline the last one that has begun.
     public var stage: String
-    /// Its number, from 1.
+    /// The number of the stage, from 1.
     public var stageNumber = 1
-    /// How many stages there are; 1 outside a pipeline.
+    /// The number of stages; 1 outside a pipeline.
     public var stageCount = 1
-    /// Steps that are done, as far as they are written down.
+    /// The number of steps done, as far as recorded.
     public var step = 0
-    /// Steps in all; 0 where that is not known.
+    /// The total number of steps; 0 if not known.
     public var steps = 0
-    /// Images in a step; 0 where that is not known.
+    /// The number of images in a step; 0 if not known.
     public var batch = 0
     /// All rows of the stage's metrics.
     public var rows: [MetricsRow] = []
-    /// Seconds since a row was written; nil without rows.
+    /// The seconds since a row was written; nil without rows.
     public var secondsSinceRow: Double?
-    /// The newest checkpoint, relative to `path`, and how many seconds it is old; nil if there is none.
+    /// The newest checkpoint, relative to `path`, and its age in seconds; nil if there is none.
     public var checkpoint: (path: String, seconds: Double)?
-    /// The newest sample grid, likewise; nil if there is none.
+    /// The newest sample grid and its age; nil if there is none.
     public var samples: (path: String, seconds: Double)?
 
-    /// A snapshot of which nothing else is known yet.
+    /// Creates an otherwise empty snapshot.
     public init(path: String, activity: Activity, stage: String) {
         (self.path, self.activity, self.stage) = (path, activity, stage)
     }
@@ -46,7 +46,7 @@ public struct RunSnapshot: Sendable {
     /// The newest value of a metric; nil if it has none.
     public func newest(_ key: String) -> Double? { rows.last { $0.values[key] != nil }?.values[key] }
 
-    /// The time that the rest of the stage takes at its present speed; nil where nothing runs or the speed is not known.
+    /// The remaining time of the stage at its current speed; nil if nothing runs or the speed is not known.
     public var secondsLeft: Double? {
         guard case .running = activity, let speed = newest("imagesPerSecond"), speed > 0, batch > 0, steps > 0 else {
             return nil
@@ -55,13 +55,13 @@ public struct RunSnapshot: Sendable {
     }
 }
 
-/// Watches a run or a pipeline that another process trains; it only reads.
+/// Watches a run or a pipeline trained by another process; it only reads.
 public struct RunWatch {
     private let path: String
     private var tail: MetricsTail?
     private var owner: RunOwner?
 
-    /// Throws a `FileError` if the folder at `path` is neither a run nor a pipeline's.
+    /// Creates a watch; throws a `FileError` if the folder at `path` is neither a run nor a pipeline's.
     public init(path: String) throws {
         self.path = path
         guard Self.isRun(path) || Self.begunStage(of: path) != nil else {
@@ -69,7 +69,7 @@ public struct RunWatch {
         }
     }
 
-    /// The run as it is now. Throws a `FileError` if its metrics can't be read.
+    /// Takes a snapshot of the run. Throws a `FileError` if its metrics cannot be read.
     public mutating func look() throws -> RunSnapshot {
         let index = Self.isRun(path) ? nil : Self.begunStage(of: path)
         let folder = index.map { path + "/" + Pipeline.stages[$0] } ?? path
@@ -82,7 +82,7 @@ public struct RunWatch {
         snapshot.batch = configuration?["batch"]?.int ?? 0
         try read(folder, into: &snapshot)
 
-        // Between two stages of a pipeline the process is there but holds no lock.
+        // Between two stages of a pipeline the process exists but holds no lock.
         owner = RunOwner(of: folder) ?? owner.flatMap { $0.isAlive ? $0 : nil }
         let isDone = snapshot.steps > 0 && snapshot.step >= snapshot.steps
         if let owner {
@@ -101,7 +101,7 @@ public struct RunWatch {
         if !snapshot.rows.isEmpty { snapshot.secondsSinceRow = age(of: metrics) }
 
         let checkpoint = RunDirectory.checkpointSteps(in: folder).last
-        // A row tells of the step that it was measured in, a checkpoint of the steps that are done.
+        // A row is about the step in which it was measured, a checkpoint about the number of steps done.
         snapshot.step = max(checkpoint ?? 0, snapshot.rows.last.map { $0.step + 1 } ?? 0)
         snapshot.checkpoint = checkpoint.flatMap { relative(folder + "/checkpoints/" + CheckpointName.of(step: $0)) }
         let grids = (try? FileManager.default.contentsOfDirectory(atPath: folder + "/samples")) ?? []
@@ -114,7 +114,7 @@ public struct RunWatch {
         age(of: file).map { (String(file.dropFirst(path.count + 1)), $0) }
     }
 
-    /// Seconds since a file was changed.
+    /// The seconds since a file was changed.
     private func age(of file: String) -> Double? {
         var status = stat()
         guard stat(file, &status) == 0 else { return nil }

@@ -3,11 +3,11 @@ import Formats
 import Foundation
 
 extension RunDirectory {
-    /// The list of the images that the run leaves out: a line for each, its name, a tab and the reason.
+    /// The path of the list of images that the run leaves out: one line each, with name, a tab and the reason.
     public var skippedImagesPath: String { path + "/skipped-images.txt" }
 
-    /// Writes that list, or for a run that goes on checks that it leaves out the same images as before: the order of all
-    /// others depends on it. Throws a `ConfigurationError` if it does not, a `FileError` if the list can't be written.
+    /// Writes that list or, for a continued run, checks that it leaves out the same images as before: the order of all
+    /// others depends on it. Throws a `ConfigurationError` if it does not, a `FileError` if the list cannot be written.
     func store(skipped: [BadImage], isContinued: Bool) throws {
         let lines = skipped.map { image in
             [image.name, image.reason].map { $0.map { $0.isNewline || $0 == "\t" ? " " : $0 } }.map { String($0) }
@@ -28,7 +28,7 @@ extension RunDirectory {
         }
     }
 
-    /// A sentence on how many images are left out, with the first of them; nil if none is.
+    /// A sentence on how many images are left out, with the first of them; nil if there are none.
     func note(on skipped: [BadImage], of count: Int) -> String? {
         guard !skipped.isEmpty else { return nil }
         let first = skipped.prefix(3).map { "\($0.name) (\($0.reason))" }.joined(separator: ", ")

@@ -3,21 +3,21 @@ import Foundation
 import Models
 import Torch
 
-/// Makes pictures of what a diffusion network draws: pixels as they are, latents by their autoencoder.
+/// Converts a diffusion network's output to pictures: pixels directly, latents through their autoencoder.
 public struct PictureDecoder: Sendable {
-    /// Why the pictures may look wrong, in a sentence; nil if nothing speaks for it.
+    /// The reason why the pictures may look wrong, in one sentence; nil if there is none.
     public let warning: String?
-    /// What decides which pictures it makes: the autoencoder's name and a checksum of its decoder, or "pixels".
+    /// The identity of the decoding: the autoencoder's name and a checksum of its decoder, or "pixels".
     package let identity: String
 
     private let autoencoder: (any Autoencoder)?
     private let normalisation: LatentNormalisation
 
-    /// For a network of pixels (1 or 3 channels), or of latents: those that `latents` tells, or of any autoencoder of as many
-    /// channels where that is not known.
+    /// Creates a decoder for a network of pixels (1 or 3 channels), or of latents: of the autoencoder in `latents`, or
+    /// if that is not known, of any autoencoder with as many channels.
     ///
-    /// Throws a `ConfigurationError` if an autoencoder is missing, superfluous or has other channels, and what
-    /// `AutoencoderFiles.open` throws.
+    /// Throws a `ConfigurationError` if an autoencoder is missing, superfluous or has other channels, and any error of
+    /// `AutoencoderFiles.open`.
     public init(channels: Int, latents: LatentEncoding?, autoencoder path: String?, on device: Device) throws {
         if latents == nil, [1, 3].contains(channels) {
             if let path { throw ConfigurationError("the autoencoder \(path): the network draws pixels; omit it") }
@@ -49,7 +49,7 @@ public struct PictureDecoder: Sendable {
         return "the network draws latents of \(latents.identity), and \(path) is \(own)"
     }
 
-    /// The pictures of a network's output [B, C, R, R], with products in the current precision.
+    /// The pictures for a network's output [B, C, R, R], with products in the current precision.
     func pictures(_ samples: Tensor) -> [RGBImage] {
         guard let autoencoder else { return Self.images(samples) }
         let latents = normalisation.denormalised(samples).to(.F32)
@@ -63,7 +63,8 @@ public struct PictureDecoder: Sendable {
         }
     }
 
-    /// Images [B, 1 or 3, H, W] from -1 to 1: clamp(255 (x + 1) / 2, 0, 255), truncated as the published script does.
+    /// Converts images [B, 1 or 3, H, W] from -1 to 1: clamp(255 (x + 1) / 2, 0, 255), truncated as in the published
+    /// script.
     static func images(_ images: Tensor) -> [RGBImage] {
         let (height, width) = (images.size(2), images.size(3))
         let size = images.size(1) * height * width

@@ -3,9 +3,9 @@ import Diffusion
 import Models
 import Torch
 
-/// Makes samples; sample i depends on (seed, i) and its label alone, whatever else is sampled with it.
+/// Makes samples; sample i depends only on (seed, i) and its label, whatever else is sampled with it.
 public struct SampleGenerator: Sendable {
-    /// Images that go through the network together, before guidance doubles them.
+    /// The number of images that go through the network together, before guidance doubles them.
     public static let batch = 64
 
     let network: SiT
@@ -13,7 +13,8 @@ public struct SampleGenerator: Sendable {
     let sampler: Sampler
     let draws: Draws
 
-    /// `path` is the one that the network was trained on; the samples are on the network's device.
+    /// Creates a generator; `path` must be the one that the network was trained on, and the samples are on the
+    /// network's device.
     public init(network: SiT, path: ProbabilityPath, sampler: Sampler, seed: UInt64) {
         (self.network, self.path, self.sampler, draws) = (network, path, sampler, Draws(seed: seed))
     }
@@ -41,8 +42,8 @@ public struct SampleGenerator: Sendable {
             increment: { normals(.sampleIncrement, step: $0) }, progress: progress)
     }
 
-    /// The same as pictures, handed out in batches, from sample `first` on; `decoder` is that of the network's data. Throws what
-    /// went wrong in the network or what `progress` (after each step of the solver) or `receive` throws.
+    /// Samples pictures in batches, from sample `first` on; `decoder` must match the network's data. Throws any error
+    /// of the network, of `progress` (called after each step of the solver) or of `receive`.
     public func pictures(
         labels: [Int], from first: Int = 0, decoder: PictureDecoder, progress: (_ step: Int) throws -> Void = { _ in },
         receive: (_ images: [RGBImage]) throws -> Void

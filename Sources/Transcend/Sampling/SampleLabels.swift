@@ -1,19 +1,20 @@
 import Torch
 
-/// The labels of the samples that a user asks for.
+/// The labels of the samples that a user requests.
 public struct SampleLabels: Sendable {
-    /// One for each sample.
+    /// The label of each sample.
     public let labels: [Int]
-    /// Samples side by side in a grid.
+    /// The number of samples side by side in a grid.
     public let columns: Int
-    /// The labels of the grid's rows, where each row is of one class.
+    /// The labels of the grid's rows, if each row has one class.
     public let rows: [Int]
     /// The rule in words: "random", "balanced", or the classes.
     public let rule: String
 
-    /// `requested`: class numbers and names, each maybe several in one word with commas, of which each has an equal share, one
-    /// class after another (none: every class); "random": drawn uniformly; or "balanced": sample i is of class i mod K, so
-    /// that the first ones are balanced too. Without a count there are 8 of each class, or 64 random ones.
+    /// Parses a request. `requested` is one of: class indices and names, possibly several in one word separated by
+    /// commas, each with an equal share, one class after another (none: every class); "random": drawn uniformly; or
+    /// "balanced": sample i has class i mod K, so that any first samples are balanced too. Without a count there are 8
+    /// of each class, or 64 random ones.
     public init(_ requested: [String], count: Int?, classNames: [String], seed: UInt64) throws {
         if let count, count < 1 || count > 1_000_000 {
             throw ConfigurationError("--count \(count): give a number from 1 to 1000000")
@@ -48,7 +49,7 @@ public struct SampleLabels: Sendable {
         rows = inRows.allSatisfy { $0.count == 1 } ? inRows.compactMap(\.first) : []
     }
 
-    /// A class by its name, else by its number.
+    /// A class by its name, or else by its index.
     private static func label(_ word: String, _ classNames: [String]) throws -> Int {
         if let named = classNames.firstIndex(of: word) { return named }
         if let number = Int(word), classNames.indices.contains(number) { return number }

@@ -2,27 +2,27 @@ import Data
 import Formats
 import Foundation
 
-/// Where the samples of a job go: a grid, an array, or single pictures, by the form of the path.
+/// The output of a sampling job: a grid, an array, or single pictures, depending on the form of the path.
 ///
-/// An array and a folder can be continued by another process: beside what is unfinished lies a record of the job and of how far
-/// it is.
+/// An array and a folder can be continued by another process: beside the unfinished output is a record of the job and
+/// its progress.
 public final class SampleOutput {
-    /// As the user gave it; its form decides what is written.
+    /// The path given by the user; its form decides what is written.
     public let path: String
-    /// Samples that are there already, all of the job's where it is done.
+    /// The number of samples that exist already; all of the job's if it is done.
     public private(set) var count = 0
 
     private let job: SamplingJob
     private let isDone: Bool
     private var sink: any SampleSink
-    /// Whether this process has written the record of what is unfinished.
+    /// Whether this process has written the record of unfinished output.
     private var hasRecord = false
-    /// The folders that were not there before.
+    /// The folders that did not exist before.
     private let newFolders: [String]
 
-    /// `NAME.png` is a grid, `NAME.npz` an array `arr_0` of bytes [N, H, W, 3] with its labels in `arr_1`, anything else a
-    /// folder of PNGs. Goes on where an earlier process ended. Throws before any work is done if nothing can be written
-    /// there, or if what is there belongs to another job.
+    /// Opens the output. `NAME.png` is a grid, `NAME.npz` an array `arr_0` of uint8 [N, H, W, 3] with its labels in
+    /// `arr_1`, anything else a folder of PNGs. Continues where an earlier process ended. Throws before any work is
+    /// done if nothing can be written there, or if the existing output belongs to another job.
     public init(path: String, of job: SamplingJob) throws {
         (self.path, self.job) = (path, job)
         let url = URL(fileURLWithPath: path)
@@ -51,7 +51,7 @@ public final class SampleOutput {
         }
     }
 
-    /// Where nothing could be drawn, nothing is left behind.
+    /// If nothing could be drawn, nothing is left behind.
     deinit {
         if count == 0 { abandon() }
         removeEmptyFolders(newFolders)
@@ -62,10 +62,10 @@ public final class SampleOutput {
         if hasRecord, let record = sink.record { unlink(record) }
     }
 
-    /// What is not meant as the name of a folder.
+    /// File extensions that are refused in folder names.
     private static let otherFiles: Set = ["jpg", "jpeg", "webp", "gif", "bmp", "tif", "tiff", "npy", "pt", "zip"]
 
-    /// Takes pictures of which the first is the job's number `first`; those that are there already are passed over.
+    /// Appends pictures, the first of which has index `first` in the job; those that exist already are skipped.
     func append(_ images: [RGBImage], from first: Int) throws {
         precondition(first <= count, "no sample is left out")
         let new = Array(images.dropFirst(count - first))
@@ -84,7 +84,7 @@ public final class SampleOutput {
         try SamplingRecord(job: job.stamp, count: count, size: size, checksum: checksum).write(to: path)
     }
 
-    /// Completes what is written, with the stamp of the job.
+    /// Completes the output and writes the stamp of the job.
     func finish() throws {
         guard !isDone else { return }
         try sink.finish()
@@ -94,13 +94,13 @@ public final class SampleOutput {
     }
 }
 
-/// How far a job is whose samples are not complete.
+/// The progress of a job whose samples are not complete.
 private struct SamplingRecord: Codable {
     let job: SampleStamp
     let count: Int
-    /// Height and width of the pictures.
+    /// The height and width of the pictures.
     let size: [Int]
-    /// Of an array's samples so far.
+    /// The checksum of an array's samples so far.
     var checksum: String?
 
     static func read(_ path: String) throws -> SamplingRecord? {
@@ -121,16 +121,17 @@ private struct SamplingRecord: Codable {
 
 /// One form of output.
 private protocol SampleSink: AnyObject {
-    /// The record of what is unfinished; nil where nothing can be continued.
+    /// The record of unfinished output; nil if it cannot be continued.
     var record: String? { get }
-    /// How many of so many samples are there, from the first one on, where their stamp is there.
+    /// The number of existing samples out of `samples`, from the first one on, if their stamp exists.
     func presentCount(of samples: Int) -> Int
-    /// Begins, or goes on after what the record tells; returns how many samples are there. Throws if it cannot.
+    /// Begins, or continues after the record; returns the number of existing samples. Throws if it cannot.
     func open(after record: SamplingRecord?) throws -> Int
-    /// Takes pictures, which are on the disk when it returns where they can be continued, with the checksum of all so far.
+    /// Appends pictures. If they can be continued, they are on the disk when it returns, and the result is the checksum
+    /// of all so far.
     func append(_ images: [RGBImage], from first: Int) throws -> String?
     func finish() throws
-    /// Removes what is unfinished.
+    /// Removes unfinished output.
     func abandon()
 }
 
@@ -196,7 +197,7 @@ private final class ArraySink: SampleSink {
         return record?.count ?? 0
     }
 
-    /// Whether the earlier process ended between giving the file its name and writing the stamp, which it had removed before.
+    /// Whether the earlier process ended between renaming the file and writing the stamp, which it had removed before.
     private func isComplete(_ record: SamplingRecord) -> Bool {
         let isThere = { FileManager.default.fileExists(atPath: $0) }
         return record.count == job.stamp.samples && isThere(path) && !isThere(unfinished)
@@ -212,7 +213,7 @@ private final class ArraySink: SampleSink {
     func finish() throws {
         try writer?.beginArray("arr_1", type: .I64, itemShape: [])
         try job.labels.labels.map(Int64.init).withUnsafeBytes { try writer?.append($0) }
-        // The stamp of an earlier file of this name.
+        // The stamp of an earlier file with this name.
         unlink(SampleStamp.path(ofSamples: path))
         try writer?.finish()
     }
@@ -226,7 +227,7 @@ private final class ArraySink: SampleSink {
 
 private final class FolderSink: SampleSink {
     private let path: String
-    /// How many pictures of the first batch, which `abandon` removes, may be there.
+    /// The number of pictures of the first batch, which `abandon` removes, that may exist.
     private var firstCount = 0
 
     var record: String? { path + "/.unfinished.json" }
@@ -237,7 +238,7 @@ private final class FolderSink: SampleSink {
         (0..<samples).first { !FileManager.default.fileExists(atPath: picture($0)) } ?? samples
     }
 
-    /// Samples of another number from before would be taken for those of now, as would the pictures of a data set.
+    /// Old samples with other numbers would be mistaken for new ones, and so would the pictures of a data set.
     func open(after record: SamplingRecord?) throws -> Int {
         let names = (try? FileManager.default.contentsOfDirectory(atPath: path)) ?? []
         if record == nil, let other = names.filter({ !$0.hasPrefix(".") }).min() {

@@ -3,31 +3,31 @@ import Formats
 import Foundation
 import Torch
 
-/// What decides which pictures a checkpoint draws: the stamp beside samples, and a part of each result of their evaluation.
-/// Samples with equal stamps are equal.
+/// Everything that decides which pictures a checkpoint draws: the stamp beside samples, and a part of each result of
+/// their evaluation. Samples with equal stamps are equal.
 public struct SampleStamp: Codable, Sendable, Equatable {
-    /// How many.
+    /// The number of samples.
     public var samples: Int
-    /// The rule by which sample i has its label.
+    /// The rule that assigns sample i its label.
     public var labels: String
-    /// Solver, steps and guidance.
+    /// The solver, steps and guidance.
     public var sampler: Sampler
-    /// Of the noise, and of random labels.
+    /// The seed of the noise and of random labels.
     public var seed: UInt64
-    /// Of products.
+    /// The precision of matrix products.
     public var precision: Precision
-    /// What decodes latents: the autoencoder's name and a checksum of its decoder, or "pixels".
+    /// The decoder of latents: the autoencoder's name and a checksum of its decoder, or "pixels".
     public var decoder: String
-    /// From a network's or a decoder's output to bytes.
+    /// The conversion of a network's or decoder's output to bytes.
     public var rounding = "floor(clamp(255 (x + 1) / 2, 0, 255))"
     /// The checksum of the network's weights.
     public var checkpoint: String
     /// The step of the checkpoint.
     public var step: Int
-    /// Averaged or raw.
+    /// The kind of weights, EMA or raw.
     public var weights: NetworkWeights
 
-    /// With a value for everything that has no usual one.
+    /// Creates a stamp from all values without a default.
     init(
         samples: Int, labels: String, sampler: Sampler, seed: UInt64, precision: Precision, decoder: String,
         checkpoint: String, step: Int, weights: NetworkWeights
@@ -37,32 +37,32 @@ public struct SampleStamp: Codable, Sendable, Equatable {
         (self.step, self.weights) = (step, weights)
     }
 
-    /// Where the stamp of samples lies: in their folder, or beside their array.
+    /// The path of the stamp: in the samples' folder, or beside their array.
     static func path(ofSamples path: String) -> String {
         NumpyFile.isArchive(path) ? path.dropLast(4) + ".json" : path + "/protocol.json"
     }
 
-    /// The stamp of samples in a folder or an array; nil where there is none.
+    /// Reads the stamp of samples in a folder or an array; nil if there is none.
     public static func read(ofSamples path: String) -> SampleStamp? {
         (try? JSONValue.read(path: Self.path(ofSamples: path))).flatMap(Self.init(json:))
     }
 
-    /// From the object that `json` returns; nil if it is none.
+    /// Reads a stamp from the object that `json` returns; nil if it is not one.
     init?(json: JSONValue) {
         guard let stamp = try? json.decoded(as: Self.self) else { return nil }
         self = stamp
     }
 
-    /// The same for every checkpoint of a run.
+    /// The stamp without its checkpoint, which is the same for every checkpoint of a run.
     var withoutCheckpoint: SampleStamp {
         var stamp = self
         (stamp.checkpoint, stamp.step) = ("any", 0)
         return stamp
     }
 
-    /// As JSON, with its members in the order of their names.
+    /// The stamp as JSON, with members sorted by name.
     public var json: JSONValue {
-        // Its numbers are finite: `Sampler.problem` has seen them.
+        // Its numbers are finite, as checked by `Sampler.problem`.
         (try? JSONValue(encoding: self)) ?? .null
     }
 

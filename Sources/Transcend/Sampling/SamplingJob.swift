@@ -3,41 +3,41 @@ import Diffusion
 import Foundation
 import Torch
 
-/// What a user chooses about samples, besides their number and labels.
+/// The user's settings for sampling, besides number and labels.
 public struct SamplingSettings: Sendable {
-    /// Averaged (EMA) or raw weights.
+    /// The kind of weights, EMA or raw.
     public var weights = NetworkWeights.ema
-    /// Solver, number of steps and guidance.
+    /// The solver, number of steps and guidance.
     public var sampler = Sampler(mode: .ode, steps: 50, guidance: Guidance(scale: 2))
-    /// Seed of the initial noise and of the solver's.
+    /// The seed of the initial noise and of the solver's noise.
     public var seed: UInt64 = 0
-    /// Number type of matrix products.
+    /// The precision of matrix products.
     public var precision = Precision.f32
-    /// Path of the autoencoder that decodes latents; nil: the one that the checkpoint names.
+    /// The path of the autoencoder that decodes latents; nil for the one that the checkpoint names.
     public var autoencoder: String?
-    /// Device to compute on: auto, cpu, cuda or cuda:N.
+    /// The device to compute on: auto, cpu, cuda or cuda:N.
     public var device = "auto"
 
-    /// Averaged weights, 50 steps of the ODE, guidance 2.
+    /// Creates the defaults: EMA weights, 50 steps of the ODE, guidance 2.
     public init() {}
 }
 
-/// Samples that are to be drawn from a checkpoint.
+/// Samples to be drawn from a checkpoint.
 public struct SamplingJob: Sendable {
-    /// What decides the pictures.
+    /// Everything that decides the pictures.
     public let stamp: SampleStamp
     /// The label of each sample.
     public let labels: SampleLabels
     /// The classes of the checkpoint.
     public let classNames: [String]
-    /// Why the pictures may look wrong, in a sentence; nil if nothing speaks for it.
+    /// The reason why the pictures may look wrong, in one sentence; nil if there is none.
     public let warning: String?
 
     private let generator: SampleGenerator
     private let decoder: PictureDecoder
 
-    /// Loads the network, and the autoencoder where it draws latents. `labels` and `count` are as `SampleLabels` has them.
-    /// Throws a `ConfigurationError` where the settings do not fit the checkpoint, and what its files cause.
+    /// Loads the network, and the autoencoder if it generates latents. `labels` and `count` are as in `SampleLabels`.
+    /// Throws a `ConfigurationError` if the settings do not fit the checkpoint, and any file error.
     public init(
         _ checkpoint: Checkpoint, _ settings: SamplingSettings, labels requested: [String], count: Int?
     ) throws {
@@ -64,9 +64,9 @@ public struct SamplingJob: Sendable {
             checkpoint: checkpoint.checksum(of: settings.weights), step: state.step, weights: settings.weights)
     }
 
-    /// Draws the samples from number `first` on, in batches. A sample depends on its number, but its last bits on what goes
-    /// through the network with it: with `first` a multiple of `SampleGenerator.batch` the pictures are the same to the byte
-    /// as those of a call that begins at 0, on however many ranks. Each of them takes every n-th batch and receives all.
+    /// Draws the samples from index `first` on, in batches. A sample depends on its index, but its last bits depend on
+    /// its batch: if `first` is a multiple of `SampleGenerator.batch`, the pictures are bit-identical to those of a
+    /// call that begins at 0, on any number of ranks. Of n ranks each draws every n-th batch and receives all.
     public func draw(
         from first: Int = 0, in world: World = .alone, receive: (_ images: [RGBImage]) throws -> Void
     ) throws {
@@ -76,7 +76,7 @@ public struct SamplingJob: Sendable {
         }
     }
 
-    /// The batches of all ranks, of which the first begins with sample `first`.
+    /// The batches of all ranks, the first of which begins with sample `first`.
     func round(from first: Int, in world: World) throws -> [RGBImage] {
         let own = first + SampleGenerator.batch * world.rank
         var images: [RGBImage] = []
@@ -99,8 +99,8 @@ public struct SamplingJob: Sendable {
         }
     }
 
-    /// Draws what the outputs do not have yet, and completes them; of several ranks the first has outputs. `progress` is told
-    /// how many samples there are.
+    /// Draws the samples that the outputs do not have yet, and completes them; of several ranks the first has outputs.
+    /// `progress` is called with the number of samples so far.
     public func draw(
         to outputs: [SampleOutput], in world: World = .alone, progress: (_ done: Int) -> Void = { _ in }
     ) throws {

@@ -2,9 +2,11 @@ import Data
 import Diffusion
 import Models
 
-/// Whether a checkpoint means the same by its inputs as a training that begins with it: shapes alone do not tell.
+/// Checks whether a checkpoint interprets its inputs like a training run that begins with it, which shapes alone do not
+/// guarantee.
 extension Checkpoint {
-    /// Throws where the network cannot teach a training: another shape, path, normalisation of latents, or other classes.
+    /// Throws if the network cannot be the teacher of a training run: another shape, path, normalisation of latents, or
+    /// other classes.
     func checkTeaching(_ c: TrainingConfiguration, _ dataset: any Dataset) throws {
         let teacher = "the teacher \(path)"
         if let misfit = c.network.misfit(of: state.configuration.network) {
@@ -29,7 +31,8 @@ extension Checkpoint {
         }
     }
 
-    /// Throws where its whole state is that of another training, with another head or along another path, or is at a later step.
+    /// Throws if its whole state belongs to another kind of training, with another head or along another path, or is at
+    /// a later step.
     func checkResuming(_ c: TrainingConfiguration) throws {
         let own = state.configuration
         func head(_ c: TrainingConfiguration) -> [String] {
@@ -47,7 +50,7 @@ extension Checkpoint {
         }
     }
 
-    /// Throws where its whole state is that of a training on other latents.
+    /// Throws if its whole state belongs to training on other latents.
     func checkResuming(on dataset: any Dataset) throws {
         let start = "--resume \(path)"
         if let seen = state.latents, let latents = dataset.latents, seen != latents {
@@ -64,7 +67,7 @@ extension Checkpoint {
         }
     }
 
-    /// The first class that two lists of equal length name differently; nil where they agree, or one of them only counts.
+    /// The first class that two lists of equal length name differently; nil if they agree, or one of them only counts.
     private static func firstOther(_ a: [String], _ b: [String]) -> Int? {
         let numbers = a.indices.map(String.init)
         return a == numbers || b == numbers ? nil : zip(a, b).enumerated().first { $1.0 != $1.1 }?.offset

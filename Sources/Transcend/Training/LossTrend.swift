@@ -1,21 +1,22 @@
-/// A smoothed loss against the least that it was so far, which tells when training goes wrong though all is finite.
+/// Compares a smoothed loss with its minimum so far, to detect diverging training while all numbers are still finite.
 public struct LossTrend: Codable, Sendable, Equatable {
-    /// Steps over which a loss is averaged.
+    /// The number of steps over which a loss is averaged.
     public static let window = 100
 
-    /// Steps seen.
+    /// The number of steps observed.
     private var count = 0
     /// The mean of the first steps, then a running average.
     private var smoothed = 0.0
     private var minimum = 0.0
-    /// Whether the loss has risen and not come back yet.
+    /// Whether the loss has risen and not come down yet.
     private var isHigh = false
 
-    /// No loss seen yet.
+    /// Creates a trend without observations.
     public init() {}
 
-    /// Takes the loss of a step, which must be finite. Returns by which factor it stands above its minimum when that
-    /// passes `factor`; then nil until it has come back half of the way (in logarithms) and rises again. `factor` 0: nil.
+    /// Adds the loss of a step, which must be finite. Returns the factor by which it exceeds its minimum when that
+    /// passes `factor`; then nil until it has come half of the way down (in logarithms) and rises again. Always nil if
+    /// `factor` is 0.
     public mutating func observe(_ loss: Double, factor: Double) -> Double? {
         count += 1
         smoothed += (loss - smoothed) / Double(min(count, Self.window))

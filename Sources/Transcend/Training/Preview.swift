@@ -3,14 +3,14 @@ import Diffusion
 import Models
 import Torch
 
-/// Sample grids from the averaged weights, on the same draws every time, so that progress can be seen.
+/// Sample grids from the EMA weights, with the same draws every time, so that progress is visible.
 struct Preview {
     private let configuration: TrainingConfiguration
     private let classNames: [String]
     private let device: Device
-    /// nil: nothing is drawn.
+    /// The decoder; nil if nothing is drawn.
     private let decoder: PictureDecoder?
-    /// Why nothing is drawn though it should be, or why it may look wrong.
+    /// The reason why nothing is drawn although it should be, or why it may look wrong.
     let note: String?
 
     /// Opens the autoencoder if the data are latents; throws if it does not fit them.
@@ -20,7 +20,7 @@ struct Preview {
         self.device = device
         let (settings, path) = (configuration.preview, configuration.preview.autoencoder)
         let isWanted = configuration.output.sampleEvery > 0 && settings.classes > 0 && settings.perClass > 0
-        // An autoencoder for pixels is refused in any case: the run would remember it.
+        // An autoencoder for pixels is always refused, since the run would store it.
         let isOpened = path != nil && (isWanted || dataset.latents == nil)
         if !isOpened && (!isWanted || dataset.latents != nil) {
             decoder = nil
@@ -34,8 +34,8 @@ struct Preview {
         (self.decoder, note) = (decoder, decoder.warning)
     }
 
-    /// Writes the grid of a network with these averages, one row a class; `progress` hears of each step of the solver. Ends
-    /// without it when the program is asked to end.
+    /// Writes the grid of a network with these averages, one row per class; `progress` is called at each step of the
+    /// solver. Ends without the grid if the program is asked to stop.
     func write(_ averages: [Tensor], to path: String, progress: () -> Void = {}) throws {
         let settings = configuration.preview
         let rows = min(settings.classes, configuration.network.classes)

@@ -3,11 +3,11 @@ import Diffusion
 import Foundation
 import Torch
 
-/// What a run leaves for its user while it trains: lines of metrics, events, curves, sample grids, a line of progress.
+/// Writes the output of a run for its user during training: metrics, events, curves, sample grids, a progress line.
 ///
-/// Of several processes rank 0 has one.
+/// Of several processes, only rank 0 has one.
 final class RunRecorder {
-    /// The file of metrics, which is as durable as checkpoints.
+    /// The metrics file, which is as durable as checkpoints.
     let metrics: MetricsLog
     private let configuration: TrainingConfiguration
     private let run: RunDirectory
@@ -18,7 +18,7 @@ final class RunRecorder {
     private var meter = RateMeter()
     private var start = 0.0
 
-    /// Goes on after `step`; throws if the run's folder cannot be written, or what it should draw does not fit the data.
+    /// Continues after `step`; throws if the run's folder cannot be written, or the previews do not fit the data.
     init(
         _ configuration: TrainingConfiguration, of dataset: any Dataset, run: RunDirectory, preview: Preview, step: Int
     ) throws {
@@ -34,9 +34,9 @@ final class RunRecorder {
 
     private var name: String { configuration.method.name }
 
-    /// Before the first step of this process.
+    /// Called before the first step of this process.
     func begin(step: Int, of dataset: any Dataset) {
-        // TensorBoard forgets what is told of the step that a process begins with.
+        // TensorBoard discards events of the step with which a process begins.
         if step > 0 { tell { try events.append(step: step, stage: name, picture: run.samplesPath(step: step)) } }
         if let note = run.note(on: dataset.skipped, of: dataset.count) { progress.note(note) }
         if let note = dataset.unread.sentence { progress.note("warning: \(name): \(note)") }
@@ -44,7 +44,7 @@ final class RunRecorder {
         start = ProgressLine.monotonicSeconds()
     }
 
-    /// After each step, `step` of them done.
+    /// Called after each step, with `step` of them done.
     func record(_ report: StepReport, step: Int, isLogged: Bool, skips: SkippedSteps) throws {
         meter.record(step: step, seconds: ProgressLine.monotonicSeconds() - start)
         progress.update(step: step, values: report.headline)
@@ -55,7 +55,7 @@ final class RunRecorder {
         tell { try events.append(step: report.step, stage: name, values: values) }
     }
 
-    /// Draws the sample grid of a step, from the averages of all parameters.
+    /// Draws the sample grid of a step from the EMA of all parameters.
     func draw(_ averages: [Tensor], step: Int, world: World) {
         tell {
             let path = run.samplesPath(step: step)
@@ -71,7 +71,7 @@ final class RunRecorder {
 
     func finish() { progress.finish() }
 
-    /// Writes what can be made again, for the user's eyes alone; a full disk or want of memory here stops no run.
+    /// Writes output that is only for the user and can be made again; a full disk or lack of memory here stops no run.
     private func tell(_ body: () throws -> Void) {
         do { try body() } catch { progress.note("warning: \(error)") }
     }

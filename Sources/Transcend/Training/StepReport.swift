@@ -1,7 +1,7 @@
 import Diffusion
 import Torch
 
-/// What one micro-batch measured: scalars that are still on the device.
+/// The measurements of one micro-batch: scalars that are still on the device.
 struct MeasuredLosses {
     let denoising: Tensor
     let alignment: Tensor?
@@ -19,23 +19,23 @@ struct MeasuredLosses {
     }
 }
 
-/// The root of the mean square of all elements.
+/// The root mean square of all elements.
 private func rootMeanSquare(_ x: Tensor) -> Tensor { x.detached().square().mean().squareRoot() }
 
-/// The numbers of the micro-batches of one rank, added up, so that ranks can add theirs.
+/// The sums over the micro-batches of one rank, which are then summed over ranks.
 struct StepSums {
-    /// A sum over the micro-batches that have the number, and how many those are.
+    /// A sum over the micro-batches that have a value, and their number.
     struct Total {
         var sum = 0.0, count = 0.0
 
-        /// nil where there is none.
+        /// The mean; nil if there are no values.
         var mean: Double? { count == 0 ? nil : sum / count }
     }
 
     private(set) var denoising, alignment, featureRMS, targetRMS: Total
-    /// Ranks that were asked to stop.
+    /// The number of ranks that were asked to stop.
     private(set) var votesToStop: Double
-    /// That of the gradients of all ranks, which are added up already.
+    /// The norm of the gradients, which are already summed over all ranks.
     let gradientNorm: Double
 
     init(_ parts: [MeasuredLosses], gradientNorm: Tensor, votesToStop: Bool) {
@@ -53,7 +53,7 @@ struct StepSums {
         self.votesToStop = votesToStop ? 1 : 0
     }
 
-    /// What ranks add up, one number behind another.
+    /// The numbers that ranks sum, in a row.
     var values: [Double] {
         get { [denoising, alignment, featureRMS, targetRMS].flatMap { [$0.sum, $0.count] } + [votesToStop] }
         set {
@@ -64,23 +64,23 @@ struct StepSums {
     }
 }
 
-/// The numbers of one step, averaged over its micro-batches on all ranks.
+/// The measurements of one step, averaged over its micro-batches on all ranks.
 public struct StepReport: Sendable {
-    /// Counted from 0.
+    /// The step, counted from 0.
     public let step: Int
-    /// The mean squared error of the velocity.
+    /// The denoising loss: the mean squared error of the velocity.
     public let denoisingLoss: Double
-    /// The alignment term before its weight; nil where no sample counted.
+    /// The alignment term before its weight; nil if no sample counted.
     public let alignmentLoss: Double?
-    /// Root mean square of the student's features; nil where no sample counted or none was asked.
+    /// The root mean square of the student's features; nil if no sample counted or it was not requested.
     public let featureRMS: Double?
-    /// The same of what the features follow.
+    /// The root mean square of the target features, under the same conditions.
     public let targetRMS: Double?
-    /// Before clipping.
+    /// The gradient norm before clipping.
     public let gradientNorm: Double
-    /// That of this step.
+    /// The learning rate of this step.
     public let learningRate: Double
-    /// Ranks that were asked to stop.
+    /// The number of ranks that were asked to stop.
     let votesToStop: Int
 
     init(step: Int, _ sums: StepSums, learningRate: Double) {
@@ -99,16 +99,16 @@ public struct StepReport: Sendable {
     }
 }
 
-/// What is told of a step.
+/// The representation of a step in logs.
 extension StepReport {
-    /// The values of a progress line.
+    /// The values for a progress line.
     var headline: [(name: String, value: Double)] {
         [("loss", denoisingLoss)] + (alignmentLoss.map { [("align", $0)] } ?? [])
     }
 
-    /// The values of a line of `metrics.jsonl`.
+    /// The values for a line of `metrics.jsonl`.
     func values(imagesPerSecond: Double?, skips: SkippedSteps) -> [(name: String, value: Double)] {
-        // Called norms since the first runs: the keys of files stay.
+        // Called norms since the first runs: the keys in files do not change.
         let optional: [(String, Double?)] = [
             ("alignmentLoss", alignmentLoss), ("featureNorm", featureRMS), ("targetNorm", targetRMS),
             ("imagesPerSecond", imagesPerSecond), ("skippedSteps", skips.total > 0 ? Double(skips.total) : nil),
@@ -121,9 +121,9 @@ extension StepReport {
     }
 }
 
-/// A step whose loss or gradient is not finite; nothing was changed by it.
+/// A step whose loss or gradient is not finite, and which changed nothing.
 public struct NonFiniteError: Error, CustomStringConvertible {
-    /// The numbers of the step, of which at least one is nan or infinite.
+    /// The measurements of the step, at least one of which is NaN or infinite.
     public let report: StepReport
 
     public var description: String {

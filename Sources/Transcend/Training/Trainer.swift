@@ -5,7 +5,7 @@ import Foundation
 import Models
 import Torch
 
-/// Trains one stage in one run directory, from its newest checkpoint on; with others in a world of several processes.
+/// Trains one stage in one run directory, starting from its newest checkpoint; also together with other processes.
 public final class Trainer {
     let configuration: TrainingConfiguration
     let dataset: any Dataset
@@ -13,20 +13,20 @@ public final class Trainer {
     let world: World
     let device: Device
     let state: TrainingState
-    /// Of no encoder once the stop step has released them.
+    /// The targets of encoders; none once the stop step has released them.
     var targets: TrainingTargets
     private let encoders: [String]
     private let writer = CheckpointWriter()
-    /// Nil on ranks that do not write.
+    /// The recorder; nil on ranks that do not write.
     private let recorder: RunRecorder?
     private var lossTrends: [String: LossTrend] = [:]
-    /// The step of the newest checkpoint, maybe still being written.
+    /// The step of the newest checkpoint, which may still be being written.
     private var storedStep: Int?
-    /// Ranks that were asked to stop, as all of them know it.
+    /// The number of ranks that were asked to stop, as known to all of them.
     private var votesToStop = 0
 
-    /// Builds network, objective and optimiser, and continues the run's newest checkpoint if there is one. All ranks of a
-    /// world do so with the same configuration and data; throws if they differ.
+    /// Builds network, objective and optimiser, and continues the run's newest checkpoint if there is one. All ranks of
+    /// a world call it with the same configuration and data; throws if they differ.
     public init(
         _ configuration: TrainingConfiguration, dataset: any Dataset, run: RunDirectory, world: World = .alone
     ) throws {
@@ -65,20 +65,20 @@ public final class Trainer {
         try run.storeMachine(device: device)
     }
 
-    /// How a call of `train` ended.
+    /// The outcome of a call of `train`.
     public enum Outcome: Sendable {
-        /// The last step is done; there is a checkpoint of it.
+        /// The last step is done and has a checkpoint.
         case finished
-        /// A signal asked for it; there is a checkpoint of this step.
+        /// Stopped by a signal, with a checkpoint of this step.
         case interrupted(step: Int)
     }
 
-    /// Trains to the configuration's last step; a signal to any rank ends it with a checkpoint before. `progress` is told how
-    /// many steps are done, after each of them.
+    /// Trains to the configuration's last step; a signal to any rank ends it earlier with a checkpoint. `progress` is
+    /// called with the number of steps done, after each of them.
     public func train(progress observe: (_ step: Int) -> Void = { _ in }) throws -> Outcome {
         try Interruption.whileDeferred {
             defer { recorder?.finish() }
-            // Whatever happens, no checkpoint is left half written by this process.
+            // Whatever happens, this process leaves no checkpoint half written.
             defer { try? writer.wait() }
             world.watch?.setBeforeExit { [writer] in try? writer.wait() }
             defer { world.watch?.setBeforeExit(nil) }
@@ -88,7 +88,7 @@ public final class Trainer {
             if state.skips.total > 0 {
                 recorder?.note("\(name): \(state.skips.total) of \(state.step) steps were not finite and skipped")
             }
-            // All ranks go on, or none: one may have been asked to stop after the last step.
+            // All ranks continue, or none: one may have been asked to stop after the last step.
             return try world.any(isStopping || Interruption.isRequested) ? .interrupted(step: state.step) : .finished
         }
     }
@@ -97,9 +97,9 @@ public final class Trainer {
 
     private var isStopping: Bool { world.size > 1 ? votesToStop > 0 : Interruption.isRequested }
 
-    /// The loop: draw, losses, backward, step, average, report, checkpoint.
+    /// The training loop: draw, losses, backward, step, EMA, report, checkpoint.
     private func takeSteps(_ observe: (_ step: Int) -> Void) throws {
-        // A picture that a signal or a full disk kept from being drawn.
+        // A picture that was not drawn because of a signal or a full disk.
         let isDrawn = !world.isFirst || FileManager.default.fileExists(atPath: run.samplesPath(step: state.step))
         if state.step > 0, try world.any(!isDrawn) { try drawWhenDue() }
         guard state.step < configuration.steps else { return }
@@ -137,15 +137,15 @@ public final class Trainer {
         if state.objective.alignmentSettings?.hasStopped(at: step) ?? true { targets = TrainingTargets() }
     }
 
-    /// Whether something that happens every so many steps happens now; it always does at the end, unless it is off.
+    /// Whether something with an interval of `every` steps is due; it always is at the end, unless it is off.
     private func isDue(_ every: Int) -> Bool {
         every > 0 && state.step > 0 && (state.step % every == 0 || state.step == configuration.steps)
     }
 
     // MARK: - Steps
 
-    /// One update, or where its numbers are not finite none; throws when that is more than may be skipped. `meanwhile` runs
-    /// once, while the device is at work.
+    /// Makes one update, or none if its numbers are not finite; throws if more steps are skipped than allowed.
+    /// `meanwhile` runs once, while the device is working.
     private func takeStep(
         _ batches: [Batch], measuringFeatures: Bool, meanwhile: () -> Void
     ) throws -> (report: StepReport, isSkipped: Bool) {
@@ -164,7 +164,7 @@ public final class Trainer {
             recorder?.note("warning: \(name): \(error) and was skipped, \(state.skips.inARow) in a row")
             return (error.report, true)
         } catch is NonFiniteError {
-            // Once more, with the sizes of the features.
+            // Repeat it, measuring the feature sizes.
             do { return (try update(measuringFeatures: true), false) } catch let error as NonFiniteError {
                 throw try divergence(error)
             }
@@ -194,12 +194,12 @@ public final class Trainer {
 
     // MARK: - Writing
 
-    /// Hands a copy of everything to the thread that writes, as soon as the checkpoint before is written: there is only one
+    /// Passes a copy of everything to the writing thread, once the previous checkpoint is written: there is only one
     /// copy at a time.
     private func beginCheckpoint() throws {
         try world.readingOrWriting { try writer.wait() }
         storedStep = state.step
-        // Where each rank has all, rank 0 writes.
+        // If each rank has everything, rank 0 writes.
         guard world.isFirst || state.shares != nil else { return }
         let content = Checkpoint.State(
             step: state.step, skips: state.skips, lossTrends: lossTrends, classNames: dataset.classNames,
@@ -209,14 +209,14 @@ public final class Trainer {
         let (run, metrics, output, world) = (run, recorder?.metrics, configuration.output, world)
         let path = run.checkpointPath(step: state.step)
         writer.begin {
-            // The lines of metrics are to be as durable as the checkpoint of their step.
+            // The metrics must be as durable as the checkpoint of their step.
             try metrics?.synchronize()
             try snapshot.write(to: path, in: world)
             if world.isFirst { try run.removeOldCheckpoints(output) }
         }
     }
 
-    /// Sample grid and curves.
+    /// Draws the sample grid and the curves if they are due.
     private func drawWhenDue() throws {
         if isDue(configuration.output.sampleEvery) {
             let averages = try state.allAverages()
@@ -226,7 +226,7 @@ public final class Trainer {
     }
 }
 
-/// Training that cannot go on, since its numbers are not finite; one sentence with step, norms and the last checkpoint.
+/// Training stopped because its numbers are not finite; one sentence with step, norms and the last checkpoint.
 public struct DivergenceError: Error, CustomStringConvertible {
     /// The sentence, on one line.
     public let description: String

@@ -5,7 +5,7 @@ import Foundation
 import Models
 import Torch
 
-/// What a run begins with, and what a step gets.
+/// Checks and inputs at the start of a run and of a step.
 extension Trainer {
     static func makeState(
         _ c: TrainingConfiguration, dataset: any Dataset, run: RunDirectory, in world: World, on device: Device
@@ -32,7 +32,7 @@ extension Trainer {
         return try Checkpoint(self.path(ofTeacher: path, run))
     }
 
-    /// Makes a checkpoint's weights the start of the network and of its average.
+    /// Initialises the network and its EMA with a checkpoint's weights.
     static func load(_ checkpoint: Checkpoint, into state: TrainingState, on device: Device) throws {
         let network = try checkpoint.network(.raw, on: device)
         for (mine, other) in zip(state.network.parameters(), network.parameters()) {
@@ -44,7 +44,7 @@ extension Trainer {
         }
     }
 
-    /// A run goes on with the images that it began with: its order of an epoch depends on their number.
+    /// Checks that a run continues with the images that it began with: the order of an epoch depends on their number.
     static func checkContinuity(
         of checkpoint: Checkpoint, _ configuration: TrainingConfiguration, _ dataset: any Dataset, encoders: [String]
     ) throws {
@@ -85,7 +85,7 @@ extension Trainer {
             topic: configuration.method.name)
     }
 
-    /// Those that training begins with, whose files could differ between hosts.
+    /// The checkpoints that training begins with, whose files could differ between hosts.
     private static func checkpoints(_ c: TrainingConfiguration, _ run: RunDirectory) -> [(String, String?)] {
         [
             ("the newest checkpoint", RunDirectory.newestCheckpoint(in: run.path)), ("--init", c.initialWeights),
@@ -93,7 +93,7 @@ extension Trainer {
         ]
     }
 
-    /// A relative path is relative to the run's folder.
+    /// The path of a teacher; a relative path is relative to the run's folder.
     private static func path(ofTeacher path: String, _ run: RunDirectory) -> String {
         path.hasPrefix("/") ? path : run.path + "/" + path
     }

@@ -4,7 +4,7 @@ import Foundation
 import Models
 import Torch
 
-/// Opens the data that a configuration names.
+/// Opens the data of a configuration.
 public enum TrainingData {
     /// A store, a folder or archive of images, published latents, or the embedded pictures. Images are read whole, so that
     /// a bad file stops a run before it starts, or which are skipped is settled. Throws too if the data do not fit the
@@ -29,8 +29,8 @@ public enum TrainingData {
             source: openSource(path: source), side: c.network.inputSize, skippingBad: c.data.skipBadImages)
     }
 
-    /// The images of a source, without a network in mind: those of a store as they are, the embedded pictures at `side` pixels (24
-    /// unless told otherwise), those of a folder or archive if they have `side` pixels (32). Throws a `ConfigurationError` for
+    /// The images of a source without a network: those of a store as they are, the embedded pictures with `side` pixels
+    /// (24 by default), those of a folder or archive if they have `side` pixels (32). Throws a `ConfigurationError` for
     /// latents, and a `FileError` for images of another size.
     public static func pixels(of source: String, side: Int? = nil) throws -> any Dataset {
         if source == DataConfiguration.embedded { return try pictures(side: side ?? 24, seed: 0) }
@@ -57,8 +57,8 @@ public enum TrainingData {
         return Pictures(side: side, seed: seed)
     }
 
-    /// What a network has to be for the data of a source, without reading its images: the classes, and for a store or
-    /// latents the channels and the side.
+    /// The network settings that the data of a source require, without reading its images: the classes, and for a store
+    /// or latents the channels and the side.
     public static func settings(for source: String) throws -> [Setting] {
         func setting(_ key: String, _ value: Int) -> Setting {
             Setting("network." + key, .int(Int64(value)), origin: "--data")

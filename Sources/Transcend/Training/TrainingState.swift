@@ -2,55 +2,56 @@ import Diffusion
 import Models
 import Torch
 
-/// The numbers of an optimiser step that do not change while a run lasts.
+/// The optimiser settings that do not change during a run.
 public struct OptimizerConfiguration: Codable, Sendable, Equatable {
-    /// AdamW's own numbers.
+    /// The hyperparameters of AdamW.
     public var adamW = AdamWSettings()
-    /// Largest norm of all gradients together; 0 switches clipping off.
+    /// The maximum norm of all gradients together; 0 switches clipping off.
     public var maximumGradientNorm = 1.0
-    /// Decay of the average of network and head.
+    /// The EMA decay for network and head.
     public var emaDecay = 0.9999
-    /// Steps in a row whose loss or gradient may be not finite: they change nothing. One more stops the run.
+    /// The number of consecutive steps whose loss or gradient may be not finite: they change nothing. One more stops
+    /// the run.
     public var skipNonfinite = 0
 
-    /// The published numbers, without skipping.
+    /// Creates the published settings, without skipping.
     public init() {}
 }
 
-/// Everything that training changes: network, head, their averages, AdamW's moments, the step.
+/// Everything that training changes: network, head, their EMA, AdamW's moments, the step.
 ///
-/// In a world of several processes each has all parameters, the same to the bit. Averages and moments are on all of them too,
-/// or spread over them.
+/// In a world of several processes each has all parameters, bit-identical. Averages and moments are either also on all
+/// of them, or sharded over them.
 public final class TrainingState {
-    /// The network that is trained.
+    /// The network being trained.
     public let network: SiT
     /// The method with its head; without its alignment term from the stop step on.
     public private(set) var objective: any Objective
     /// The network's parameters, then the head's, under their checkpoint names.
     public let parameters: [NamedParameter]
-    /// Those of the parameters whose averages and moments are held here: all, or this rank's share.
+    /// The parameters whose averages and moments are held here: all, or this rank's shard.
     public let owned: [NamedParameter]
     /// The averages of `owned`, in the same order.
     public let average: ExponentialMovingAverage
-    /// AdamW's moments, of the trained ones of `owned`.
+    /// The optimiser, with AdamW's moments for the trained ones of `owned`.
     public let optimizer: AdamW
-    /// The numbers of a step.
+    /// The optimiser settings.
     public let configuration: OptimizerConfiguration
-    /// How data and noise are mixed.
+    /// The path between data and noise.
     public let path: ProbabilityPath
-    /// Steps done so far.
+    /// The number of steps done so far.
     public private(set) var step = 0
-    /// Those of them that changed nothing.
+    /// The steps that changed nothing.
     public private(set) var skips = SkippedSteps()
 
     /// The processes that train together.
     let world: World
-    /// Which rank holds averages and moments of which parameters; nil: each all of them.
+    /// Which rank holds the averages and moments of which parameters; nil if each holds all.
     let shares: ParameterShares?
     private let reducer: GradientReducer?
 
-    /// Starts from the parameters as they are; the averages begin as a copy of them. Those of the network are the parameters of
-    /// `averaged`, if there is one: a network that an objective follows.
+    /// Starts from the current parameters; the averages begin as a copy of them. If `averaged` is given, a network that
+    /// an objective follows, its parameters hold the averages of the network.
     public init(
         network: SiT, objective: any Objective, averaged: SiT? = nil, path: ProbabilityPath,
         configuration: OptimizerConfiguration, world: World = .alone,
@@ -75,13 +76,13 @@ public final class TrainingState {
         }
     }
 
-    /// One update: losses, backward over the micro-batches, clipping, AdamW, average.
+    /// Makes one update: losses, backward over the micro-batches, clipping, AdamW, EMA.
     ///
-    /// The micro-batches are equal parts of this rank's share of the global batch, as many on each rank; the gradient is the
-    /// mean over the whole batch. Throws when loss or gradient is not finite, before anything has changed, and on all ranks.
-    /// Waits once for the device, to read all numbers together; the sizes of features are measured only on request, because
-    /// that is a pass over them. `votesToStop` becomes known to all ranks by the report. `meanwhile` runs before that wait: what
-    /// the host does there, such as preparing the next batch, costs no time of a GPU.
+    /// The micro-batches are equal parts of this rank's share of the global batch, the same number on each rank; the
+    /// gradient is the mean over the whole batch. Throws if the loss or the gradient is not finite, before anything has
+    /// changed, and on all ranks. Waits for the device once, to read all numbers together; feature sizes are measured
+    /// only on request, because that takes a pass over the features. All ranks learn of `votesToStop` from the report.
+    /// `meanwhile` runs before that wait: host work there, such as preparing the next batch, costs no GPU time.
     public func update(
         _ batches: [Batch], learningRate: Double, measuringFeatures: Bool = true, votesToStop: Bool = false,
         meanwhile: () -> Void = {}
@@ -90,7 +91,8 @@ public final class TrainingState {
         releaseTeacherWhenDue()
         parameters.removeGradients()
         let count = batches.count * world.size
-        // What fails here is thrown before the ranks add up, so that none takes a step without this one's part.
+        // A failure here is thrown before the ranks sum their gradients, so that none takes a step without this one's
+        // part.
         let parts = try withErrors {
             batches.enumerated().map { index, batch in
                 let part = losses(of: network, objective, batch, path: path, step: step)
@@ -117,7 +119,7 @@ public final class TrainingState {
         return report
     }
 
-    /// The averages of all parameters, in their order; all ranks ask for them together where they are spread.
+    /// The EMA of all parameters, in order; if it is sharded, all ranks call this together.
     func allAverages() throws -> [Tensor] {
         guard let shares else { return average.averages }
         var all = parameters.map { Tensor.zeros(like: $0.parameter.value.detached()) }
@@ -126,7 +128,7 @@ public final class TrainingState {
         return all
     }
 
-    /// Goes on to the next step, with its own draws and rate, as if this one had not been: for one that is not finite.
+    /// Skips a step that is not finite: continues with the next one, with its own draws and learning rate.
     public func skip() {
         step += 1
         skips.inARow += 1
@@ -148,11 +150,11 @@ public final class TrainingState {
 
 /// The steps of a run that changed nothing, because their numbers were not finite.
 public struct SkippedSteps: Codable, Sendable, Equatable {
-    /// Since the run began.
+    /// The total since the run began.
     public var total = 0
-    /// Up to now; the next step that is finite ends the row.
+    /// The number of consecutive skipped steps so far; the next finite step resets it.
     public var inARow = 0
 
-    /// None yet.
+    /// Creates counts of zero.
     public init() {}
 }

@@ -5,14 +5,14 @@ import Foundation
 import Models
 import Torch
 
-/// Where the features come from that a method follows: read from the store with each picture, or computed from it, then in the
+/// The source of the features that a method follows: read from the store with each picture, or computed from it, in the
 /// precision of the step.
 struct TrainingTargets {
     private struct Source {
         let layout: FeatureLayout
-        /// nil: the features are stored.
+        /// The encoder; nil if the features are stored.
         var encoder: (any PatchEncoder)?
-        /// Of stored ones, among the data's encoders.
+        /// The index of stored features among the data's encoders.
         var place = 0
     }
 
@@ -20,16 +20,16 @@ struct TrainingTargets {
 
     /// The encoders whose features the loader is to read.
     var stored: [Int] { sources.filter { $0.encoder == nil }.map(\.place) }
-    /// Numbers of all encoders' features of one picture.
+    /// The number of elements of all encoders' features of one picture.
     var elementCount: Int { sources.map(\.layout.elementCount).reduce(0, +) }
     /// The files of the encoders with checksums.
     var identities: [String] { sources.map(\.layout.encoder) }
 
-    /// Of no encoder.
+    /// Creates targets of no encoder.
     init() { sources = [] }
 
-    /// Finds the encoders of a configuration's method; none for a method that follows none. Throws a `ConfigurationError` where
-    /// there is no such encoder, or its features do not fit the configuration.
+    /// Finds the encoders of a configuration's method; none for a method that follows none. Throws a
+    /// `ConfigurationError` if an encoder does not exist, or its features do not fit the configuration.
     init(_ c: TrainingConfiguration, of dataset: any Dataset, on device: Device) throws {
         guard let targets = c.method.targets else {
             sources = []
@@ -60,8 +60,8 @@ struct TrainingTargets {
         }
     }
 
-    /// The sizes of the features that a configuration's method would follow; empty where nothing names an encoder. Throws where
-    /// one that is named cannot be opened.
+    /// The feature sizes that a configuration's method would follow; empty if no encoder is named. Throws if a named
+    /// one cannot be opened.
     static func widths(of c: TrainingConfiguration) throws -> [Int] {
         guard let targets = c.method.targets else { return [] }
         let path = c.data.source
@@ -95,7 +95,7 @@ struct TrainingTargets {
         }
     }
 
-    /// The encoder of a store that a file is, or where there is no such file, that has its name.
+    /// The index of a store's encoder that matches a file or, if there is no such file, has its name.
     private static func place(of path: String, among stored: [FeatureLayout], in data: String) throws -> Int? {
         let name = URL(fileURLWithPath: path).lastPathComponent
         guard let place = stored.firstIndex(where: { $0.name == name }) else { return nil }
@@ -107,8 +107,8 @@ struct TrainingTargets {
         return place
     }
 
-    /// Features [B, M, Z] of a part of what was loaded, in the order of the method's encoders. `places` of the pictures count from
-    /// the first one that was loaded; `clean` are the same pictures [B, 3, R, R] in [-1, 1].
+    /// Features [B, M, Z] of a part of the loaded batch, in the order of the method's encoders. `places` are indices of
+    /// pictures from the first loaded one; `clean` are the same pictures [B, 3, R, R] in [-1, 1].
     func tensors(of loaded: LoadedBatch<TrainingDraws>, at places: Range<Int>, clean: Tensor) throws -> [Tensor] {
         let stored = stored
         return try sources.map { source in

@@ -2,8 +2,8 @@ import Formats
 import Foundation
 
 extension GoldenChecks {
-    /// A published checkpoint beside the file, `NAME.pt` for `NAME-expected.safetensors`: every tensor has to have the
-    /// same type, shape and bits.
+    /// Checks a published checkpoint beside the file, `NAME.pt` for `NAME-expected.safetensors`: every tensor must have
+    /// the same type, shape and bits.
     static func checkpoint(_ golden: GoldenFile) throws -> [VerificationRow] {
         let expected = golden.file
         let source = try PublishedCheckpoint(

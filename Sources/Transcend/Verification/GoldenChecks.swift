@@ -4,7 +4,7 @@ import Foundation
 import Models
 import Torch
 
-/// What each kind of golden file asks to be computed.
+/// The computation for each kind of golden file.
 enum GoldenChecks {
     typealias Check = @Sendable (GoldenFile) throws -> [VerificationRow]
 
@@ -30,7 +30,7 @@ enum GoldenChecks {
         return try golden.compare(computed)
     }
 
-    /// Values and gradients, once with everything computed and once as in training.
+    /// Checks values and gradients, once with everything computed and once as in training.
     private static func objective(_ golden: GoldenFile) throws -> [VerificationRow] {
         try [LossMode.verification, .training].flatMap { mode in
             let state = try golden.trainingState()
@@ -44,7 +44,7 @@ enum GoldenChecks {
             for entry in state.parameters {
                 computed["grad." + (try golden.goldenName(entry, in: state))] = entry.parameter.value.gradient
             }
-            // In training the alignment is there for the samples that count only; the loss holds their mean.
+            // In training the alignment exists only for the samples that count; the loss contains their mean.
             return mode == .training
                 ? try golden.compare(computed, label: "training ", omitting: ["alignment"])
                 : try golden.compare(computed)

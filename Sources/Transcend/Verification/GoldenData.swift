@@ -5,7 +5,7 @@ import Torch
 
 /// Golden files of the data path: crops, bytes and numbers, latents on disk.
 enum GoldenData {
-    /// The crops that `crop/index.json` lists: a row for each source, whose error is the number of bytes that differ.
+    /// The crops listed in `crop/index.json`: a row for each source, whose error is the number of bytes that differ.
     static func crops(index path: String, name: String) throws -> [VerificationRow] {
         let folder = URL(fileURLWithPath: path).deletingLastPathComponent().path
         guard let cases = try JSONValue.read(path: path)["cases"]?.elements else {

@@ -2,11 +2,11 @@ import Formats
 import Foundation
 import Torch
 
-/// A golden file: inputs, weights, and what any implementation must return for them, with its tolerance.
+/// A golden file: inputs, weights, and the results that any implementation must return for them, with its tolerance.
 ///
 /// Tensors are called `input.*`, `model.*`, `projector.*`, `teacher.*` and `expect.*`; the metadata hold `kind`, and as
-/// JSON `config` (the network), `settings` (the rest) and `tolerance` (largest relative error by prefix of the name
-/// behind `expect.`, "" for the rest).
+/// JSON `config` (the network), `settings` (the rest) and `tolerance` (the maximum relative error by prefix of the name
+/// after `expect.`, "" for the rest).
 struct GoldenFile {
     let name: String
     let kind: String
@@ -18,7 +18,7 @@ struct GoldenFile {
     /// The folder with published weights that some files need.
     let models: String?
 
-    /// nil for a safetensors file that says no kind: weights that belong to a golden file.
+    /// Opens a file; nil for a safetensors file without a kind, which holds weights for another golden file.
     init?(path: String, name: String, device: Device, models: String? = nil) throws {
         let file = try SafetensorsFile(path: path)
         guard let kind = file.metadata["kind"] else { return nil }
@@ -40,7 +40,7 @@ struct GoldenFile {
     /// The tensor on the device of the verification.
     func tensor(_ name: String) throws -> Tensor { try file.tensor(name).to(device) }
 
-    /// Names behind `prefix`.
+    /// The names that begin with `prefix`, without it.
     func names(below prefix: String) -> [String] {
         file.names.filter { $0.hasPrefix(prefix) }.map { String($0.dropFirst(prefix.count)) }
     }
@@ -54,14 +54,14 @@ struct GoldenFile {
     }
 }
 
-/// Thrown where a file cannot be checked and that is no failure.
+/// Thrown if a file cannot be checked for a reason that is not a failure.
 struct GoldenCaseSkipped: Error {
     let reason: String
 }
 
 /// The worst error of one prefix of one golden file.
 public struct VerificationRow: Sendable {
-    /// What came of the comparison.
+    /// The outcome of a comparison.
     public enum Outcome: Sendable, Equatable {
         /// Every error is within its tolerance.
         case passed
@@ -75,24 +75,24 @@ public struct VerificationRow: Sendable {
 
     /// The name in the directory.
     public let file: String
-    /// What the file says it holds, such as "forward".
+    /// The kind of content, such as "forward".
     public let kind: String
-    /// The prefix of the names behind `expect.`; empty for all others.
+    /// The prefix of the names after `expect.`; empty for all others.
     public let values: String
-    /// Relative error in the Euclidean norm, in float64; infinite where a number is none.
+    /// The relative error in the Euclidean norm, in float64; infinite for NaN.
     public let worstError: Double
     /// The name with the worst error.
     public let worstName: String
-    /// The largest error that passes, for the row's kind and precision.
+    /// The maximum error that passes, for the row's kind and precision.
     public let tolerance: Double
     /// Whether the row passed, and if it was not computed, why.
     public let outcome: Outcome
 }
 
-/// ||a - b|| / max(||b||, floor * sqrt(elements)), in float64; not a number counts as infinite.
+/// The relative error ||a - b|| / max(||b||, floor * sqrt(elements)), in float64; NaN counts as infinite.
 ///
-/// The floor is 1e-6, but for gradients 1e-3, in bfloat16 1e-2, of the root mean square of all expected gradients of a file:
-/// some are zero in exact arithmetic, and rounding noise is no error.
+/// The floor is 1e-6, but for gradients 1e-3, in bfloat16 1e-2, of the root mean square of all expected gradients of a
+/// file: some are zero in exact arithmetic, where rounding noise is not an error.
 func relativeError(_ computed: Tensor, _ expected: Tensor, floor: Double) -> Double {
     guard computed.shape == expected.shape else { return .infinity }
     let a: [Double] = computed.values()
@@ -104,7 +104,7 @@ func relativeError(_ computed: Tensor, _ expected: Tensor, floor: Double) -> Dou
 }
 
 extension GoldenFile {
-    /// Compares what was computed with every `expect.*`; one row for each tolerance that applies.
+    /// Compares computed values with every `expect.*`; one row for each tolerance that applies.
     func compare(
         _ computed: [String: Tensor], label: String = "", omitting omitted: Set<String> = []
     ) throws -> [VerificationRow] {

@@ -1,10 +1,10 @@
 import Models
 import Torch
 
-/// Numbers from integer arithmetic alone, so that large weights need not be stored.
+/// Generates numbers from integer arithmetic alone, so that large weights need not be stored.
 enum GoldenFormula {
-    /// Element i is offset + scale * u, in float64 and rounded once, with u from -1 to 1 by MurmurHash3's 32-bit finaliser
-    /// of i xor FNV-1a(name).
+    /// A tensor whose element i is offset + scale * u, in float64 and rounded once, with u from -1 to 1 by
+    /// MurmurHash3's 32-bit finaliser of i xor FNV-1a(name).
     static func tensor(_ name: String, _ shape: [Int], scale: Double, offset: Double = 0) -> Tensor {
         let hash = Draws.fnv1a(name)
         let values = (0..<shape.reduce(1, *)).map { index -> Float in
@@ -14,7 +14,7 @@ enum GoldenFormula {
         return Tensor(values, shape: shape)
     }
 
-    /// Bytes [1, 3, height, width] of stripes with a little noise (`picture`).
+    /// An image of uint8 [1, 3, height, width] with stripes and a little noise (`picture`).
     static func picture(_ name: String, height: Int, width: Int) -> Tensor {
         let hash = Draws.fnv1a(name)
         var bytes: [UInt8] = []
@@ -36,8 +36,8 @@ enum GoldenFormula {
         return k ^ (k >> 16)
     }
 
-    /// Weights of a transformer: 0 +- 0.5 sqrt(3 / n) with n elements for each index,
-    /// vectors 0 +- 0.1, weights of LayerNorms 1 +- 0.1.
+    /// Fills the weights of a transformer: 0 +- 0.5 sqrt(3 / n) with n elements for each index, vectors 0 +- 0.1,
+    /// weights of LayerNorms 1 +- 0.1.
     static func fill(_ network: SiT) {
         for entry in network.parameters() where entry.parameter.isTrained {
             let shape = entry.parameter.value.shape
@@ -48,8 +48,8 @@ enum GoldenFormula {
         }
     }
 
-    /// Weights of a network of ReLUs (`network_state`): 0 +- gain sqrt(6 / n), vectors 1 +- 0.25 for weights and 0 +- 0.25
-    /// for biases; statistics of batch norm 1 +- 0.5 for variances and 0 +- 0.5 for means.
+    /// Fills the weights of a network of ReLUs (`network_state`): 0 +- gain sqrt(6 / n), vectors 1 +- 0.25 for weights
+    /// and 0 +- 0.25 for biases; statistics of batch norm 1 +- 0.5 for variances and 0 +- 0.5 for means.
     static func fill(_ network: some Module, gain: Double) {
         for entry in network.parameters() {
             let shape = entry.parameter.value.shape

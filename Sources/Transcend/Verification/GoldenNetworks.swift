@@ -77,7 +77,7 @@ extension GoldenFile {
         }
     }
 
-    /// A method of the family, at all times, as the settings describe it.
+    /// A method of the REPA family, active at all times, as the settings describe it.
     private func neighbour(of network: SiTConfiguration) throws -> any Method {
         func align(_ alignment: inout AlignmentSettings) throws {
             alignment.studentDepth = try setting("depth", \.int)
@@ -107,15 +107,15 @@ extension GoldenFile {
         }
     }
 
-    /// Features of encoders, in their order.
+    /// The names of encoder features, in order.
     private var targetNames: [String] { file.names.filter { $0.hasPrefix("input.target.") }.sorted() }
 
-    /// Where the projector's layers stand.
+    /// The prefix of the projector's layers.
     private func headPrefix() throws -> String {
         try setting("stage", \.string) == AlignLatent.name ? "projector.projectors." : "projector."
     }
 
-    /// Network, objective with its head, teacher inside, all with the file's weights.
+    /// The training state with network, head and teacher, all with the file's weights.
     func trainingState(_ optimizer: OptimizerConfiguration = OptimizerConfiguration()) throws -> TrainingState {
         let network = try network("model.")
         let method = try method()
@@ -132,8 +132,8 @@ extension GoldenFile {
         return isHead ? "projector." + (try headName(parameter.name)) : "model." + parameter.name
     }
 
-    /// The reference calls the layers of a bare head by their own names; in checkpoints they lie below "projectors" or
-    /// "ap_head".
+    /// The head's name in a checkpoint: the reference calls the layers of a bare head by their own names; in
+    /// checkpoints they are below "projectors" or "ap_head".
     private func headName(_ name: String) throws -> String {
         if settings["method"] != nil { return String(name.drop { $0 != "." }.dropFirst()) }
         let isBare = try setting("stage", \.string) == SelfGuided.name

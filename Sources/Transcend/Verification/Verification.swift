@@ -2,17 +2,18 @@ import Formats
 import Foundation
 import Torch
 
-/// Runs golden files: does this build compute what the reference does?
+/// Runs golden files, to check whether this build computes the same as the reference.
 public enum Verification {
-    /// How many times as large an error may be in bf16 as in f32.
+    /// The factor by which errors may be larger in bf16 than in f32.
     public static let bf16Allowance = 3000.0
 
-    /// Below which share of the gradients' root mean square one counts as that large: what is zero in exact arithmetic is a
-    /// sum of numbers that are rounded by 2^-9 of themselves.
+    /// The share of the gradients' root mean square below which a gradient counts as that large: one that is zero in
+    /// exact arithmetic is a sum of numbers with relative rounding errors of 2^-9.
     static let bf16GradientFloor = 1e-2
 
-    /// The rows of every golden file in a directory and below it, in order of their names. Throws if the directory cannot
-    /// be read or holds no golden file. `models` is a folder with published weights; cases that need it are skipped without.
+    /// Checks every golden file in a directory and its subdirectories, in order of their names. Throws if the directory
+    /// cannot be read or holds no golden file. `models` is a folder with published weights; cases that need it are
+    /// skipped without it.
     public static func run(
         directory: String, models: String? = nil, device: Device = .cpu, precision: Precision = .f32
     ) throws -> [VerificationRow] {
@@ -27,7 +28,7 @@ public enum Verification {
         return rows
     }
 
-    /// safetensors files and `crop/index.json`, relative to the directory.
+    /// The safetensors files and `crop/index.json`, relative to the directory.
     private static func goldenPaths(in directory: String) throws -> [String] {
         guard let all = FileManager.default.enumerator(atPath: directory), let paths = all.allObjects as? [String],
             FileManager.default.isReadableFile(atPath: directory)
