@@ -5,6 +5,7 @@
 TRANSCEND names the program, else that of the build; the machine should do nothing else meanwhile.
 """
 
+import functools
 import json
 import math
 import os
@@ -12,17 +13,19 @@ import subprocess
 import sys
 
 PROGRAM = os.environ.get("TRANSCEND", ".build/release/transcend")
-SWEEPS = [  # name, values, flags of a value
-    ("batch", [1, 2, 4, 8, 16, 32, 64], lambda n: ["--batch", n]),
-    ("tokens", [64, 256, 1024, 4096], lambda n: ["--batch", 2, "--latent", 2 * math.isqrt(n)]),
-    ("depth", [3, 6, 12, 24], lambda n: ["--batch", 4, "--depth", n]),
+SWEEPS = [  # name, values, batch, side and depth for a value
+    ("batch", [1, 2, 4, 8, 16, 32, 64], lambda n: (n, 32, 12)),
+    ("tokens", [64, 256, 1024, 4096], lambda n: (2, 2 * math.isqrt(n), 12)),
+    ("depth", [3, 6, 12, 24], lambda n: (4, 32, n)),
 ]
 COLOURS = {"f32": "#1f77b4", "bf16": "#d95f02"}
 SIDE, GAP = 250, 70
 
 
-def measure(flags: list) -> dict:
-    command = [PROGRAM, "bench", "step", "--json", "--steps", "3", "--warmup", "1", *map(str, flags)]
+@functools.cache  # sweeps meet in some configurations, which are measured once
+def measure(batch: int, side: int, depth: int, precision: str) -> dict:
+    command = [PROGRAM, "bench", "step", "--json", "--steps", "3", "--warmup", "1", "--precision", precision,
+               "--batch", str(batch), "--latent", str(side), "--depth", str(depth)]
     return json.loads(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
 
 
@@ -53,12 +56,12 @@ def panel(left: int, top: int, title: str, unit: str, xs: list, series: dict) ->
 def main() -> None:
     panels = []
     print("| | | f32, s | f32, GiB | bf16, s | bf16, GiB |\n|---|---|---|---|---|---|")
-    for column, (name, values, flags) in enumerate(SWEEPS):
+    for column, (name, values, configuration) in enumerate(SWEEPS):
         seconds, memory = {p: [] for p in COLOURS}, {p: [] for p in COLOURS}
         for value in values:
             cells = []
             for precision in COLOURS:
-                row = measure([*flags(value), "--precision", precision])
+                row = measure(*configuration(value), precision)
                 seconds[precision].append(row["step_seconds"])
                 memory[precision].append(row["peak_bytes"] / 2**30)
                 cells.append(f"{row['step_seconds']:.3f} | {row['peak_bytes'] / 2**30:.2f}")

@@ -11,8 +11,8 @@ struct CurveCommand: ParsableCommand {
         abstract: "Evaluate the checkpoints of runs and plot their numbers by step, together.",
         usage: "transcend curve <run> ... --out <file> [--reference <path>] [--extractor <file>] [<options>]",
         discussion: """
-            Each checkpoint is sampled and measured as evaluate does it. The results stay in the runs' folders, so that the same
-            command goes on where it was stopped and adds only what is new.
+            Each checkpoint is sampled and measured as evaluate does it. The results stay in the runs' folders, so that \
+            the same command goes on where it was stopped and adds only what is new.
             """)
 
     @Argument(help: ArgumentHelp("Folders of runs or pipelines.", valueName: "run"))
@@ -20,7 +20,7 @@ struct CurveCommand: ParsableCommand {
     @Option(help: ArgumentHelp("The plot, NAME.png.", valueName: "file"))
     var out: String
     @Option(
-        help: ArgumentHelp("Only checkpoints at multiples of n steps, and the last. (default: all)", valueName: "n"))
+        help: ArgumentHelp("Only checkpoints at multiples of n steps, and the last.", valueName: "n"))
     var every = 1
     @OptionGroup var measuring: MeasuringOptions
     @Option(help: ArgumentHelp("Samples that are drawn from each checkpoint.", valueName: "n"))

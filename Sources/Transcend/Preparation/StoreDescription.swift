@@ -12,7 +12,7 @@ extension PackedStore {
             case .meanAndDeviation: "mean and standard deviation"
             }
         var table = Table(.text("store"), .text(location))
-        table.append(kind, "\(readableCount(count)) in \(classNames.count) classes")
+        table.append(kind, "\(readableCount(count)) in \(counted(classNames.count, "class"))")
         table.append("record", "\(size), \(layout.type), \(contents)" + (layout.hasMirrored ? ", also mirrored" : ""))
         if let encoding = manifest.encoding {
             table.append("autoencoder", encoding.identity)
