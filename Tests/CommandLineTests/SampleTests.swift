@@ -54,6 +54,10 @@ import Testing
             try FileManager.default.removeItem(atPath: folder + "/early/000070.png")
             #expect(try transcend(sample(["early"]), in: folder).status == 0)
             #expect(try files(folder + "/early") == pictures)
+            // So is an array that only its stamp is left of.
+            try FileManager.default.removeItem(atPath: folder + "/array.npz")
+            #expect(try transcend(sample(["array.npz"]), in: folder).status == 0)
+            #expect(try files(folder)["array.npz"] == all["whole.npz"])
             // What is complete stays as it is.
             let again = try transcend(sample(["many", "array.npz"]), in: folder)
             #expect(again.status == 0 && !again.errors.contains("sample"))

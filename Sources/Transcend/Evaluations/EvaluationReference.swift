@@ -34,6 +34,7 @@ public final class EvaluationReference {
             return Checksum(of: entries.joined(separator: "\n")).text
         }
         if StoreManifest.exists(in: path) { return try StoreManifest.read(from: path).fingerprint }
+        if try openLatents(path: path) != nil { return path }  // which are refused when they are to be measured
         var isFolder: ObjCBool = false
         _ = FileManager.default.fileExists(atPath: path, isDirectory: &isFolder)
         let files = isFolder.boolValue ? try openSource(path: path).entries.map { path + "/" + $0.name } : [path]

@@ -37,10 +37,12 @@ public final class SampleOutput {
         case "npz": sink = ArraySink(path: path, job: job)
         default: sink = FolderSink(path: path)
         }
-        let isStamped = kind != "png" && SampleStamp.read(ofSamples: path) == job.stamp
-        if isStamped { count = sink.presentCount(of: job.stamp.samples) }
-        isDone = isStamped && count == job.stamp.samples
-        if !isStamped {
+        let isStamped = SampleStamp.read(ofSamples: path) == job.stamp
+        let present = isStamped ? sink.presentCount(of: job.stamp.samples) : nil
+        isDone = present == job.stamp.samples
+        if let present {
+            count = present
+        } else {
             let record = try sink.record.flatMap { try SamplingRecord.read($0) }
             if let record, record.job != job.stamp {
                 throw FileError(
@@ -123,8 +125,9 @@ private struct SamplingRecord: Codable {
 private protocol SampleSink: AnyObject {
     /// The record of unfinished output; nil if it cannot be continued.
     var record: String? { get }
-    /// The number of existing samples out of `samples`, from the first one on, if their stamp exists.
-    func presentCount(of samples: Int) -> Int
+    /// The number of existing samples out of `samples`, from the first one on, if their stamp exists; nil if the output has
+    /// to be opened anew.
+    func presentCount(of samples: Int) -> Int?
     /// Begins, or continues after the record; returns the number of existing samples. Throws if it cannot.
     func open(after record: SamplingRecord?) throws -> Int
     /// Appends pictures. If they can be continued, they are on the disk when it returns, and the result is the checksum
@@ -143,7 +146,7 @@ private final class GridSink: SampleSink {
 
     init(path: String, job: SamplingJob) { (self.path, self.job) = (path, job) }
 
-    func presentCount(of samples: Int) -> Int { 0 }
+    func presentCount(of samples: Int) -> Int? { nil }
 
     func open(after record: SamplingRecord?) throws -> Int {
         try AtomicFile.check(path)
@@ -174,7 +177,7 @@ private final class ArraySink: SampleSink {
 
     init(path: String, job: SamplingJob) { (self.path, self.job) = (path, job) }
 
-    func presentCount(of samples: Int) -> Int { FileManager.default.fileExists(atPath: path) ? samples : 0 }
+    func presentCount(of samples: Int) -> Int? { FileManager.default.fileExists(atPath: path) ? samples : nil }
 
     func open(after record: SamplingRecord?) throws -> Int {
         try AtomicFile.check(path)
@@ -234,7 +237,9 @@ private final class FolderSink: SampleSink {
 
     init(path: String) { self.path = path }
 
-    func presentCount(of samples: Int) -> Int {
+    func presentCount(of samples: Int) -> Int? { firstMissing(of: samples) }
+
+    private func firstMissing(of samples: Int) -> Int {
         (0..<samples).first { !FileManager.default.fileExists(atPath: picture($0)) } ?? samples
     }
 
@@ -248,7 +253,7 @@ private final class FolderSink: SampleSink {
             unlink(path + "/" + name)
         }
         try AtomicFile.check(picture(0))
-        return presentCount(of: record?.count ?? 0)
+        return firstMissing(of: record?.count ?? 0)
     }
 
     private func picture(_ index: Int) -> String {
