@@ -2,17 +2,17 @@
 // libtorch's `scaled_dot_product_attention`.
 //
 // How it is fast. All scores of a tile of queries fit into the cache, so no running maximum is needed, and the output of one
-// product can go straight into the next. Operands are packed once per head, in the order in which processors multiply bfloat16;
-// the products are oneDNN's for blocks in the cache. Queries, keys and values are read where the linear layer wrote them, and the
-// result is written where the next one reads it. Nothing of size N^2 is kept for the backward pass, which recomputes the weights
-// in one pass over the scores, from the maximum and the sum of each query.
+// product can go straight into the next. Operands are packed once per head, where they cannot be multiplied as they lie; the
+// products are those of blocks in the cache (block-product.cpp), and fetch the next head meanwhile. Queries, keys and values are
+// read where the linear layer wrote them, and the result is written where the next one reads it. Nothing of size N^2 is kept for
+// the backward pass, which recomputes the weights in one pass over the scores, from the maximum and the sum of each query.
 //
 // Why it is safe. Each head is processed by one thread (parallel.h), so results do not depend on the number of threads. All
-// arrays are allocated before the loops start; an exception thrown by a product is rethrown once all threads are done. Saved
-// tensors are saved through libtorch, which detects later writes to them. A second derivative is refused rather than wrong.
+// arrays are allocated before the loops start. Saved tensors are saved through libtorch, which detects later writes to them. A
+// second derivative is refused rather than wrong.
 #include "attention.h"
+#include "block-products.h"
 #include "border.h"
-#include "brgemm.h"
 #include "packed-attention.h"
 #include "parallel.h"
 #include "recording.h"
@@ -40,7 +40,7 @@ Tensor withDenseRows(const Tensor &t) { return t.stride(-1) == 1 ? t : t.contigu
 /// Runs a pass with a workspace for each thread.
 template <class T, class Pass> void run(const Pass &pass, bool isBackward) {
     const int64_t spaceBytes = AttentionSpace<T>().layOut(pass.sizes, isBackward, nullptr);
-    runWithProducts<T>(pass, spaceBytes, pass.sizes.units(), pass.sizes.elements());
+    runWithSpace<T>(pass, spaceBytes, pass.sizes.units(), pass.sizes.elements());
 }
 
 /// Queries, keys and values, or their gradients, as [B, N, H, d].

@@ -5,16 +5,6 @@
 
 namespace loops {
 
-/// Queries, keys, values or their gradients: [B, N, H, d] with strides for heads and tokens; d is dense.
-template <class T> struct Heads {
-    T *data;
-    int64_t sample, token, head;
-
-    INLINE T *operator()(int64_t unit, int64_t heads) const {
-        return data + unit / heads * sample + unit % heads * head;
-    }
-};
-
 /// The sizes of one attention; tokens and width are even.
 struct AttentionSizes {
     int64_t samples, heads, tokens, width;
@@ -27,12 +17,28 @@ struct AttentionSizes {
     int64_t tile() const { return std::min({tokens, int64_t(128), std::max<int64_t>((32768 / tokens) & ~1, 16)}); }
 };
 
+/// Queries, keys, values or their gradients: [B, N, H, d] with strides for heads and tokens; d is dense.
+template <class T> struct Heads {
+    T *data;
+    int64_t sample, token, head;
+
+    INLINE T *operator()(int64_t unit, int64_t heads) const {
+        return data + unit / heads * sample + unit % heads * head;
+    }
+
+    /// The rows of the head after `unit`, to be fetched ahead of their use.
+    INLINE Ahead after(int64_t unit, const AttentionSizes &s) const {
+        const int64_t next = std::min(unit + 1, s.units() - 1), bytes = sizeof(T);
+        return {(*this)(next, s.heads), s.tokens, s.width * bytes, token * bytes};
+    }
+};
+
 /// The saved part of a query's softmax: its maximum score, and 1 over the sum of e^(scale (s - maximum)).
 struct SoftmaxRow {
     float greatest, inverse;
 
     template <class T> INLINE float weight(float score, float scale) const {
-        return exponential<T>((score - greatest) * scale) * inverse;
+        return exponential2<T>((score - greatest) * (scale * log2OfE)) * inverse;
     }
 };
 
@@ -54,23 +60,33 @@ template <class T> INLINE SoftmaxRow softmax(const float *scores, int64_t count,
     const float greatest = greatestOf(scores, count);
     float sum = 0;
     for (int64_t j = 0; j < count; j++) {
-        const float weight = exponential<T>((scores[j] - greatest) * scale);
+        const float weight = exponential2<T>((scores[j] - greatest) * (scale * log2OfE));
         sum += weight;
         weights[j] = narrow<T>(weight);
     }
     return {greatest, 1 / sum};
 }
 
+/// Rows of a matrix as the right operand of a product: float32 as they lie, bfloat16 packed into `memory`.
+template <class T> struct RightOperand {
+    const T *data;
+    int64_t stride;
+
+    INLINE RightOperand(const T *rows, int64_t stride, int64_t k, int64_t n, T *memory) : data(rows), stride(stride) {
+        if constexpr (pairing<T> > 1) packRows(rows, stride, k, n, memory), data = memory, this->stride = n;
+    }
+};
+
 /// A thread's workspace, for T of either size.
 template <class T> struct AttentionSpace {
-    T *keys, *values, *keyRows;  // packed: [d, N] twice, [N, d]
+    T *keys, *values;            // packed: [d, N], in the forward pass values [N, d]
+    T *keyRows;                  // packed: [N, d]
     float *scores, *pulls;       // [tile, N]
-    T *weights, *slopes;         // [tile, N]: for float32 the scores and the slopes' rows, which need no packing
+    T *weights, *slopes;         // [tile, N], packed; for float32 the scores and the slopes' rows, which need no packing
     T *slopeRows;                // [tile, N]
-    T *queries, *gradients;      // [d, tile]
+    T *queries, *gradients;      // packed: [tile, d]
     float *sums;                 // [tile, d]
-    float *keySums, *valueSums;  // [d, N]
-    uint32_t *words;             // [N, d] for transpositions
+    float *keySums, *valueSums;  // [N, d]
     SoftmaxRow *rows;            // [tile]
 
     /// Lays out the arrays from `base` on; returns their total size in bytes.
@@ -80,14 +96,16 @@ template <class T> struct AttentionSpace {
         auto take = [&](auto *&array, int64_t count, bool isNeeded = true) {
             if (isNeeded) layout.take(array, count);
         };
-        take(keys, big), take(values, big), take(scores, square), take(sums, small), take(rows, s.tile());
-        take(keyRows, big, isBackward), take(slopeRows, square, isBackward), take(pulls, square, isBackward);
-        take(queries, small, isBackward), take(gradients, small, isBackward);
-        take(keySums, big, isBackward), take(valueSums, big, isBackward), take(words, big, isBackward);
-        if constexpr (pairing<T> == 1) {
-            weights = scores, slopes = slopeRows;
+        constexpr bool isPacked = pairing<T> > 1;
+        take(keys, big), take(values, big, isBackward || isPacked), take(scores, square);
+        take(sums, small, !isBackward), take(rows, s.tile(), !isBackward);
+        take(slopeRows, square, isBackward), take(pulls, square, isBackward);
+        take(keySums, big, isBackward), take(valueSums, big, isBackward);
+        if constexpr (isPacked) {
+            take(weights, square), take(slopes, square, isBackward), take(keyRows, big, isBackward);
+            take(queries, small, isBackward), take(gradients, small, isBackward);
         } else {
-            take(weights, square), take(slopes, square, isBackward);
+            weights = scores, slopes = slopeRows;
         }
         return layout.bytes;
     }
@@ -96,7 +114,6 @@ template <class T> struct AttentionSpace {
 /// y = softmax(scale q k^T) v.
 template <class T> struct AttentionForward {
     AttentionSizes sizes;
-    BlockProduct<T> product;
     Heads<const T> q, k, v;
     Heads<T> y;
     SoftmaxRow *statistics;  // [B, H, N]; null if there will be no backward pass
@@ -106,19 +123,22 @@ template <class T> struct AttentionForward {
         AttentionSpace<T> own;
         own.layOut(sizes, false, space.own());
         for (int64_t unit = first; unit < end; unit++) oneHead(unit, own);
-        product.release();
     }
 
     INLINE void oneHead(int64_t unit, const AttentionSpace<T> &own) const {
         const int64_t n = sizes.tokens, d = sizes.width, h = sizes.heads;
         packColumns(k(unit, h), k.token, d, n, own.keys);
-        packRows(v(unit, h), v.token, n, d, own.values);
+        const RightOperand<T> values(v(unit, h), v.token, n, d, own.values);
         for (int64_t start = 0; start < n; start += sizes.tile()) {
             const int64_t m = std::min(sizes.tile(), n - start);
-            product({m, n, d, q.token, n, n}, false, q(unit, h) + start * q.token, own.keys, own.scores);
+            BlockProduct<T, float>{.m = m, .n = n, .k = d, .a = LeftOperand<T>::ofRows(q(unit, h) + start * q.token, q.token),
+                                   .b = own.keys, .strideB = n, .c = own.scores, .strideC = n,
+                                   .ahead = {q.after(unit, sizes)}}.multiply();
             for (int64_t i = 0; i < m; i++)
                 own.rows[i] = softmax(own.scores + i * n, n, sizes.scale, own.weights + i * n);
-            product({m, d, n, n, d, d}, false, own.weights, own.values, own.sums);
+            BlockProduct<T, float>{.m = m, .n = d, .k = n, .a = LeftOperand<T>::ofRows(own.weights, n),
+                                   .b = values.data, .strideB = values.stride, .c = own.sums, .strideC = d,
+                                   .ahead = {k.after(unit, sizes), v.after(unit, sizes)}}.multiply();
             T *__restrict rows = y(unit, h) + start * y.token;
             for (int64_t i = 0; i < m; i++)
                 for (int64_t j = 0; j < d; j++)
@@ -132,7 +152,6 @@ template <class T> struct AttentionForward {
 /// o over the keys is g y. The weights are recomputed, so that nothing of size N^2 is kept between the passes.
 template <class T> struct AttentionBackward {
     AttentionSizes sizes;
-    BlockProduct<T> product;
     Heads<const T> q, k, v, y, gradient;
     const SoftmaxRow *statistics;
     Heads<T> gradientQ, gradientK, gradientV;
@@ -142,32 +161,45 @@ template <class T> struct AttentionBackward {
         AttentionSpace<T> own;
         own.layOut(sizes, true, space.own());
         for (int64_t unit = first; unit < end; unit++) oneHead(unit, own);
-        product.release();
     }
 
     INLINE void oneHead(int64_t unit, const AttentionSpace<T> &own) const {
         const int64_t n = sizes.tokens, d = sizes.width, h = sizes.heads;
         packColumns(k(unit, h), k.token, d, n, own.keys);
         packColumns(v(unit, h), v.token, d, n, own.values);
-        packRows(k(unit, h), k.token, n, d, own.keyRows);
+        const RightOperand<T> keyRows(k(unit, h), k.token, n, d, own.keyRows);
         for (int64_t start = 0; start < n; start += sizes.tile()) {
             const int64_t m = std::min(sizes.tile(), n - start);
             const T *queries = q(unit, h) + start * q.token, *g = gradient(unit, h) + start * gradient.token;
-            product({m, n, d, q.token, n, n}, false, queries, own.keys, own.scores);
-            product({m, n, d, gradient.token, n, n}, false, g, own.values, own.pulls);
+            scoresOf(m, queries, q.token, own.keys, own.scores, y.after(unit, sizes));
+            scoresOf(m, g, gradient.token, own.values, own.pulls, gradient.after(unit, sizes));
             for (int64_t i = 0; i < m; i += pairing<T>) someRows(unit, start, i, own);
-            product({m, d, n, n, d, d}, false, own.slopeRows, own.keyRows, own.sums);
-            T *__restrict rows = gradientQ(unit, h) + start * gradientQ.token;
-            for (int64_t i = 0; i < m; i++)
-                for (int64_t j = 0; j < d; j++) rows[i * gradientQ.token + j] = narrow<T>(own.sums[i * d + j]);
-            // Sums over queries as [d, N], so that the large operands need no transposition.
-            transpose(queries, q.token, m, d, own.words, own.queries, m);
-            transpose(g, gradient.token, m, d, own.words, own.gradients, m);
-            product({d, n, m, m, n, n}, start > 0, own.queries, own.slopes, own.keySums);
-            product({d, n, m, m, n, n}, start > 0, own.gradients, own.weights, own.valueSums);
+            BlockProduct<T, T>{.m = m, .n = d, .k = n, .a = LeftOperand<T>::ofRows(own.slopeRows, n),
+                               .b = keyRows.data, .strideB = keyRows.stride,
+                               .c = gradientQ(unit, h) + start * gradientQ.token, .strideC = gradientQ.token,
+                               .ahead = {k.after(unit, sizes), v.after(unit, sizes)}}.multiply();
+            addQueries(unit, start, {queries, q.token, m, d, own.queries}, own.slopes, own.keySums, gradientK);
+            addQueries(unit, start, {g, gradient.token, m, d, own.gradients}, own.weights, own.valueSums, gradientV);
         }
-        storeTransposed(own.keySums, own, gradientK(unit, h), gradientK.token);
-        storeTransposed(own.valueSums, own, gradientV(unit, h), gradientV.token);
+    }
+
+    /// Products of some rows with all keys or values.
+    INLINE void scoresOf(int64_t m, const T *rows, int64_t stride, const T *columns, float *scores, const Ahead &next) const {
+        const int64_t n = sizes.tokens;
+        BlockProduct<T, float>{.m = m, .n = n, .k = sizes.width, .a = LeftOperand<T>::ofRows(rows, stride), .b = columns,
+                               .strideB = n, .c = scores, .strideC = n, .ahead = {next}}.multiply();
+    }
+
+    /// Adds a tile's part of a sum over all queries to `sums`, or, with the last tile, stores the sum in a result.
+    INLINE void addQueries(int64_t unit, int64_t start, const RightOperand<T> &rows, const T *factors, float *sums,
+                           const Heads<T> &to) const {
+        const int64_t n = sizes.tokens, d = sizes.width, m = std::min(sizes.tile(), n - start);
+        auto product = [&]<class Out>(Out *c, int64_t strideC) {
+            BlockProduct<T, Out>{.m = n, .n = d, .k = m, .a = LeftOperand<T>::ofColumns(factors, n), .b = rows.data,
+                                 .strideB = rows.stride, .c = c, .strideC = strideC, .addend = start > 0 ? sums : nullptr,
+                                 .strideAddend = d, .ahead = {q.after(unit, sizes)}}.multiply();
+        };
+        start + m == n ? product(to(unit, sizes.heads), to.token) : product(sums, d);
     }
 
     /// A query of a tile and its incoming gradient.
@@ -216,15 +248,6 @@ template <class T> struct AttentionBackward {
                 slopes[j] = paired(firstSlopes[j], secondSlopes[j]);
             }
         }
-    }
-
-    /// Stores sums [d, N] as rows of a result [N, d].
-    INLINE void storeTransposed(const float *sums, const AttentionSpace<T> &own, T *to, int64_t stride) const {
-        const int64_t n = sizes.tokens, d = sizes.width;
-        transposeWords(sums, 4 * n, d, n, own.words, d);
-        const float *rows = reinterpret_cast<const float *>(own.words);
-        for (int64_t i = 0; i < n; i++)
-            for (int64_t j = 0; j < d; j++) to[i * stride + j] = narrow<T>(rows[i * d + j]);
     }
 };
 

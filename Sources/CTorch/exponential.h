@@ -1,4 +1,4 @@
-// The exponential of GELU and softmax, in vector code.
+// The power of two in GELU and softmax, in vector code; e^x is 2^(x log2 e).
 #pragma once
 #include "numbers.h"
 #include <bit>
@@ -6,22 +6,23 @@
 
 namespace loops {
 
-/// e^x as 2^n e^r with |r| <= ln(2) / 2, clamped to the range of normal numbers. The relative error is 1e-7, or 8e-5, a fiftieth
-/// of the rounding error, where the result becomes a 16-bit number T.
-template <class T> INLINE float exponential(float x) {
-    x = x < -87.f ? -87.f : x > 87.f ? 87.f : x;
-    // Adding 1.5 * 2^23 rounds to an integer and leaves it in the low bits, where it only needs a shift.
-    const float shifted = x * 1.44269504f + 12582912.f, n = shifted - 12582912.f;
+constexpr float log2OfE = 1.442695041f;
+
+/// 2^x as 2^n 2^r with |r| <= 1/2, clamped to the range of normal numbers. The relative error is 1e-7, or 8e-5, a fiftieth of the
+/// rounding error, where the result becomes a 16-bit number T. The polynomials minimise it.
+template <class T> INLINE float exponential2(float x) {
+#pragma clang fp contract(fast)
+    x = x < -126.f ? -126.f : x > 126.f ? 126.f : x;
+    // Adding 1.5 * 2^23 rounds to an integer and leaves it in the low bits; with 127 they are the exponent's of 2^n.
+    constexpr float bias = 12582912.f + 127.f;
+    const float shifted = x + bias, r = x - (shifted - bias);
     float polynomial;
-    if constexpr (sizeof(T) == 4) {
-        const float r = x - n * 0.693359375f - n * -2.12194440e-4f;  // ln(2) in two parts, the first exact in products with n
-        const float tail = 4.1666467e-2f + r * (8.3334519e-3f + r * 1.3981999e-3f);
-        polynomial = 1.f + r * (1.f + r * (0.5f + r * (1.6666667e-1f + r * tail)));
-    } else {
-        const float r = x - n * 0.693147182f;
-        polynomial = 0.99992806f + r * (1.0001642f + r * (0.5049633f + r * 0.16566843f));  // minimises the relative error
-    }
-    return polynomial * std::bit_cast<float>((std::bit_cast<uint32_t>(shifted) << 23) + (127u << 23));
+    if constexpr (sizeof(T) == 4)
+        polynomial = 1.f + r * (0.69314718f + r * (0.24022646f + r * (0.055503286f + r * (0.009618489f + r * (0.0013399931f +
+                     r * 0.00015345812f)))));
+    else
+        polynomial = 0.99992806f + r * (0.69326097f + r * (0.24261113f + r * 0.055171669f));
+    return polynomial * std::bit_cast<float>(std::bit_cast<uint32_t>(shifted) << 23);
 }
 
 }  // namespace loops

@@ -12,6 +12,13 @@ namespace loops {
 /// Elements of a unit: a multiple of every vector length, so that an element is always in the same lane.
 constexpr int64_t unitElements = 4096;
 
+/// e^-2u, u = geluSlope (x + geluCubic x^3); `square` is x^2.
+template <class T> INLINE float geluExponential(float x, float square) {
+#pragma clang fp contract(fast)
+    constexpr float factor = -2 * log2OfE * geluSlope;
+    return exponential2<T>(x * (factor + factor * geluCubic * square));
+}
+
 /// y = x / 2 (1 + tanh u) = x / (1 + e^-2u).
 template <class T> struct GeluForward {
     int64_t count;
@@ -19,13 +26,12 @@ template <class T> struct GeluForward {
     T *y;
 
     INLINE void operator()(int64_t first, int64_t end) const {
-#pragma clang fp contract(fast)
         const T *__restrict in = x;
         T *__restrict out = y;
         const int64_t stop = std::min(count, end * unitElements);
         for (int64_t i = first * unitElements; i < stop; i++) {
-            float v = widen(in[i]), u = geluSlope * (v + geluCubic * v * v * v);
-            out[i] = narrow<T>(v / (1.f + exponential<T>(-2.f * u)));
+            const float v = widen(in[i]);
+            out[i] = narrow<T>(v / (1.f + geluExponential<T>(v, v * v)));
         }
     }
 };
@@ -34,18 +40,18 @@ template <class T> struct GeluForward {
 template <class T> struct GeluBackward {
     int64_t count;
     const T *x, *gradient;
-    T *gradientX;
+    T *gradientX;  // may be `gradient`
 
     INLINE void operator()(int64_t first, int64_t end) const {
 #pragma clang fp contract(fast)
         const T *__restrict in = x;
-        const T *__restrict g = gradient;
-        T *__restrict out = gradientX;
         const int64_t stop = std::min(count, end * unitElements);
+#pragma clang loop vectorize(assume_safety)
         for (int64_t i = first * unitElements; i < stop; i++) {
-            float v = widen(in[i]), u = geluSlope * (v + geluCubic * v * v * v);
-            float e = exponential<T>(-2.f * u), s = 1.f / (1.f + e);
-            out[i] = narrow<T>(widen(g[i]) * (s + 2.f * geluSlope * v * (1.f + 3.f * geluCubic * v * v) * (e * s) * s));
+            const float v = widen(in[i]), square = v * v, e = geluExponential<T>(v, square), s = 1.f / (1.f + e);
+            const float slope = v * (2.f * geluSlope + 6.f * geluSlope * geluCubic * square);  // 2 x du/dx
+            const float scaled = widen(gradient[i]) * s;
+            gradientX[i] = narrow<T>(scaled + scaled * (slope * (e * s)));
         }
     }
 };

@@ -1,14 +1,15 @@
 // Large matrix products on the CPU, in float32 or bfloat16 with float32 sums: the forward and backward products of a linear
 // layer. Their plain counterparts are libtorch's `linear` and its gradients.
 //
-// How it is fast. oneDNN multiplies blocks in the cache faster than it divides a layer's matrices into blocks. Here one operand
-// is packed into panels of 64 columns, a thread keeps the same rows of the other operand for all panels, sums are rounded and get
-// their bias while they are in the cache, and the transposition needed for sums over rows is done a block at a time.
+// How it is fast. Products of blocks in the cache (block-product.cpp) run at the processor's highest rate; the rest is waiting for
+// memory. One operand is read in panels of 48 columns, packed where it must be, and a thread keeps the same rows of the other
+// one for all panels. While it multiplies, it fetches what the next product reads. Sums are rounded and get their bias in
+// registers. Sums over rows need no transposition; the bias's gradient is summed while its columns are in the cache.
 //
 // Why it is safe. Each number of a result is computed by one thread, in an order that follows from shapes alone. All arrays are
-// allocated before the loops start; an exception thrown by a block's product is rethrown once all threads are done (brgemm.h).
+// allocated before the loops start, which neither throw nor allocate.
 #include "panel-products.h"
-#include "brgemm.h"
+#include "block-products.h"
 #include "panels.h"
 using at::Tensor;
 using namespace loops;
@@ -16,12 +17,10 @@ using namespace parallel;
 
 namespace {
 
-/// B [k, n] from its rows, or from its columns [n, k], packed into `memory` unless it can stay as it is. It cannot if its rows
-/// lie whole pages apart, since they would map to few cache sets.
+/// B [k, n] from its rows, or from its columns [n, k], packed into `memory` unless it can stay as it is.
 template <class T> Panels<const T> panels(const Tensor &from, bool isOfColumns, Tensor &memory) {
     const int64_t k = from.size(isOfColumns ? 1 : 0), n = from.size(isOfColumns ? 0 : 1);
-    const bool canStay = pairing<T> == 1 && !isOfColumns && n % 1024 != 0;
-    if (canStay) return {input<T>(from), k, n, n};
+    if (!isOfColumns && canStay<T>(n)) return {input<T>(from), k, n, n};
     memory = at::empty({k * n}, from.options());
     auto pack = [&](auto loop) { run<T>(loop, loop.units(), from.numel()); };
     const Panels<T> to{output<T>(memory), k, n};
@@ -37,21 +36,17 @@ Tensor ofRows(const Tensor &a, const Tensor &weight, bool isOfColumns, const std
     Tensor memory, result = at::empty({a.size(0), weight.size(isOfColumns ? 0 : 1)}, a.options());
     ProductOfRows<T> work{.a = input<T>(a), .rows = a.size(0), .b = panels<T>(weight, isOfColumns, memory),
                           .bias = bias ? input<T>(*bias) : nullptr, .to = output<T>(result)};
-    runWithProducts<T>(work, work.spaceBytes, work.units(), elements(work.rows, weight));
+    runWithSpace<T>(work, work.spaceBytes, work.units(), elements(work.rows, weight));
     return result;
 }
 
-/// Packs the narrower operand and transposes the other one, which takes longer per number but uses only the cache.
 template <class T> panelProducts::Gradients overRows(const Tensor &gradient, const Tensor &x) {
-    const bool isTransposed = gradient.size(1) < x.size(1);
-    const Tensor &a = isTransposed ? x : gradient, &b = isTransposed ? gradient : x;
     const at::TensorOptions options = x.options().dtype(at::kFloat);
-    Tensor memory, bias, weight = at::empty({gradient.size(1), x.size(1)}, options);
-    if (!isTransposed) bias = at::empty({gradient.size(1)}, options);
-    ProductOverRows<T> work{.a = input<T>(a), .m = a.size(1), .b = panels<T>(b, false, memory), .isTransposed = isTransposed,
+    Tensor memory, weight = at::empty({gradient.size(1), x.size(1)}, options), bias = at::empty({gradient.size(1)}, options);
+    ProductOverRows<T> work{.a = input<T>(gradient), .m = gradient.size(1), .b = panels<T>(x, false, memory),
                             .to = output(weight), .columnSums = output(bias)};
     typename ProductOverRows<T>::Space space;
-    runWithProducts<T>(work, space.layOut(nullptr), work.units(), elements(x.size(0), weight));
+    runWithSpace<T>(work, space.layOut(nullptr), work.units(), elements(x.size(0), weight));
     return {weight, bias};
 }
 

@@ -21,7 +21,7 @@ at::Tensor gradientX(const at::Tensor &gradient, const at::Tensor &weight);
 /// The gradients of a layer's W and b, in float32.
 struct Gradients {
     at::Tensor weight;  // G^T x [O, I]
-    at::Tensor bias;    // the sum over the rows of G; undefined where it would need a separate pass
+    at::Tensor bias;    // the sum over the rows of G
 };
 
 Gradients gradients(const at::Tensor &gradient, const at::Tensor &x);

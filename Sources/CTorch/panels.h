@@ -5,10 +5,10 @@
 
 namespace loops {
 
-/// An operand B [k, n] in panels of 64 columns, the last of which may be narrower. Each is packed or, if `stride` is given, lies
+/// An operand B [k, n] in panels of 48 columns, the last of which may be narrower. Each is packed or, if `stride` is given, lies
 /// unpacked in a dense [k, n].
 template <class T> struct Panels {
-    static constexpr int64_t panelWidth = 64;
+    static constexpr int64_t panelWidth = 48;
     T *data;
     int64_t k, n, stride = 0;
 
@@ -18,7 +18,23 @@ template <class T> struct Panels {
     T *rows(int64_t panel, int64_t row) const {
         return data + panel * panelWidth * (stride ? 1 : k) + row * strideOf(panel);
     }
+
+    /// Whether packing bypasses the caches: what they cannot hold is read faster from memory than from another core's cache.
+    bool isStreamed(int64_t panel) const { return k * n * (int64_t)sizeof(T) >= 1 << 20 && width(panel) % 16 == 0; }
+
+    /// Some rows of a panel, to be fetched ahead of their use.
+    Ahead ahead(int64_t panel, int64_t row, int64_t count) const {
+        constexpr int64_t word = 4;
+        return {rows(panel, row), std::min(count, k - row) / pairing<T>, width(panel) * word, strideOf(panel) * word};
+    }
 };
+
+/// Makes what a thread has streamed visible to others.
+INLINE void finishStreams() { __builtin_ia32_sfence(); }
+
+/// Whether rows of so many numbers can be multiplied as they lie: 16-bit numbers cannot, nor can rows that are whole pages apart,
+/// which would map to few cache sets.
+template <class T> INLINE bool canStay(int64_t rowLength) { return pairing<T> == 1 && rowLength % 1024 != 0; }
 
 /// The size of about equal parts of `count`, at most `most` each and multiples of 16 except for the last.
 INLINE int64_t equalParts(int64_t count, int64_t most) {
@@ -36,8 +52,13 @@ template <class T> struct PackRows {
 
     INLINE void operator()(int64_t first, int64_t end) const {
         for (int64_t row = first * unitRows; row < std::min(to.k, end * unitRows); row += pairing<T>)
-            for (int64_t panel = 0; panel < to.count(); panel++)
-                packRows(from + row * to.n + panel * to.panelWidth, to.n, pairing<T>, to.width(panel), to.rows(panel, row));
+            for (int64_t panel = 0; panel < to.count(); panel++) {
+                const T *rows = from + row * to.n + panel * to.panelWidth;
+                const int64_t n = to.width(panel);
+                to.isStreamed(panel) ? packRows<true>(rows, to.n, pairing<T>, n, to.rows(panel, row))
+                                     : packRows(rows, to.n, pairing<T>, n, to.rows(panel, row));
+            }
+        finishStreams();
     }
 };
 
@@ -49,30 +70,21 @@ template <class T> struct PackColumns {
     int64_t units() const { return to.count(); }
 
     INLINE void operator()(int64_t first, int64_t end) const {
-        for (int64_t panel = first; panel < end; panel++)
-            packColumns(from + panel * to.panelWidth * to.k, to.k, to.k, to.width(panel), to.rows(panel, 0));
+        for (int64_t panel = first; panel < end; panel++) {
+            const T *columns = from + panel * to.panelWidth * to.k;
+            const int64_t n = to.width(panel);
+            to.isStreamed(panel) ? packColumns<true>(columns, to.k, to.k, n, to.rows(panel, 0))
+                                 : packColumns(columns, to.k, to.k, n, to.rows(panel, 0));
+        }
+        finishStreams();
     }
 };
-
-/// Adds a per-column bias to sums, or to nothing, and rounds; `to` may be the sums.
-template <class T>
-INLINE void storeRows(const float *sums, int64_t stride, int64_t rows, int64_t columns, const T *bias, T *to, int64_t toStride) {
-    float added[Panels<T>::panelWidth] = {};
-    for (int64_t j = 0; bias && j < columns; j++) added[j] = widen(bias[j]);
-    auto oneRow = [&](int64_t i, int64_t count) __attribute__((always_inline)) {
-#pragma clang loop vectorize(assume_safety)
-        for (int64_t j = 0; j < count; j++) to[i * toStride + j] = narrow<T>(sums[i * stride + j] + added[j]);
-    };
-    for (int64_t i = 0; i < rows; i++)
-        columns == Panels<T>::panelWidth ? oneRow(i, Panels<T>::panelWidth) : oneRow(i, columns);
-}
 
 /// A B + bias for A [rows, k]. A unit is a panel of columns of some rows; units of the same rows follow one another, while the
 /// rows are in the cache.
 template <class T> struct ProductOfRows {
     // As much of each operand as stays in the L2 cache.
-    static constexpr int64_t mostRows = 256, chunk = 4096 / (int64_t)sizeof(T);
-    BlockProduct<T> product;
+    static constexpr int64_t mostRows = 128, chunk = 4096 / (int64_t)sizeof(T);
     ThreadSpace space;
     const T *a;
     int64_t rows;
@@ -85,49 +97,53 @@ template <class T> struct ProductOfRows {
     int64_t units() const { return (rows + unitRows() - 1) / unitRows() * b.count(); }
 
     INLINE void operator()(int64_t first, int64_t end) const {
-        for (int64_t unit = first; unit < end; unit++) {
-            const int64_t row = unit / b.count() * unitRows(), panel = unit % b.count(), column = panel * b.panelWidth;
-            const int64_t m = std::min(unitRows(), rows - row), n = b.width(panel);
-            T *out = to + row * b.n + column;
-            float *sums = reinterpret_cast<float *>(space.own());
-            int64_t stride = n;
-            if constexpr (pairing<T> == 1) sums = out, stride = b.n;
-            for (int64_t start = 0; start < b.k; start += chunk)
-                product({m, n, std::min(chunk, b.k - start), b.k, b.strideOf(panel), stride}, start > 0, a + row * b.k + start,
-                        b.rows(panel, start), sums);
-            if (bias || pairing<T> > 1) storeRows(sums, stride, m, n, bias ? bias + column : nullptr, out, b.n);
+        for (int64_t unit = first; unit < end; unit++) oneUnit(unit / b.count() * unitRows(), unit % b.count());
+    }
+
+    INLINE void oneUnit(int64_t row, int64_t panel) const {
+        const int64_t m = std::min(unitRows(), rows - row), n = b.width(panel), column = panel * b.panelWidth;
+        const int64_t nextPanel = panel + 1 < b.count() ? panel + 1 : 0;
+        float added[Panels<T>::panelWidth], *sums = reinterpret_cast<float *>(space.own());
+        for (int64_t j = 0; bias && j < n; j++) added[j] = widen(bias[column + j]);
+        for (int64_t from = 0; from < b.k; from += chunk) {
+            const bool isFirst = from == 0, isLast = from + chunk >= b.k;
+            auto product = [&]<class Out>(Out *c, int64_t strideC) {
+                BlockProduct<T, Out>{.m = m, .n = n, .k = std::min(chunk, b.k - from),
+                                     .a = LeftOperand<T>::ofRows(a + row * b.k + from, b.k),
+                                     .b = b.rows(panel, from), .strideB = b.strideOf(panel), .c = c, .strideC = strideC,
+                                     .addend = !isFirst ? sums : bias ? added : nullptr, .strideAddend = isFirst ? 0 : n,
+                                     .ahead = {isLast ? b.ahead(nextPanel, 0, chunk) : b.ahead(panel, from + chunk, chunk)}}
+                    .multiply();
+            };
+            isLast ? product(to + row * b.n + column, b.n) : product(sums, n);
         }
-        product.release();
     }
 };
 
-/// A^T B in float32, a sum over the rows of A [k, m] and B [k, n], or its transpose [n, m]; and the column sums of A. A unit is
-/// some columns of A and of B, summed over all rows.
+/// A^T B in float32, a sum over the rows of A [k, m] and B [k, n]; and the column sums of A. A unit is some columns of A and of
+/// B, summed over all rows.
 template <class T> struct ProductOverRows {
-    static constexpr int64_t unitWidth = 64, unitPanels = 6, mostRows = 512;
-    // Rows a power of two apart would map to few cache sets.
-    static constexpr int64_t blockStride = mostRows + 32;
-    static constexpr int64_t sumsWidth = unitPanels * Panels<T>::panelWidth;
-    BlockProduct<T> product;
+    // As much of each operand as stays in the L2 cache along with the sums.
+    static constexpr int64_t mostColumns = 64, mostPanels = 8, mostRows = 384 * pairing<T>;
+    static constexpr int64_t sumsStride = mostPanels * Panels<T>::panelWidth;
     ThreadSpace space;
     const T *a;
     int64_t m;
     Panels<const T> b;
-    bool isTransposed;
-    float *to, *columnSums;  // null if not wanted
+    float *to, *columnSums;
 
-    int64_t groups() const { return (b.count() + unitPanels - 1) / unitPanels; }
-    int64_t units() const { return (m + unitWidth - 1) / unitWidth * groups(); }
+    int64_t unitColumns() const { return equalParts(m, mostColumns); }
+    int64_t groups() const { return (b.count() + mostPanels - 1) / mostPanels; }
+    int64_t units() const { return (m + unitColumns() - 1) / unitColumns() * groups(); }
 
     struct Space {
-        T *block;         // A^T of a chunk
-        uint32_t *words;  // workspace for its transposition
-        float *sums;      // [unitWidth, sumsWidth]
+        float *sums;  // [mostColumns, sumsStride]
+        T *packed;    // some columns and rows of A
 
         int64_t layOut(char *begin) {
             Layout layout{begin};
-            layout.take(block, unitWidth * blockStride), layout.take(words, unitWidth * blockStride);
-            layout.take(sums, unitWidth * sumsWidth);
+            layout.take(sums, mostColumns * sumsStride);
+            layout.take(packed, mostColumns * mostRows);
             return layout.bytes;
         }
     };
@@ -135,36 +151,49 @@ template <class T> struct ProductOverRows {
     INLINE void operator()(int64_t first, int64_t end) const {
         Space own;
         own.layOut(space.own());
-        const int64_t chunkRows = equalParts(b.k, mostRows);
-        for (int64_t unit = first; unit < end; unit++) {
-            const int64_t column = unit / groups() * unitWidth, width = std::min(unitWidth, m - column);
-            const int64_t firstPanel = unit % groups() * unitPanels, endPanel = std::min(firstPanel + unitPanels, b.count());
-            for (int64_t row = 0; row < b.k; row += chunkRows) {
-                const int64_t rows = std::min(chunkRows, b.k - row);
-                transpose(a + row * m + column, m, rows, width, own.words, own.block, blockStride);
-                if (columnSums && firstPanel == 0) addColumns(own.block, rows, width, row > 0, columnSums + column);
-                for (int64_t panel = firstPanel; panel < endPanel; panel++)
-                    product({width, b.width(panel), rows, blockStride, b.strideOf(panel), sumsWidth}, row > 0, own.block,
-                            b.rows(panel, row), own.sums + (panel - firstPanel) * b.panelWidth);
-            }
-            const int64_t start = firstPanel * b.panelWidth, count = std::min(b.n, endPanel * b.panelWidth) - start;
-            if (isTransposed)
-                transposeWords(own.sums, 4 * sumsWidth, width, count, to + start * m + column, m);
-            else
-                for (int64_t i = 0; i < width; i++)
-                    std::memcpy(to + (column + i) * b.n + start, own.sums + i * sumsWidth, (size_t)count * sizeof(float));
-        }
-        product.release();
+        const int64_t chunk = equalParts(b.k, mostRows);
+        for (int64_t unit = first; unit < end; unit++)
+            for (int64_t row = 0; row < b.k; row += chunk) someRows(unit, row, std::min(chunk, b.k - row), own);
     }
 
-    /// The sums of A^T's rows, added to existing sums if `isSum`.
-    INLINE static void addColumns(const T *block, int64_t rows, int64_t width, bool isSum, float *sums) {
-        for (int64_t i = 0; i < width; i++) {
-#pragma clang fp reassociate(on)
-            float sum = 0;
-            for (int64_t j = 0; j < rows; j++) sum += widen(block[i * blockStride + j]);
-            sums[i] = isSum ? sums[i] + sum : sum;
+    /// Adds the products of some rows to a unit's sums, or, with the last rows, stores the sums.
+    INLINE void someRows(int64_t unit, int64_t row, int64_t rows, const Space &own) const {
+        const bool isFirst = row == 0, isLast = row + rows == b.k;
+        const int64_t column = unit / groups() * unitColumns(), width = std::min(unitColumns(), m - column);
+        const int64_t firstPanel = unit % groups() * mostPanels, endPanel = std::min(firstPanel + mostPanels, b.count());
+        LeftOperand<T> columns = LeftOperand<T>::ofColumns(a + row * m + column, m);
+        if (!canStay<T>(m)) {
+            packRows(columns.data, m, rows, width, own.packed);
+            columns = LeftOperand<T>::ofColumns(own.packed, width);
         }
+        for (int64_t panel = firstPanel; panel < endPanel; panel++) {
+            float *sums = own.sums + (panel - firstPanel) * b.panelWidth;
+            BlockProduct<T, float> product{.m = width, .n = b.width(panel), .k = rows, .a = columns, .b = b.rows(panel, row),
+                                           .strideB = b.strideOf(panel), .c = sums, .strideC = sumsStride,
+                                           .addend = isFirst ? nullptr : sums, .strideAddend = sumsStride};
+            if (isLast) product.c = to + column * b.n + panel * b.panelWidth, product.strideC = b.n;
+            if (panel + 1 < endPanel) {
+                product.ahead[0] = b.ahead(panel + 1, row, rows);
+            } else {
+                const int64_t next = isLast ? 0 : row + rows, nextRows = std::min(rows, b.k - next);
+                const int64_t nextColumn = isLast ? std::min(m - 1, (unit + 1) / groups() * unitColumns()) : column;
+                product.ahead[0] = b.ahead(firstPanel, next, nextRows);
+                product.ahead[1] = {a + next * m + nextColumn, nextRows, width * (int64_t)sizeof(T), m * (int64_t)sizeof(T)};
+            }
+            product.multiply();
+        }
+        // A constant width lets the compiler keep the sums in registers.
+        if (firstPanel == 0)
+            width == mostColumns ? addRows(columns, rows, mostColumns, isFirst, columnSums + column)
+                                 : addRows(columns, rows, width, isFirst, columnSums + column);
+    }
+
+    /// The sums of some columns over some rows, added to existing sums unless they are the first.
+    INLINE static void addRows(const LeftOperand<T> &columns, int64_t rows, int64_t width, bool isFirst, float *sums) {
+        float own[mostColumns] = {};
+        for (int64_t step = 0; step < rows / pairing<T>; step++)
+            for (int64_t j = 0; j < width; j++) own[j] += sumOfWord(columns.data + step * columns.step + j * pairing<T>);
+        for (int64_t j = 0; j < width; j++) sums[j] = isFirst ? own[j] : sums[j] + own[j];
     }
 };
 

@@ -11,6 +11,12 @@ namespace loops {
 /// Sixteen 32-bit words, which vector units rearrange together.
 using Words __attribute__((vector_size(64))) = uint32_t;
 
+/// Stores words, bypassing the caches if `isStreamed`, where they must be aligned.
+template <bool isStreamed> INLINE void storeWords(const Words &words, void *to) {
+    if constexpr (isStreamed) __builtin_nontemporal_store(words, static_cast<Words *>(to));
+    else std::memcpy(to, &words, sizeof words);
+}
+
 /// Given two rows that are `distance` apart, one of the two new rows of a transposition by halves.
 template <int distance, bool isSecond, size_t... place>
 INLINE void exchange(const Words &a, const Words &b, Words &to, std::index_sequence<place...>) {
@@ -31,6 +37,7 @@ template <int distance> INLINE void exchange(Words (&rows)[16]) {
 
 /// Transposes 32-bit words, [rows, columns] with rows `stride` bytes apart, into [columns, rows] with rows `toStride` words
 /// apart.
+template <bool isStreamed = false>
 INLINE void transposeWords(const void *from, int64_t stride, int64_t rows, int64_t columns, void *to, int64_t toStride) {
     auto source = [&](int64_t row, int64_t column) { return (const char *)from + row * stride + 4 * column; };
     auto target = [&](int64_t column, int64_t row) { return (char *)to + 4 * (column * toStride + row); };
@@ -47,7 +54,7 @@ INLINE void transposeWords(const void *from, int64_t stride, int64_t rows, int64
             for (int i = 0; i < 16; i++) __builtin_prefetch(source(row + 16 + i, column));
             for (int i = 0; i < 16; i++) std::memcpy(&tile[i], source(row + i, column), 64);
             exchange<8>(tile), exchange<4>(tile), exchange<2>(tile), exchange<1>(tile);
-            for (int i = 0; i < 16; i++) std::memcpy(target(column + i, row), &tile[i], 64);
+            for (int i = 0; i < 16; i++) storeWords<isStreamed>(tile[i], target(column + i, row));
         }
 }
 
