@@ -47,18 +47,15 @@ template <class T> void runOnCPU(const Tensor &x, const Tensor &gradient, const 
         run<T>(GeluForward<T>{count, input<T>(x), output<T>(result)}, units, count);
 }
 
-/// gelu(x), or the gradient of x for a given `gradient`.
+/// gelu(x), or the gradient of x for a given dense `gradient`, which may be overwritten if nothing else holds it.
 Tensor pass(const Tensor &x, const Tensor &gradient = {}) {
-    Tensor result = at::empty_like(x);
-    const bool isBF16 = x.scalar_type() == at::kBFloat16;
-    if (x.is_cuda()) {
-        Tensor sums = isBF16 ? runOnCUDA<BFloat16>(x, gradient, result) : runOnCUDA<float>(x, gradient, result);
+    const Tensor result = gradient.defined() ? memoryLike(gradient) : at::empty_like(x);
+    withNumber(x.scalar_type() == at::kBFloat16, x, [&](auto number) {
+        using T = decltype(number);
+        if (x.is_cpu()) return runOnCPU<T>(x, gradient, result);
+        Tensor sums = runOnCUDA<T>(x, gradient, result);
         if (sums.defined()) ColumnSums::attach(result, sums);
-    } else if (isBF16) {
-        hasHardwareBFloat16() ? runOnCPU<HardwareBFloat16>(x, gradient, result) : runOnCPU<BFloat16>(x, gradient, result);
-    } else {
-        runOnCPU<float>(x, gradient, result);
-    }
+    });
     return result;
 }
 
@@ -68,9 +65,10 @@ struct Gelu : torch::autograd::Function<Gelu> {
         return pass(x);
     }
 
-    static variable_list backward(AutogradContext *context, variable_list outputs) {
+    static variable_list backward(AutogradContext *context, variable_list &outputs) {
         refuseSecondDerivative("GELU");
-        return {pass(context->get_saved_variables()[0], dense(outputs[0]))};
+        const Tensor gradient = dense(taken(outputs[0]));
+        return {pass(context->get_saved_variables()[0], gradient)};
     }
 };
 

@@ -72,4 +72,10 @@ template <class Number, class Work> void run(const Work &work, int64_t units, in
     GOMP_parallel(body, &shared, (unsigned)threads, 0);
 }
 
+/// Calls `body` with a number of the type that loops and kernels process on the device of `t`.
+template <class Body> auto withNumber(bool isBF16, const at::Tensor &t, Body body) {
+    if (!isBF16) return body(float());
+    return t.is_cpu() && loops::hasHardwareBFloat16() ? body(loops::HardwareBFloat16()) : body(loops::BFloat16());
+}
+
 }  // namespace parallel

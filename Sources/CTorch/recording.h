@@ -1,10 +1,12 @@
 // What every kernel with its own backward pass needs from libtorch's autograd.
 #pragma once
 #include <ATen/core/Tensor.h>
+#include <ATen/ops/empty_like.h>
 #include <ATen/record_function.h>
 #include <algorithm>
 #include <c10/core/GradMode.h>
 #include <torch/csrc/autograd/custom_function.h>
+#include <utility>
 
 namespace recording {
 using at::Tensor;
@@ -15,6 +17,16 @@ using torch::autograd::variable_list;
 inline bool isRecorded(std::initializer_list<const at::Tensor *> inputs) {
     return c10::GradMode::is_enabled() && std::any_of(inputs.begin(), inputs.end(),
                                                       [](const at::Tensor *t) { return t->requires_grad(); });
+}
+
+/// Takes a gradient that a backward pass received, as the only holder if it is the last one.
+inline Tensor taken(Tensor &gradient) { return std::exchange(gradient, Tensor()); }
+
+/// Memory for a result like `gradient`, a dense tensor that a loop reads in the same order: its own memory if nothing else holds
+/// it, since fresh memory would be fetched before it is overwritten.
+inline Tensor memoryLike(const Tensor &gradient) {
+    const bool isOurs = gradient.is_cpu() && gradient.use_count() == 1 && gradient.storage().use_count() == 1;
+    return isOurs ? gradient : at::empty_like(gradient);
 }
 
 inline void refuseSecondDerivative(const char *name) {

@@ -9,8 +9,8 @@
 // Why it is safe.
 // - Results do not depend on the number of threads (parallel.h): a sum over rows is computed inside a unit, and sums of units are
 //   added in order.
-// - The loops (residual.h, residual-cuda.h) neither allocate nor throw: all arrays are allocated before they start, and inputs
-//   are not modified.
+// - The loops (residual.h, residual-cuda.h) neither allocate nor throw: all arrays are allocated before they start. Inputs are
+//   not modified, except for gradients that nothing else holds (recording.h).
 // - Tensors for the backward pass are saved through libtorch, which detects later writes to them. Without gradients nothing is
 //   saved. A second derivative is refused rather than wrong.
 #include "border.h"
@@ -71,7 +71,7 @@ void start(const char *name, const Arguments &arguments, int64_t units, bool has
         return cudaKernels(arguments.sizes.width).launch(kernel, arguments.sizes.units(), threads, &arguments, device);
     }
     choose(hasBranch, hasNorm, [&](auto branch, auto norm) {
-        run<float>(Loop<T, branch.value, norm.value>{arguments}, units, arguments.sizes.elements());
+        run<T>(Loop<T, branch.value, norm.value>{arguments}, units, arguments.sizes.elements());
     });
 }
 
@@ -113,7 +113,7 @@ template <class T> Results forward(const Operands &in, bool isSaving) {
 }
 
 Results forward(const Operands &in, bool isSaving) {
-    return in.isBF16 ? forward<BFloat16>(in, isSaving) : forward<float>(in, isSaving);
+    return withNumber(in.isBF16, in.x, [&](auto number) { return forward<decltype(number)>(in, isSaving); });
 }
 
 /// Sums of some vectors over the rows of each sample: the sums of all units, and their totals, [vectors, B, D].
@@ -146,8 +146,8 @@ template <class T> variable_list backward(const variable_list &saved, Tensor gra
     SampleSums sums((hasBranch ? 1 : 0) + (hasNorm ? 2 : 0), sizes, options);
     const Tensor branchSums = hasBranch && shaped.is_cuda() ? at::empty({sizes.units(), sizes.width}, options) : Tensor();
     const int64_t norm = hasBranch ? 1 : 0;  // index of the norm's sums
-    Tensor gradientX = hasNorm ? at::empty(shaped.sizes(), options) : gradientSum;
-    Tensor gradientBranch = hasBranch ? at::empty_like(branch) : Tensor();
+    Tensor gradientX = !hasNorm ? gradientSum : hasBranch ? memoryLike(gradientSum) : at::empty(shaped.sizes(), options);
+    Tensor gradientBranch = !hasBranch ? Tensor() : hasNorm ? memoryLike(gradientNormed) : at::empty_like(branch);
     start<T, ResidualBackward>(
         "backward",
         ResidualBackwardArguments<T>{sizes, hasNorm ? input(stream) : nullptr, input<T>(branch), vectorsOf(gate),
@@ -183,13 +183,14 @@ struct Residual : torch::autograd::Function<Residual> {
         return out.list();
     }
 
-    static variable_list backward(AutogradContext *context, variable_list outputs) {
+    static variable_list backward(AutogradContext *context, variable_list &outputs) {
         refuseSecondDerivative("residual stream");
         variable_list saved = context->get_saved_variables();
-        Tensor gradientSum = saved[1].defined() ? outputs.front() : Tensor();
-        Tensor gradientNormed = saved[3].defined() ? outputs.back() : Tensor();
-        return context->saved_data["isBF16"].toBool() ? ::backward<BFloat16>(saved, gradientSum, gradientNormed)
-                                                      : ::backward<float>(saved, gradientSum, gradientNormed);
+        Tensor gradientSum = saved[1].defined() ? taken(outputs.front()) : Tensor();
+        Tensor gradientNormed = saved[3].defined() ? taken(outputs.back()) : Tensor();
+        return withNumber(context->saved_data["isBF16"].toBool(), saved[saved[3].defined() ? 0 : 1], [&](auto number) {
+            return ::backward<decltype(number)>(saved, taken(gradientSum), taken(gradientNormed));
+        });
     }
 };
 

@@ -75,7 +75,7 @@ template <class T, bool hasBranch, bool hasNorm> struct ResidualBackward {
 #pragma clang fp reassociate(on) contract(fast)
         const int64_t width = a.sizes.width;
         const float *__restrict stream = hasNorm ? a.stream + row * width : nullptr;
-        const T *__restrict incoming = hasNorm ? a.gradientNormed + row * width : nullptr;
+        const T *incoming = hasNorm ? a.gradientNormed + row * width : nullptr;
         const float *__restrict scale = hasNorm ? a.scale[sample] : nullptr;
         float mean = 0, inverse = 0, meanV = 0, meanVN = 0;
         if constexpr (hasNorm) {
@@ -94,10 +94,12 @@ template <class T, bool hasBranch, bool hasNorm> struct ResidualBackward {
         }
         const T *__restrict branch = hasBranch ? a.branch + row * width : nullptr;
         const float *__restrict gate = hasBranch ? a.gate[sample] : nullptr;
-        const float *__restrict above = hasBranch ? a.gradientSum + row * width : nullptr;
+        const float *above = hasBranch ? a.gradientSum + row * width : nullptr;
         float *__restrict gateSum = hasBranch ? a.gateSums + unit * width : nullptr;
-        float *__restrict gradientX = hasNorm ? a.gradientX + row * width : nullptr;
-        T *__restrict gradientBranch = hasBranch ? a.gradientBranch + row * width : nullptr;
+        float *gradientX = hasNorm ? a.gradientX + row * width : nullptr;
+        T *gradientBranch = hasBranch ? a.gradientBranch + row * width : nullptr;
+        // Results may lie where incoming gradients do, number by number.
+#pragma clang loop vectorize(assume_safety)
         for (int64_t i = 0; i < width; i++) {
             float h = 0;
             if constexpr (hasNorm)

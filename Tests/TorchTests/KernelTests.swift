@@ -160,6 +160,27 @@ extension EngineTests {
             return (x, weights, (x.map(Formulas.gelu), gradient))
         }
 
+        /// A gradient that nothing else holds becomes a kernel's result; the summands of a sum all hold the same one.
+        @Test func aGradientThatAnotherNeedsIsNotOverwritten() throws {
+            let size = [2, 5, 8]
+            let factors = pattern(80, 3)
+            let gradients = try [true, false].map { isFused in
+                let x = (0..<6).map { Parameter(pattern(80, Double($0)), shape: size) }
+                let vectors = (6..<9).map { Parameter(pattern(16, Double($0)), shape: [2, 8]) }
+                Kernels.$areFused.withValue(isFused) {
+                    let streams = [0, 2].map {
+                        x[$0].value.gatedSum(
+                            x[$0 + 1].value, gate: vectors[0].value, normalisedWith: vectors[1].value,
+                            shift: vectors[2].value, epsilon: 1e-3)
+                    }
+                    let summands = streams.flatMap { [$0.sum, $0.normed] } + x[4...].map { $0.value.gelu() }
+                    (summands.dropFirst().reduce(summands[0], +) * single(factors, size)).sum().backward()
+                }
+                return try (x + vectors).map { try #require($0.value.gradient).doubles }
+            }
+            for (fused, plain) in zip(gradients[0], gradients[1]) { expectClose(fused, plain, 3e-5) }
+        }
+
         /// Where the exponential leaves float32's range: 0 on the left, x on the right, slopes 0 and 1.
         @Test func geluOfLargeNumbersIsAHinge() throws {
             let x = [-1e6, -1000, -100, -20, 20, 100, 1000, 1e6]
