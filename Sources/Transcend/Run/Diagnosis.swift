@@ -18,7 +18,7 @@ public enum Diagnosis {
             ("CPU", cpuName),
             ("CPU features", cpuFeatures.joined(separator: " ")),
             ("threads", "\(Library.threads) of \(ProcessInfo.processInfo.activeProcessorCount) cores"),
-            ("waiting of threads", waiting),
+            ("settings of libraries", librarySettings),
             ("memory", readableBytes(Int(ProcessInfo.processInfo.physicalMemory))),
             ("CUDA devices", Library.cudaProblem.map { "none: \($0)" } ?? "\(Library.cudaDevices)"),
             ("libtorch's CUDA part", Library.cudaLibrary ?? "not in this installation"),
@@ -68,11 +68,11 @@ public enum Diagnosis {
         return getrlimit(__rlimit_resource_t(RLIMIT_NOFILE.rawValue), &limit) == 0 ? UInt64(limit.rlim_cur) : .max
     }
 
-    /// How long libgomp's threads spin before they sleep (set by CStart).
-    private static var waiting: String {
+    /// How long libgomp's threads spin before they sleep, and how glibc allocates (set by CStart).
+    private static var librarySettings: String {
         let environment = ProcessInfo.processInfo.environment
-        return ["OMP_WAIT_POLICY", "GOMP_SPINCOUNT"].compactMap { name in environment[name].map { "\(name)=\($0)" } }
-            .joined(separator: " ")
+        return ["OMP_WAIT_POLICY", "GOMP_SPINCOUNT", "GLIBC_TUNABLES"]
+            .compactMap { name in environment[name].map { "\(name)=\($0)" } }.joined(separator: " ")
     }
 
     private static func lines(of path: String) -> [Substring] {
