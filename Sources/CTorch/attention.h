@@ -120,7 +120,7 @@ template <class T> struct AttentionForward {
     ThreadSpace space;
 
     INLINE void operator()(int64_t first, int64_t end) const {
-        AttentionSpace<T> own;
+        AttentionSpace<T> own{};
         own.layOut(sizes, false, space.own());
         for (int64_t unit = first; unit < end; unit++) oneHead(unit, own);
     }
@@ -158,7 +158,7 @@ template <class T> struct AttentionBackward {
     ThreadSpace space;
 
     INLINE void operator()(int64_t first, int64_t end) const {
-        AttentionSpace<T> own;
+        AttentionSpace<T> own{};
         own.layOut(sizes, true, space.own());
         for (int64_t unit = first; unit < end; unit++) oneHead(unit, own);
     }

@@ -17,8 +17,7 @@ using namespace loops;
 
 namespace {
 
-constexpr int64_t lanes = 16, wordBytes = 4;
-constexpr int64_t tileVectors = 3;
+constexpr int64_t lanes = 16, wordBytes = 4, tileVectors = 3;
 
 // ---- Vectors of words, each a float32 number or a pair of bfloat16 -------------------------------------------------
 
@@ -102,10 +101,12 @@ WIDE [[gnu::noinline]] void tile(const BlockProduct<T, Out> &product, const Plac
     NOT_UNROLLED for (; left > 0; left--) step<T, isOfColumns, isWhole>(sums, at, strides, place.used);
 
     Out *const c = product.c + place.row * product.strideC + place.column;
-    const float *const addend = product.addend + place.row * product.strideAddend + place.column;
     UNROLLED for (int i = 0; i < rows; i++)
         UNROLLED for (int j = 0; j < vectors; j++) {
-            if (product.addend) sums[i][j] += load<isWhole>(addend + i * product.strideAddend + j * lanes, place.used);
+            if (product.addend) {
+                const float *addend = product.addend + (place.row + i) * product.strideAddend + place.column + j * lanes;
+                sums[i][j] += load<isWhole>(addend, place.used);
+            }
             store<isWhole>(c + i * product.strideC + j * lanes, place.used, sums[i][j]);
         }
 }

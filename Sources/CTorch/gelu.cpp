@@ -67,7 +67,7 @@ struct Gelu : torch::autograd::Function<Gelu> {
 
     static variable_list backward(AutogradContext *context, variable_list &outputs) {
         refuseSecondDerivative("GELU");
-        const Tensor gradient = dense(taken(outputs[0]));
+        const Tensor gradient = dense(Tensor(std::move(outputs[0])));
         return {pass(context->get_saved_variables()[0], gradient)};
     }
 };

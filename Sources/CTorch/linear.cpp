@@ -113,13 +113,14 @@ struct Linear : torch::autograd::Function<Linear> {
         return layer(x, operand, bias);
     }
 
-    static variable_list backward(AutogradContext *context, variable_list &outputs) {
+    static variable_list backward(AutogradContext *context, variable_list outputs) {
         refuseSecondDerivative("linear layer");
         variable_list saved = context->get_saved_variables();
         const Tensor &x = saved[0], &operand = saved[1];
         const bool hasBias = context->saved_data["hasBias"].toBool() && context->needs_input_grad(3);
         Tensor whole = outputs[0].contiguous(), gradient = rows(whole), gradientX;
         panelProducts::Gradients own;
+        // A view would keep the matrix as a second holder of the gradient's memory (recording.h).
         if (context->needs_input_grad(0)) gradientX = at::_unsafe_view(productWithWeight(gradient, operand), x.sizes());
         if (context->needs_input_grad(1)) own = gradients(gradient, rows(x), operand);
         if (hasBias && !own.bias.defined()) own.bias = biasGradient(whole);

@@ -6,7 +6,6 @@
 #include <algorithm>
 #include <c10/core/GradMode.h>
 #include <torch/csrc/autograd/custom_function.h>
-#include <utility>
 
 namespace recording {
 using at::Tensor;
@@ -18,9 +17,6 @@ inline bool isRecorded(std::initializer_list<const at::Tensor *> inputs) {
     return c10::GradMode::is_enabled() && std::any_of(inputs.begin(), inputs.end(),
                                                       [](const at::Tensor *t) { return t->requires_grad(); });
 }
-
-/// Takes a gradient that a backward pass received, as the only holder if it is the last one.
-inline Tensor taken(Tensor &gradient) { return std::exchange(gradient, Tensor()); }
 
 /// Memory for a result like `gradient`, a dense tensor that a loop reads in the same order: its own memory if nothing else holds
 /// it, since fresh memory would be fetched before it is overwritten.

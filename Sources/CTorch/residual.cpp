@@ -186,10 +186,10 @@ struct Residual : torch::autograd::Function<Residual> {
     static variable_list backward(AutogradContext *context, variable_list &outputs) {
         refuseSecondDerivative("residual stream");
         variable_list saved = context->get_saved_variables();
-        Tensor gradientSum = saved[1].defined() ? taken(outputs.front()) : Tensor();
-        Tensor gradientNormed = saved[3].defined() ? taken(outputs.back()) : Tensor();
+        Tensor gradientSum = saved[1].defined() ? std::move(outputs.front()) : Tensor();
+        Tensor gradientNormed = saved[3].defined() ? std::move(outputs.back()) : Tensor();
         return withNumber(context->saved_data["isBF16"].toBool(), saved[saved[3].defined() ? 0 : 1], [&](auto number) {
-            return ::backward<decltype(number)>(saved, taken(gradientSum), taken(gradientNormed));
+            return ::backward<decltype(number)>(saved, std::move(gradientSum), std::move(gradientNormed));
         });
     }
 };
