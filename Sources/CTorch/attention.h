@@ -10,6 +10,8 @@ struct AttentionSizes {
     int64_t samples, heads, tokens, width;
     float scale;  // scale of the scores
 
+    /// The factor of scores in exponents of 2.
+    float factor() const { return scale * log2OfE; }
     int64_t units() const { return samples * heads; }
     int64_t elements() const { return samples * heads * tokens * width; }
     /// The number of queries processed together: their scores [tile, N] stay in the L2 cache, or are less than a full row where
@@ -33,38 +35,55 @@ template <class T> struct Heads {
     }
 };
 
-/// The saved part of a query's softmax: its maximum score, and 1 over the sum of e^(scale (s - maximum)).
+/// The saved part of a query's softmax: its greatest score times the factor, and 1 over the sum of the powers of 2.
 struct SoftmaxRow {
     float greatest, inverse;
 
-    template <class T> INLINE float weight(float score, float scale) const {
-        return exponential2<T>((score - greatest) * (scale * log2OfE)) * inverse;
+    /// The weight of a score, without the factor `inverse`.
+    template <class T> INLINE float power(float score, float factor) const {
+#pragma clang fp contract(fast)
+        return exponential2<T>(score * factor - greatest);
     }
 };
 
-/// The maximum of some numbers, in sixteen lanes. Compilers do not vectorise a plain loop, since it could meet NaN.
-INLINE float greatestOf(const float *numbers, int64_t count) {
-    constexpr int lanes = 16;
-    float greatest[lanes];
-    std::fill_n(greatest, lanes, numbers[0]);
-    for (int64_t j = 0; j + lanes <= count; j += lanes)
-        for (int i = 0; i < lanes; i++) greatest[i] = numbers[j + i] > greatest[i] ? numbers[j + i] : greatest[i];
-    for (int64_t j = count / lanes * lanes; j < count; j++) greatest[0] = std::max(greatest[0], numbers[j]);
-    for (int i = 1; i < lanes; i++) greatest[0] = std::max(greatest[0], greatest[i]);
+/// Keeps in each lane the greater number of it and of the lane `distance` away, then for half the distance, down to 1.
+template <size_t distance, class Lanes, size_t... lane>
+INLINE void spreadGreatest(Lanes &numbers, std::index_sequence<lane...> all) {
+    const Lanes others = __builtin_shufflevector(numbers, numbers, (lane ^ distance)...);
+    numbers = others > numbers ? others : numbers;
+    if constexpr (distance > 1) spreadGreatest<distance / 2>(numbers, all);
+}
+
+/// The greatest of at least `lanes` numbers. Compilers do not vectorise a plain loop, since it could meet NaN.
+template <int64_t lanes> INLINE float greatestInLanes(const float *numbers, int64_t count) {
+    using Lanes __attribute__((vector_size(lanes * sizeof(float)))) = float;
+    Lanes greatest, next;
+    std::memcpy(&greatest, numbers, sizeof greatest);
+    for (int64_t j = lanes; j < count; j += lanes) {
+        std::memcpy(&next, numbers + std::min(j, count - lanes), sizeof next);  // the last ones may overlap
+        greatest = next > greatest ? next : greatest;
+    }
+    spreadGreatest<lanes / 2>(greatest, std::make_index_sequence<lanes>());
     return greatest[0];
 }
 
+INLINE float greatestOf(const float *numbers, int64_t count) {
+    if (count >= 64) return greatestInLanes<64>(numbers, count);  // four vectors, since each waits for itself
+    return count >= 16 ? greatestInLanes<16>(numbers, count) : *std::max_element(numbers, numbers + count);
+}
+
 /// Turns the scores of one query into unnormalised weights, without the factor `inverse`; `weights` may be `scores`.
-template <class T> INLINE SoftmaxRow softmax(const float *scores, int64_t count, float scale, T *weights) {
+template <class T> INLINE SoftmaxRow softmax(const float *scores, int64_t count, float factor, T *weights) {
 #pragma clang fp reassociate(on) contract(fast)
-    const float greatest = greatestOf(scores, count);
+    SoftmaxRow row{greatestOf(scores, count) * factor, 0};
     float sum = 0;
     for (int64_t j = 0; j < count; j++) {
-        const float weight = exponential2<T>((scores[j] - greatest) * (scale * log2OfE));
-        sum += weight;
-        weights[j] = narrow<T>(weight);
+        const float power = row.power<T>(scores[j], factor);
+        sum += power;
+        weights[j] = narrow<T>(power);
     }
-    return {greatest, 1 / sum};
+    row.inverse = 1 / sum;
+    return row;
 }
 
 /// Rows of a matrix as the right operand of a product: float32 as they lie, bfloat16 packed into `memory`.
@@ -135,7 +154,7 @@ template <class T> struct AttentionForward {
                                    .b = own.keys, .strideB = n, .c = own.scores, .strideC = n,
                                    .ahead = {q.after(unit, sizes)}}.multiply();
             for (int64_t i = 0; i < m; i++)
-                own.rows[i] = softmax(own.scores + i * n, n, sizes.scale, own.weights + i * n);
+                own.rows[i] = softmax(own.scores + i * n, n, sizes.factor(), own.weights + i * n);
             BlockProduct<T, float>{.m = m, .n = d, .k = n, .a = LeftOperand<T>::ofRows(own.weights, n),
                                    .b = values.data, .strideB = values.stride, .c = own.sums, .strideC = d,
                                    .ahead = {k.after(unit, sizes), v.after(unit, sizes)}}.multiply();
@@ -202,14 +221,19 @@ template <class T> struct AttentionBackward {
         start + m == n ? product(to(unit, sizes.heads), to.token) : product(sums, d);
     }
 
-    /// A query of a tile and its incoming gradient.
+    /// A query of a tile: a weight is a power of 2 times `inverse`, and its slope the power times the difference of its key's
+    /// pull and the query's, g y, times `slopeFactor`.
     struct Query {
         SoftmaxRow softmax;
-        float pull;  // g y
+        float slopeFactor, pull;  // the pull times the factor
         const float *scores, *pulls;
 
-        INLINE float weight(int64_t key, float scale) const { return softmax.template weight<T>(scores[key], scale); }
-        INLINE float slope(int64_t key, float weight, float scale) const { return scale * weight * (pulls[key] - pull); }
+        INLINE float power(int64_t key, float factor) const { return softmax.template power<T>(scores[key], factor); }
+        INLINE float weight(float power) const { return softmax.inverse * power; }
+        INLINE float slope(int64_t key, float power) const {
+#pragma clang fp contract(fast)
+            return power * (slopeFactor * pulls[key] - pull);
+        }
     };
 
     INLINE Query query(int64_t unit, int64_t start, int64_t i, const AttentionSpace<T> &own) const {
@@ -218,33 +242,35 @@ template <class T> struct AttentionBackward {
         const T *result = y(unit, sizes.heads) + (start + i) * y.token;
         float pull = 0;
         for (int64_t j = 0; j < sizes.width; j++) pull += widen(g[j]) * widen(result[j]);
-        return {statistics[unit * sizes.tokens + start + i], pull, own.scores + i * sizes.tokens, own.pulls + i * sizes.tokens};
+        const SoftmaxRow row = statistics[unit * sizes.tokens + start + i];
+        const float slopeFactor = sizes.scale * row.inverse;
+        return {row, slopeFactor, slopeFactor * pull, own.scores + i * sizes.tokens, own.pulls + i * sizes.tokens};
     }
 
     /// Weights and slopes of as many queries as are packed together.
     INLINE void someRows(int64_t unit, int64_t start, int64_t i, const AttentionSpace<T> &own) const {
-#pragma clang fp contract(fast)
         const int64_t n = sizes.tokens;
-        const float scale = sizes.scale;
+        const float factor = sizes.factor();
         const Query first = query(unit, start, i, own);
         T *__restrict firstSlopes = own.slopeRows + i * n;
         if constexpr (pairing<T> == 1) {
             T *weights = own.weights + i * n;
             for (int64_t j = 0; j < n; j++) {
-                const float weight = first.weight(j, scale);
-                firstSlopes[j] = first.slope(j, weight, scale);
-                weights[j] = weight;
+                const float power = first.power(j, factor);
+                firstSlopes[j] = first.slope(j, power);
+                weights[j] = first.weight(power);
             }
         } else {
             const Query second = query(unit, start, i + 1, own);
             T *__restrict secondSlopes = firstSlopes + n;
             auto *__restrict weights = reinterpret_cast<uint32_t *>(own.weights + i * n);
             auto *__restrict slopes = reinterpret_cast<uint32_t *>(own.slopes + i * n);
+#pragma clang loop vectorize_width(16)
             for (int64_t j = 0; j < n; j++) {
-                const float one = first.weight(j, scale), other = second.weight(j, scale);
-                firstSlopes[j] = narrow<T>(first.slope(j, one, scale));
-                secondSlopes[j] = narrow<T>(second.slope(j, other, scale));
-                weights[j] = paired(narrow<T>(one), narrow<T>(other));
+                const float one = first.power(j, factor), other = second.power(j, factor);
+                firstSlopes[j] = narrow<T>(first.slope(j, one));
+                secondSlopes[j] = narrow<T>(second.slope(j, other));
+                weights[j] = paired(narrow<T>(first.weight(one)), narrow<T>(second.weight(other)));
                 slopes[j] = paired(firstSlopes[j], secondSlopes[j]);
             }
         }

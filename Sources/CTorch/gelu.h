@@ -16,7 +16,8 @@ constexpr int64_t unitElements = 4096;
 template <class T> INLINE float geluExponential(float x, float square) {
 #pragma clang fp contract(fast)
     constexpr float factor = -2 * log2OfE * geluSlope;
-    return exponential2<T>(x * (factor + factor * geluCubic * square));
+    const float power = x * (factor + factor * geluCubic * square);
+    return exponential2<T>(power > 126.f ? 126.f : power);
 }
 
 /// y = x / 2 (1 + tanh u) = x / (1 + e^-2u).

@@ -27,6 +27,7 @@ INLINE void exchange(const Words &a, const Words &b, Words &to, std::index_seque
 
 template <int distance> INLINE void exchange(Words (&rows)[16]) {
     constexpr auto places = std::make_index_sequence<16>();
+#pragma clang loop unroll(full)
     for (int i = 0; i < 16; i++) {
         if (i & distance) continue;
         const Words first = rows[i], second = rows[i + distance];
@@ -52,8 +53,10 @@ INLINE void transposeWords(const void *from, int64_t stride, int64_t rows, int64
             Words tile[16];
             // The pieces of rows are too short for the hardware prefetcher.
             for (int i = 0; i < 16; i++) __builtin_prefetch(source(row + 16 + i, column));
+#pragma clang loop unroll(full)
             for (int i = 0; i < 16; i++) std::memcpy(&tile[i], source(row + i, column), 64);
             exchange<8>(tile), exchange<4>(tile), exchange<2>(tile), exchange<1>(tile);
+#pragma clang loop unroll(full)
             for (int i = 0; i < 16; i++) storeWords<isStreamed>(tile[i], target(column + i, row));
         }
 }
