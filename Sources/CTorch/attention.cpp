@@ -4,8 +4,9 @@
 // How it is fast. All scores of a tile of queries fit into the cache, so no running maximum is needed, and the output of one
 // product can go straight into the next. Operands are packed once per head, where they cannot be multiplied as they lie; the
 // products are those of blocks in the cache (block-product.cpp), and fetch the next head meanwhile. Queries, keys and values are
-// read where the linear layer wrote them, and the result is written where the next one reads it. Nothing of size N^2 is kept for
-// the backward pass, which recomputes the weights in one pass over the scores, from the maximum and the sum of each query.
+// read where the linear layer wrote them, and the result is written where the next one reads it. For up to 4 d tokens the weights
+// are kept for the backward pass, which is a sixth faster then; for more, nothing of size N^2 is kept, and they are computed again
+// from the scores and from the maximum and the sum of each query.
 //
 // Why it is safe. Each head is processed by one thread (parallel.h), so results do not depend on the number of threads. All
 // arrays are allocated before the loops start. Saved tensors are saved through libtorch, which detects later writes to them. A
@@ -21,6 +22,7 @@ using namespace border;
 using namespace loops;
 using namespace parallel;
 using namespace recording;
+using packedAttention::Kept;
 
 namespace {
 
@@ -54,43 +56,49 @@ struct Three {
     }
 };
 
-template <class T> void forward(const Three &in, const Tensor &y, const Tensor &statistics) {
+template <class T> void forward(const Three &in, const Tensor &y, const Kept &kept) {
     run<T>(AttentionForward<T>{.sizes = sizesOf(in.q), .q = heads<const T>(in.q), .k = heads<const T>(in.k),
                                .v = heads<const T>(in.v), .y = heads<T>(y),
-                               .statistics = reinterpret_cast<SoftmaxRow *>(output(statistics))}, false);
+                               .statistics = reinterpret_cast<SoftmaxRow *>(output(kept.statistics)),
+                               .kept = output<T>(kept.weights)}, false);
 }
 
 template <class T>
-void backward(const Three &in, const Tensor &y, const Tensor &statistics, const Tensor &gradient, const Three &results) {
+void backward(const Three &in, const Tensor &y, const Kept &kept, const Tensor &gradient, const Three &results) {
     run<T>(AttentionBackward<T>{.sizes = sizesOf(in.q), .q = heads<const T>(in.q), .k = heads<const T>(in.k),
                                 .v = heads<const T>(in.v), .y = heads<const T>(y), .gradient = heads<const T>(gradient),
-                                .statistics = reinterpret_cast<const SoftmaxRow *>(input(statistics)),
+                                .statistics = reinterpret_cast<const SoftmaxRow *>(input(kept.statistics)),
+                                .kept = input<T>(kept.weights),
                                 .gradientQ = heads<T>(results.q), .gradientK = heads<T>(results.k),
                                 .gradientV = heads<T>(results.v)}, true);
 }
 
-/// Allocates the maximum and the sum of each query, [B, H, N, 2].
-Tensor statisticsFor(const Tensor &q) {
-    return at::empty({q.size(0), q.size(2), q.size(1), 2}, q.options().dtype(at::kFloat));
+Kept allocate(const Tensor &q) {
+    const AttentionSizes s = sizesOf(q);
+    auto each = [&](int64_t numbers, at::ScalarType type) {
+        return at::empty({s.samples, s.heads, s.tokens, numbers}, q.options().dtype(type));
+    };
+    return {each(2, at::kFloat), s.keepsWeights() ? each(s.tokens, q.scalar_type()) : Tensor()};
 }
 
-/// Computes attention, and fills `statistics` unless it is undefined.
-Tensor attend(const Three &in, const Tensor &statistics) {
+/// Computes attention, and fills `kept`.
+Tensor attend(const Three &in, const Kept &kept) {
     Tensor y = at::empty(in.q.sizes(), in.q.options());
-    in.q.scalar_type() == at::kFloat ? forward<float>(in, y, statistics) : forward<HardwareBFloat16>(in, y, statistics);
+    in.q.scalar_type() == at::kFloat ? forward<float>(in, y, kept) : forward<HardwareBFloat16>(in, y, kept);
     return y;
 }
 
-void goBack(const Three &in, const Tensor &y, const Tensor &statistics, const Tensor &outgoing, const Three &results) {
+void goBack(const Three &in, const Tensor &y, const Kept &kept, const Tensor &outgoing, const Three &results) {
     Tensor gradient = withDenseRows(outgoing);
-    in.q.scalar_type() == at::kFloat ? backward<float>(in, y, statistics, gradient, results)
-                                     : backward<HardwareBFloat16>(in, y, statistics, gradient, results);
+    in.q.scalar_type() == at::kFloat ? backward<float>(in, y, kept, gradient, results)
+                                     : backward<HardwareBFloat16>(in, y, kept, gradient, results);
 }
 
 struct Attention : torch::autograd::Function<Attention> {
     static Tensor forward(AutogradContext *context, Tensor q, Tensor k, Tensor v) {
-        Tensor statistics = statisticsFor(q), y = attend({q, k, v}, statistics);
-        context->save_for_backward({q, k, v, y, statistics});
+        const Kept kept = allocate(q);
+        Tensor y = attend({q, k, v}, kept);
+        context->save_for_backward({q, k, v, y, kept.statistics, kept.weights});
         return y;
     }
 
@@ -99,7 +107,7 @@ struct Attention : torch::autograd::Function<Attention> {
         variable_list s = context->get_saved_variables();
         auto like = [&] { return at::empty(s[0].sizes(), s[0].options()); };
         Three results{like(), like(), like()};
-        goBack({s[0], s[1], s[2]}, s[3], s[4], outputs[0], results);
+        goBack({s[0], s[1], s[2]}, s[3], {s[4], s[5]}, outputs[0], results);
         return {results.q, results.k, results.v};
     }
 };
@@ -117,20 +125,18 @@ int32_t ct_attention(const ct_tensor *q, const ct_tensor *k, const ct_tensor *v,
         RECORD_USER_SCOPE("transcend::attention");
         Tensor queries = withDenseRows(view(q)), keys = withDenseRows(view(k)), values = withDenseRows(view(v));
         *out = own(isRecorded({&queries, &keys, &values}) ? Attention::apply(queries, keys, values)
-                                                          : attend({queries, keys, values}, Tensor()));
+                                                          : attend({queries, keys, values}, {}));
     });
 }
 
-Tensor packedAttention::statisticsOnCPU(const Tensor &packed, int64_t heads) {
-    return statisticsFor(Three::packed(packed, heads).q);
+Kept packedAttention::allocateOnCPU(const Tensor &packed, int64_t heads) { return allocate(Three::packed(packed, heads).q); }
+
+Tensor packedAttention::forwardOnCPU(const Tensor &packed, int64_t heads, const Kept &kept) {
+    return attend(Three::packed(packed, heads), kept).flatten(2);
 }
 
-Tensor packedAttention::forwardOnCPU(const Tensor &packed, int64_t heads, const Tensor &statistics) {
-    return attend(Three::packed(packed, heads), statistics).flatten(2);
-}
-
-void packedAttention::backwardOnCPU(const Tensor &packed, int64_t heads, const Tensor &y, const Tensor &statistics,
+void packedAttention::backwardOnCPU(const Tensor &packed, int64_t heads, const Tensor &y, const Kept &kept,
                                     const Tensor &gradientY, const Tensor &gradientPacked) {
     const Three in = Three::packed(packed, heads);
-    goBack(in, y.view(in.q.sizes()), statistics, gradientY.view(in.q.sizes()), Three::packed(gradientPacked, heads));
+    goBack(in, y.view(in.q.sizes()), kept, gradientY.view(in.q.sizes()), Three::packed(gradientPacked, heads));
 }

@@ -17,6 +17,9 @@ struct AttentionSizes {
     /// The number of queries processed together: their scores [tile, N] stay in the L2 cache, or are less than a full row where
     /// there are many tokens. Even.
     int64_t tile() const { return std::min({tokens, int64_t(128), std::max<int64_t>((32768 / tokens) & ~1, 16)}); }
+    /// Whether the backward pass finds the weights of the forward pass: they take no more memory than queries, keys, values and
+    /// result. Else it computes them again.
+    bool keepsWeights() const { return tokens <= 4 * width; }
 };
 
 /// Queries, keys, values or their gradients: [B, N, H, d] with strides for heads and tokens; d is dense.
@@ -77,6 +80,7 @@ template <class T> INLINE SoftmaxRow softmax(const float *scores, int64_t count,
 #pragma clang fp reassociate(on) contract(fast)
     SoftmaxRow row{greatestOf(scores, count) * factor, 0};
     float sum = 0;
+#pragma clang loop vectorize(assume_safety)
     for (int64_t j = 0; j < count; j++) {
         const float power = row.power<T>(scores[j], factor);
         sum += power;
@@ -136,6 +140,7 @@ template <class T> struct AttentionForward {
     Heads<const T> q, k, v;
     Heads<T> y;
     SoftmaxRow *statistics;  // [B, H, N]; null if there will be no backward pass
+    T *kept;                 // unnormalised weights, [B, H, N, N]; null if none are kept
     ThreadSpace space;
 
     INLINE void operator()(int64_t first, int64_t end) const {
@@ -153,9 +158,9 @@ template <class T> struct AttentionForward {
             BlockProduct<T, float>{.m = m, .n = n, .k = d, .a = LeftOperand<T>::ofRows(q(unit, h) + start * q.token, q.token),
                                    .b = own.keys, .strideB = n, .c = own.scores, .strideC = n,
                                    .ahead = {q.after(unit, sizes)}}.multiply();
-            for (int64_t i = 0; i < m; i++)
-                own.rows[i] = softmax(own.scores + i * n, n, sizes.factor(), own.weights + i * n);
-            BlockProduct<T, float>{.m = m, .n = d, .k = n, .a = LeftOperand<T>::ofRows(own.weights, n),
+            T *weights = kept ? kept + (unit * n + start) * n : own.weights;
+            for (int64_t i = 0; i < m; i++) own.rows[i] = softmax(own.scores + i * n, n, sizes.factor(), weights + i * n);
+            BlockProduct<T, float>{.m = m, .n = d, .k = n, .a = LeftOperand<T>::ofRows(weights, n),
                                    .b = values.data, .strideB = values.stride, .c = own.sums, .strideC = d,
                                    .ahead = {k.after(unit, sizes), v.after(unit, sizes)}}.multiply();
             T *__restrict rows = y(unit, h) + start * y.token;
@@ -168,11 +173,12 @@ template <class T> struct AttentionForward {
 };
 
 /// The gradients of q, k and v: with weights p and o = g v^T, the gradient of the scores is scale p (o - g y), since the sum of p
-/// o over the keys is g y. The weights are recomputed, so that nothing of size N^2 is kept between the passes.
+/// o over the keys is g y.
 template <class T> struct AttentionBackward {
     AttentionSizes sizes;
     Heads<const T> q, k, v, y, gradient;
     const SoftmaxRow *statistics;
+    const T *kept;  // as in the forward pass
     Heads<T> gradientQ, gradientK, gradientV;
     ThreadSpace space;
 
@@ -184,90 +190,117 @@ template <class T> struct AttentionBackward {
 
     INLINE void oneHead(int64_t unit, const AttentionSpace<T> &own) const {
         const int64_t n = sizes.tokens, d = sizes.width, h = sizes.heads;
-        packColumns(k(unit, h), k.token, d, n, own.keys);
+        if (!kept) packColumns(k(unit, h), k.token, d, n, own.keys);
         packColumns(v(unit, h), v.token, d, n, own.values);
         const RightOperand<T> keyRows(k(unit, h), k.token, n, d, own.keyRows);
         for (int64_t start = 0; start < n; start += sizes.tile()) {
             const int64_t m = std::min(sizes.tile(), n - start);
             const T *queries = q(unit, h) + start * q.token, *g = gradient(unit, h) + start * gradient.token;
-            scoresOf(m, queries, q.token, own.keys, own.scores, y.after(unit, sizes));
-            scoresOf(m, g, gradient.token, own.values, own.pulls, gradient.after(unit, sizes));
-            for (int64_t i = 0; i < m; i += pairing<T>) someRows(unit, start, i, own);
+            if (!kept) scoresOf(m, queries, q.token, own.keys, own.scores, {{}, {}});
+            scoresOf(m, g, gradient.token, own.values, own.pulls, {gradient.after(unit, sizes), keptRows(unit, start, m)});
+            for (int64_t i = 0; i < m; i += pairing<T>)
+                kept ? someRows<KeptPowers>(unit, start, i, own) : someRows<ComputedPowers>(unit, start, i, own);
             BlockProduct<T, T>{.m = m, .n = d, .k = n, .a = LeftOperand<T>::ofRows(own.slopeRows, n),
                                .b = keyRows.data, .strideB = keyRows.stride,
                                .c = gradientQ(unit, h) + start * gradientQ.token, .strideC = gradientQ.token,
                                .ahead = {k.after(unit, sizes), v.after(unit, sizes)}}.multiply();
-            addQueries(unit, start, {queries, q.token, m, d, own.queries}, own.slopes, own.keySums, gradientK);
-            addQueries(unit, start, {g, gradient.token, m, d, own.gradients}, own.weights, own.valueSums, gradientV);
+            addQueries(unit, start, {queries, q.token, m, d, own.queries}, own.slopes, own.keySums, gradientK, y.after(unit, sizes));
+            addQueries(unit, start, {g, gradient.token, m, d, own.gradients}, own.weights, own.valueSums, gradientV,
+                       q.after(unit, sizes));
         }
     }
 
+    /// The kept weights of some queries, to be fetched ahead of their use.
+    INLINE Ahead keptRows(int64_t unit, int64_t start, int64_t m) const {
+        const int64_t bytes = sizes.tokens * (int64_t)sizeof(T);
+        return kept ? Ahead{kept + (unit * sizes.tokens + start) * sizes.tokens, m, bytes, bytes} : Ahead{};
+    }
+
     /// Products of some rows with all keys or values.
-    INLINE void scoresOf(int64_t m, const T *rows, int64_t stride, const T *columns, float *scores, const Ahead &next) const {
+    INLINE void scoresOf(int64_t m, const T *rows, int64_t stride, const T *columns, float *scores, const Ahead (&next)[2]) const {
         const int64_t n = sizes.tokens;
         BlockProduct<T, float>{.m = m, .n = n, .k = sizes.width, .a = LeftOperand<T>::ofRows(rows, stride), .b = columns,
-                               .strideB = n, .c = scores, .strideC = n, .ahead = {next}}.multiply();
+                               .strideB = n, .c = scores, .strideC = n, .ahead = {next[0], next[1]}}.multiply();
     }
 
     /// Adds a tile's part of a sum over all queries to `sums`, or, with the last tile, stores the sum in a result.
     INLINE void addQueries(int64_t unit, int64_t start, const RightOperand<T> &rows, const T *factors, float *sums,
-                           const Heads<T> &to) const {
+                           const Heads<T> &to, const Ahead &next) const {
         const int64_t n = sizes.tokens, d = sizes.width, m = std::min(sizes.tile(), n - start);
         auto product = [&]<class Out>(Out *c, int64_t strideC) {
             BlockProduct<T, Out>{.m = n, .n = d, .k = m, .a = LeftOperand<T>::ofColumns(factors, n), .b = rows.data,
                                  .strideB = rows.stride, .c = c, .strideC = strideC, .addend = start > 0 ? sums : nullptr,
-                                 .strideAddend = d, .ahead = {q.after(unit, sizes)}}.multiply();
+                                 .strideAddend = d, .ahead = {next}}.multiply();
         };
         start + m == n ? product(to(unit, sizes.heads), to.token) : product(sums, d);
     }
 
+    /// The unnormalised weights of a query, powers of 2, as the forward pass kept them.
+    struct KeptPowers {
+        const T *powers;
+
+        INLINE KeptPowers(const AttentionBackward &pass, int64_t query, const float *, const SoftmaxRow &)
+            : powers(pass.kept + query * pass.sizes.tokens) {}
+        INLINE float operator()(int64_t key) const { return widen(powers[key]); }
+    };
+
+    /// The same from the scores.
+    struct ComputedPowers {
+        const float *scores, factor;
+        SoftmaxRow row;
+
+        INLINE ComputedPowers(const AttentionBackward &pass, int64_t, const float *scores, const SoftmaxRow &row)
+            : scores(scores), factor(pass.sizes.factor()), row(row) {}
+        INLINE float operator()(int64_t key) const { return row.power<T>(scores[key], factor); }
+    };
+
     /// A query of a tile: a weight is a power of 2 times `inverse`, and its slope the power times the difference of its key's
     /// pull and the query's, g y, times `slopeFactor`.
-    struct Query {
-        SoftmaxRow softmax;
-        float slopeFactor, pull;  // the pull times the factor
-        const float *scores, *pulls;
+    template <class Powers> struct Query {
+        Powers powers;
+        float inverse, slopeFactor, pull;  // the pull times the factor
+        const float *pulls;
 
-        INLINE float power(int64_t key, float factor) const { return softmax.template power<T>(scores[key], factor); }
-        INLINE float weight(float power) const { return softmax.inverse * power; }
+        INLINE float weight(float power) const { return inverse * power; }
         INLINE float slope(int64_t key, float power) const {
 #pragma clang fp contract(fast)
             return power * (slopeFactor * pulls[key] - pull);
         }
     };
 
-    INLINE Query query(int64_t unit, int64_t start, int64_t i, const AttentionSpace<T> &own) const {
+    template <class Powers> INLINE Query<Powers> query(int64_t unit, int64_t start, int64_t i, const AttentionSpace<T> &own) const {
 #pragma clang fp reassociate(on) contract(fast)
+        const int64_t n = sizes.tokens, index = unit * n + start + i;
         const T *g = gradient(unit, sizes.heads) + (start + i) * gradient.token;
         const T *result = y(unit, sizes.heads) + (start + i) * y.token;
         float pull = 0;
         for (int64_t j = 0; j < sizes.width; j++) pull += widen(g[j]) * widen(result[j]);
-        const SoftmaxRow row = statistics[unit * sizes.tokens + start + i];
+        const SoftmaxRow row = statistics[index];
         const float slopeFactor = sizes.scale * row.inverse;
-        return {row, slopeFactor, slopeFactor * pull, own.scores + i * sizes.tokens, own.pulls + i * sizes.tokens};
+        return {Powers(*this, index, own.scores + i * n, row), row.inverse, slopeFactor, slopeFactor * pull, own.pulls + i * n};
     }
 
     /// Weights and slopes of as many queries as are packed together.
-    INLINE void someRows(int64_t unit, int64_t start, int64_t i, const AttentionSpace<T> &own) const {
+    template <class Powers> INLINE void someRows(int64_t unit, int64_t start, int64_t i, const AttentionSpace<T> &own) const {
         const int64_t n = sizes.tokens;
-        const float factor = sizes.factor();
-        const Query first = query(unit, start, i, own);
+        const auto first = query<Powers>(unit, start, i, own);
         T *__restrict firstSlopes = own.slopeRows + i * n;
         if constexpr (pairing<T> == 1) {
             T *weights = own.weights + i * n;
+#pragma clang loop vectorize(assume_safety)
             for (int64_t j = 0; j < n; j++) {
-                const float power = first.power(j, factor);
+                const float power = first.powers(j);
                 firstSlopes[j] = first.slope(j, power);
                 weights[j] = first.weight(power);
             }
         } else {
-            const Query second = query(unit, start, i + 1, own);
+            const auto second = query<Powers>(unit, start, i + 1, own);
             T *__restrict secondSlopes = firstSlopes + n;
             auto *__restrict weights = reinterpret_cast<uint32_t *>(own.weights + i * n);
             auto *__restrict slopes = reinterpret_cast<uint32_t *>(own.slopes + i * n);
 #pragma clang loop vectorize_width(16)
             for (int64_t j = 0; j < n; j++) {
-                const float one = first.power(j, factor), other = second.power(j, factor);
+                const float one = first.powers(j), other = second.powers(j);
                 firstSlopes[j] = narrow<T>(first.slope(j, one));
                 secondSlopes[j] = narrow<T>(second.slope(j, other));
                 weights[j] = paired(narrow<T>(first.weight(one)), narrow<T>(second.weight(other)));

@@ -22,6 +22,7 @@ using namespace border;
 using namespace loops;
 using namespace parallel;
 using namespace recording;
+using packedAttention::Kept;
 
 namespace {
 namespace onCUDA {
@@ -40,23 +41,24 @@ PackedHeads sizesOf(const Tensor &packed, int64_t heads) {
     return {heads, packed.size(1), 1 / std::sqrt((float)widthOf(packed, heads))};
 }
 
-Tensor statisticsFor(const Tensor &packed, int64_t heads) {
-    return at::empty({packed.size(0), heads, packed.size(1)}, packed.options().dtype(at::kFloat));
+/// The statistics are the logarithm of the sum for each query, [B, H, N].
+Kept allocate(const Tensor &packed, int64_t heads) {
+    return {at::empty({packed.size(0), heads, packed.size(1)}, packed.options().dtype(at::kFloat)), Tensor()};
 }
 
-Tensor forward(const Tensor &packed, int64_t heads, const Tensor &statistics) {
+Tensor forward(const Tensor &packed, int64_t heads, const Kept &kept) {
     Tensor y = at::empty({packed.size(0), packed.size(1), packed.size(2) / 3}, packed.options());
-    AttentionForwardArguments arguments{sizesOf(packed, heads), input<BFloat16>(packed), output<BFloat16>(y), output(statistics)};
+    AttentionForwardArguments arguments{sizesOf(packed, heads), input<BFloat16>(packed), output<BFloat16>(y), output(kept.statistics)};
     launch("forward", packed, heads, attentionForwardThreads,
            attentionForwardBytes(packed.size(1), (int)widthOf(packed, heads)), &arguments);
     return y;
 }
 
-void backward(const Tensor &packed, int64_t heads, const Tensor &y, const Tensor &statistics, const Tensor &gradientY,
+void backward(const Tensor &packed, int64_t heads, const Tensor &y, const Kept &kept, const Tensor &gradientY,
               const Tensor &gradientPacked) {
     Tensor sums = at::empty({packed.size(0), packed.size(2)}, packed.options().dtype(at::kFloat));
     AttentionBackwardArguments arguments{sizesOf(packed, heads), input<BFloat16>(packed), input<BFloat16>(y), input<BFloat16>(gradientY),
-                                         input(statistics), output<BFloat16>(gradientPacked), output(sums)};
+                                         input(kept.statistics), output<BFloat16>(gradientPacked), output(sums)};
     launch("backward", packed, heads, attentionBackwardThreads,
            attentionBackwardBytes(packed.size(1), (int)widthOf(packed, heads)), &arguments);
     ColumnSums::attach(gradientPacked, sums);
@@ -64,18 +66,16 @@ void backward(const Tensor &packed, int64_t heads, const Tensor &y, const Tensor
 
 }  // namespace onCUDA
 
-/// Computes y, [B, N, H d]. Fills `statistics`, unless it is undefined.
-Tensor attend(const Tensor &packed, int64_t heads, const Tensor &statistics) {
-    return packed.is_cpu() ? packedAttention::forwardOnCPU(packed, heads, statistics)
-                           : onCUDA::forward(packed, heads, statistics);
+/// Computes y, [B, N, H d]. Fills `kept`.
+Tensor attend(const Tensor &packed, int64_t heads, const Kept &kept) {
+    return packed.is_cpu() ? packedAttention::forwardOnCPU(packed, heads, kept) : onCUDA::forward(packed, heads, kept);
 }
 
 struct PackedAttention : torch::autograd::Function<PackedAttention> {
     static Tensor forward(AutogradContext *context, Tensor packed, int64_t heads) {
-        Tensor statistics = packed.is_cpu() ? packedAttention::statisticsOnCPU(packed, heads)
-                                            : onCUDA::statisticsFor(packed, heads);
-        Tensor y = attend(packed, heads, statistics);
-        context->save_for_backward({packed, y, statistics});
+        const Kept kept = packed.is_cpu() ? packedAttention::allocateOnCPU(packed, heads) : onCUDA::allocate(packed, heads);
+        Tensor y = attend(packed, heads, kept);
+        context->save_for_backward({packed, y, kept.statistics, kept.weights});
         context->saved_data["heads"] = heads;
         return y;
     }
@@ -86,7 +86,7 @@ struct PackedAttention : torch::autograd::Function<PackedAttention> {
         const Tensor &packed = saved[0];
         Tensor gradientPacked = at::empty_like(packed);
         auto pass = packed.is_cpu() ? packedAttention::backwardOnCPU : onCUDA::backward;
-        pass(packed, context->saved_data["heads"].toInt(), saved[1], saved[2], dense(outputs[0]), gradientPacked);
+        pass(packed, context->saved_data["heads"].toInt(), saved[1], {saved[2], saved[3]}, dense(outputs[0]), gradientPacked);
         return {gradientPacked, Tensor()};
     }
 };
@@ -108,6 +108,6 @@ int32_t ct_packed_attention(const ct_tensor *packed, int64_t heads, ct_tensor **
     return guarded([&] {
         RECORD_USER_SCOPE("transcend::packed attention");
         Tensor in = dense(view(packed));
-        *out = own(isRecorded({&in}) ? PackedAttention::apply(in, heads) : attend(in, heads, Tensor()));
+        *out = own(isRecorded({&in}) ? PackedAttention::apply(in, heads) : attend(in, heads, {}));
     });
 }

@@ -7,14 +7,19 @@ namespace packedAttention {
 /// Whether the loops support the type and device of a tensor; N and d must be even.
 bool isOnCPU(const at::Tensor &t);
 
-/// Allocates the statistics that the forward pass saves for the backward pass.
-at::Tensor statisticsOnCPU(const at::Tensor &packed, int64_t heads);
+/// What a forward pass leaves for the backward pass; undefined if there will be none.
+struct Kept {
+    at::Tensor statistics;  // the greatest score and the sum of each query, [B, H, N, 2]
+    at::Tensor weights;     // [B, H, N, N]; undefined for many tokens
+};
 
-/// Computes y. Fills `statistics`, unless it is undefined.
-at::Tensor forwardOnCPU(const at::Tensor &packed, int64_t heads, const at::Tensor &statistics);
+Kept allocateOnCPU(const at::Tensor &packed, int64_t heads);
+
+/// Computes y. Fills `kept`.
+at::Tensor forwardOnCPU(const at::Tensor &packed, int64_t heads, const Kept &kept);
 
 /// Fills `gradientPacked`.
-void backwardOnCPU(const at::Tensor &packed, int64_t heads, const at::Tensor &y, const at::Tensor &statistics,
-                   const at::Tensor &gradientY, const at::Tensor &gradientPacked);
+void backwardOnCPU(const at::Tensor &packed, int64_t heads, const at::Tensor &y, const Kept &kept, const at::Tensor &gradientY,
+                   const at::Tensor &gradientPacked);
 
 }  // namespace packedAttention

@@ -54,7 +54,10 @@ public struct SiT: Module {
     ) -> Output {
         let condition = within("embedders") { (time(t) + labels(y)).silu() }
         var tokens = within("x_embedder") {
-            ResidualStream(patches(x).flattened(from: 2).transposed(1, 2) + positions.value)
+            // The convolution as a linear layer of patches, which needs no transposition.
+            ResidualStream(
+                patchified(x, patch: configuration.patchSize)
+                    .linear(patches.weight.value.flattened(from: 1), patches.bias?.value) + positions.value)
         }
         var kept: [Int: Tensor] = [:]
         for (index, block) in blocks.enumerated() {
@@ -89,6 +92,13 @@ public struct SiT: Module {
         }
         return (0..<grid).flatMap { row in (0..<grid).flatMap { column in axis[column] + axis[row] } }
     }
+}
+
+/// Rearranges [B, C, R, R] -> [B, N, C*P*P], each token laid out (channel, row, column).
+func patchified(_ x: Tensor, patch: Int) -> Tensor {
+    let (batch, channels, grid) = (x.size(0), x.size(1), x.size(2) / patch)
+    return x.reshaped([batch, channels, grid, patch, grid, patch]).permuted([0, 2, 4, 1, 3, 5])
+        .reshaped([batch, grid * grid, channels * patch * patch])
 }
 
 /// Rearranges [B, N, P*P*C], each token laid out (row, column, channel) -> [B, C, R, R].
