@@ -85,9 +85,8 @@ private func trainingSteps() {
     let average = ExponentialMovingAverage(of: parameters, decay: 0.9)
     for _ in 0..<3 {
         layer(.full([4, 3], 1)).square().sum().backward()
-        parameters.clipGradients(ofNorm: parameters.gradientNorm().item(), toNorm: 1)
-        optimizer.update(learningRate: 1e-3)
-        average.update(parameters)
+        let factor = clippingFactor(ofNorm: parameters.gradientNorm().item(), toNorm: 1)
+        optimizer.update(learningRate: 1e-3, gradientFactor: factor, averaging: average)
         parameters.removeGradients()
         parameters.fillMissingGradients()
     }

@@ -50,7 +50,8 @@ extension EngineTests {
 
         /// Values of size 1 are rounded in each of 20 steps by 6e-8 at most; 3e-6 leaves room for the moments'
         /// rounding, and is a 1/3000 of one update.
-        @Test func twentyStepsAgreeWithTheFormula() {
+        @Test(arguments: [true, false])
+        func twentyStepsAgreeWithTheFormula(isFused: Bool) {
             let start = [pattern(6), pattern(4, 2)]
             let parameters = [Parameter(start[0], shape: [2, 3]), Parameter(start[1], shape: [4])]
             let optimizer = AdamW(.init(of: parameters[0], parameters[1]), settings)
@@ -62,13 +63,60 @@ extension EngineTests {
                     setGradient(parameter, gradient)
                     references[index].update(gradient.map { Double(Float($0)) }, rate: rate, settings)
                 }
-                optimizer.update(learningRate: rate)
+                Kernels.$areFused.withValue(isFused) { optimizer.update(learningRate: rate) }
             }
             for (index, reference) in references.enumerated() {
                 expectClose(parameters[index].value.doubles, reference.value, 3e-6)
                 expectClose(optimizer.firstMoments[index].doubles, reference.first, 3e-6)
                 expectClose(optimizer.secondMoments[index].doubles, reference.second, 3e-6)
             }
+        }
+
+        /// Of a large, a fixed and a small parameter: the values and averages after three steps, and the norm of the
+        /// last gradients.
+        private func threeSteps(isFused: Bool) -> [[Double]] {
+            let count = 40_000  // several parts of 8,192 numbers, and several threads
+            let large = Parameter(pattern(count), shape: [count])
+            let fixed = Parameter([3], .ones, isTrained: false, on: .cpu)
+            fixed.assign(.full([3], 1))
+            let small = Parameter(pattern(5, 1), shape: [5])
+            let all = [NamedParameter](of: large, fixed, small)
+            let optimizer = AdamW(all.trained, settings)
+            let average = ExponentialMovingAverage(of: all, decay: 0.75)
+            fixed.assign(Tensor([1, 2, 3]))
+            var norm = 0.0
+            for step in 0..<3 {
+                setGradient(large, pattern(count, Double(step)))
+                setGradient(small, gradient(5, step))
+                Kernels.$areFused.withValue(isFused) {
+                    norm = all.trained.gradientNorm().item()
+                    optimizer.update(learningRate: 1e-2, gradientFactor: 0.5, averaging: average)
+                }
+            }
+            return all.map(\.parameter.value.doubles) + average.averages.map(\.doubles) + [[norm]]
+        }
+
+        /// Values of size 1 differ by the rounding of three steps.
+        @Test func onePassComputesWhatTheOperatorsDo() {
+            let (fused, plain) = (threeSteps(isFused: true), threeSteps(isFused: false))
+            for (index, values) in plain.enumerated() {
+                expectClose(fused[index], values, index == plain.count - 1 ? 1e-6 * values[0] : 1e-6)
+            }
+            // 3/4 of 1 and 1/4 of the value in each step: value + (1 - value) (3/4)^3.
+            let remaining = 27.0 / 64
+            let expected = [1, 2 - remaining, 3 - 2 * remaining]
+            #expect(fused[4] == expected)
+        }
+
+        @Test func threadsDoNotChangeABit() {
+            let threads = Library.threads
+            defer { Library.setThreads(threads) }
+            let results = [1, 2, 3].map { count in
+                Library.setThreads(count)
+                return threeSteps(isFused: true)
+            }
+            let areEqual = results[1...].allSatisfy { $0 == results[0] }
+            #expect(areEqual)
         }
 
         @Test func anOptimizerThatContinuesMakesTheSameBits() {
@@ -105,11 +153,12 @@ extension EngineTests {
             let both = [NamedParameter](of: a, b)
             let norm = both.gradientNorm().item()
             #expect(norm == 13)
-            both.clipGradients(ofNorm: norm, toNorm: maximum)
-            // The product is rounded to float32 once.
-            expectClose(a.value.gradient?.doubles ?? [], [3 * factor, -4 * factor], 1e-7)
-            expectClose(b.value.gradient?.doubles ?? [], [12 * factor], 1e-7)
-            if factor == 1 { #expect(a.value.gradient?.doubles == [3, -4]) }
+            #expect(clippingFactor(ofNorm: norm, toNorm: maximum) == factor)
+            // Without moments so far, the first ones are a tenth of the clipped gradients, rounded to float32.
+            let optimizer = AdamW(both, settings)
+            optimizer.update(learningRate: 1e-2, gradientFactor: factor)
+            expectClose(optimizer.firstMoments[0].doubles, [0.3 * factor, -0.4 * factor], 1e-7)
+            expectClose(optimizer.firstMoments[1].doubles, [1.2 * factor], 1e-7)
         }
 
         @Test func theAverageStartsAsACopyAndFollows() {
@@ -119,9 +168,9 @@ extension EngineTests {
             parameter.assign(Tensor([5, 2]))
             #expect(average.averages[0].doubles == [1, -2])
             // 3/4 and 1/4 are exact: 0.75 * 1 + 0.25 * 5 = 2, then 0.75 * 2 + 0.25 * 5 = 2.75.
-            average.update(.init(of: parameter))
+            average.update()
             #expect(average.averages[0].doubles == [2, -1])
-            average.update(.init(of: parameter))
+            average.update()
             #expect(average.averages[0].doubles == [2.75, -0.25])
         }
 

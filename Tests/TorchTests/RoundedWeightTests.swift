@@ -9,17 +9,18 @@ struct RoundedWeightTests {
 
     init() { layer.initialise(stage: "test", seed: 3) }
 
-    private func output(areFused: Bool) -> [Double] {
+    private func output(_ given: Linear? = nil, areFused: Bool) -> [Double] {
         Precision.$current.withValue(.bf16) {
-            Kernels.$areFused.withValue(areFused) { withoutGradients { layer(x).to(.F32).doubles } }
+            Kernels.$areFused.withValue(areFused) { withoutGradients { (given ?? layer)(x).to(.F32).doubles } }
         }
     }
 
     /// Sums in another order may round the other way.
     @Test func outputsAreTheTwins() { expectTwins() }
 
-    private func expectTwins(sourceLocation: SourceLocation = #_sourceLocation) {
-        expectClose(output(areFused: true), output(areFused: false), 0x1p-7, sourceLocation: sourceLocation)
+    private func expectTwins(_ given: Linear? = nil, sourceLocation: SourceLocation = #_sourceLocation) {
+        let (fused, plain) = (output(given, areFused: true), output(given, areFused: false))
+        expectClose(fused, plain, 0x1p-7, sourceLocation: sourceLocation)
     }
 
     @Test func gradientsAreFloat32SumsOverRows() throws {
@@ -40,13 +41,25 @@ struct RoundedWeightTests {
         #expect(output(areFused: true).allSatisfy { $0 == 0 })
     }
 
-    @Test func weightsThatTheOptimiserMovedAreSeen() throws {
-        let before = output(areFused: true)
+    /// Both in the layer and in one that holds the moving averages, as SRA's teacher does.
+    @Test(arguments: [true, false])
+    func weightsThatTheOptimiserMovedAreSeen(isFused: Bool) throws {
+        let follower = Linear(64, 32, on: .cpu)
+        let places = follower.parameters().map { ($0.name, $0.parameter.value.detached()) }
+        let average = ExponentialMovingAverage(
+            of: layer.parameters(), decay: 0.5, into: Dictionary(uniqueKeysWithValues: places))
+        let layers = [layer, follower]
+        let before = layers.map { output($0, areFused: true) }
+        #expect(before[0] == before[1])
         try withErrors {
             Precision.$current.withValue(.bf16) { layer(x).to(.F32).sum().backward() }
-            AdamW(layer.parameters(), AdamWSettings()).update(learningRate: 0.1)
+            Kernels.$areFused.withValue(isFused) {
+                AdamW(layer.parameters(), AdamWSettings()).update(learningRate: 0.1, averaging: average)
+            }
         }
-        #expect(output(areFused: true) != before)
-        expectTwins()
+        for (layer, before) in zip(layers, before) {
+            #expect(output(layer, areFused: true) != before)
+            expectTwins(layer)
+        }
     }
 }

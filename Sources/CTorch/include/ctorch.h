@@ -149,6 +149,25 @@ int32_t ct_attention(const ct_tensor *q, const ct_tensor *k, const ct_tensor *v,
 bool ct_has_packed_attention(const ct_tensor *packed, int64_t heads);
 int32_t ct_packed_attention(const ct_tensor *packed, int64_t heads, ct_tensor **out);
 
+// ---- The optimiser's passes over all parameters on the CPU (adamw.cpp) -----------------------------------------------------
+
+/// Whether all tensors, of those that are not NULL, are dense and in float32 on the CPU.
+bool ct_are_dense(ct_tensor *const *tensors, int32_t count);
+
+typedef struct {
+    double learning_rate, beta1, beta2, epsilon, weight_decay;
+    double gradient_factor;  // multiplies the gradients first
+    double average_decay;
+    int64_t step;            // counted from 1
+} ct_adamw_step;
+
+/// One step of AdamW, followed by average = decay * average + (1 - decay) * value, for dense tensors in lists of equal length. A
+/// value whose gradient is NULL is not changed, one whose average is NULL has none.
+int32_t ct_adamw(const ct_adamw_step *step, int32_t count, ct_tensor *const *values, ct_tensor *const *gradients,
+                 ct_tensor *const *first, ct_tensor *const *second, ct_tensor *const *averages);
+/// The Euclidean norm of all numbers of dense tensors.
+int32_t ct_norm(ct_tensor *const *tensors, int32_t count, double *out);
+
 // ---- Devices and the library itself (device.cpp) -------------------------------------------------------------------
 
 int32_t ct_threads(void);

@@ -110,9 +110,8 @@ public final class TrainingState {
         sums.values = try world.sum(sums.values)
         let report = StepReport(step: step, sums, learningRate: learningRate)
         guard report.isFinite else { throw NonFiniteError(report: report) }
-        trained.clipGradients(ofNorm: report.gradientNorm, toNorm: configuration.maximumGradientNorm)
-        optimizer.update(learningRate: learningRate)
-        average.update(owned)
+        let factor = clippingFactor(ofNorm: report.gradientNorm, toNorm: configuration.maximumGradientNorm)
+        optimizer.update(learningRate: learningRate, gradientFactor: factor, averaging: average)
         try shares?.exchange(parameters.map { $0.parameter.value.detached() }, in: world)
         step += 1
         skips.inARow = 0
