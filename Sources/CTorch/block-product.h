@@ -38,7 +38,7 @@ template <class T, class Out> struct BlockProduct {
     int64_t strideAddend = 0;       // 0 if the same row is added to all, such as a bias
     Ahead ahead[2] = {};
 
-    /// Called by one thread, on processors with AVX-512 (AVX512-BF16 for bfloat16); neither throws nor allocates.
+    /// Called by one thread, on processors with AVX2 or AVX-512 (for bfloat16, AVX512-BF16); neither throws nor allocates.
     void multiply() const;
 };
 

@@ -15,9 +15,9 @@ inline bool hasMatrixTiles() {
 
 /// Whether the loops multiply numbers of this tensor's type on its device, and faster than libtorch.
 inline bool hasBlockProducts(const at::Tensor &t) {
-    static const bool isWide = std::string_view(ct_cpu_capability()).starts_with("AVX512");
-    static const bool isWideBFloat16 = loops::hasHardwareBFloat16() && !hasMatrixTiles();
-    return t.is_cpu() && (t.scalar_type() == at::kFloat ? isWide : t.scalar_type() == at::kBFloat16 && isWideBFloat16);
+    static const bool isVector = std::string_view(ct_cpu_capability()).starts_with("AVX");  // AVX2 or AVX512
+    static const bool isForBFloat16 = loops::hasHardwareBFloat16() && !hasMatrixTiles();
+    return t.is_cpu() && (t.scalar_type() == at::kFloat ? isVector : t.scalar_type() == at::kBFloat16 && isForBFloat16);
 }
 
 /// Distance between the workspaces of two threads: closer together, the processor would prefetch for one thread cache lines that

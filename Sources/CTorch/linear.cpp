@@ -1,20 +1,18 @@
 // Linear layers, on the CPU and on CUDA. Their plain counterpart is libtorch's `linear`.
 //
-// How it is fast. Large products on the CPU are blocked for its caches (panel-products.cpp). On processors with shorter vectors,
-// float32 operands go to oneDNN instead of MKL: it is 10 to 25 % faster on AMD's processors for x W^T + b and for the gradient of
-// x. Which library computes a product follows from the processor and from shapes alone, never from a measurement, so the same run
-// gives the same bits. For products in bfloat16 the weights are rounded in advance, and the rounded ones are reused until the
-// optimiser updates them.
+// How it is fast. Large products on the CPU are blocked for its caches (panel-products.cpp); others are libtorch's. Which of them
+// computes a product follows from the processor and from shapes alone, never from a measurement, so the same run gives the same
+// bits. For products in bfloat16 the weights are rounded in advance, and the rounded ones are reused until the optimiser updates
+// them.
 //
-// Why it is safe. oneDNN is called through libtorch's own operators, on libtorch's threads. Saved tensors are saved through
-// libtorch, which detects later writes to them. A second derivative is refused rather than wrong.
+// Why it is safe. Saved tensors are saved through libtorch, which detects later writes to them. A second derivative is refused
+// rather than wrong.
 #include "border.h"
 #include "column-sums.h"
 #include "panel-products.h"
 #include "parallel.h"
 #include "recording.h"
 #include "sums.h"
-#include <ATen/core/dispatch/Dispatcher.h>
 #include <ATen/ops/_unsafe_view.h>
 #include <ATen/ops/empty.h>
 #include <ATen/ops/linear.h>
@@ -31,25 +29,10 @@ Tensor rows(const Tensor &x) { return x.reshape({-1, x.size(-1)}).contiguous(); 
 
 // ---- The three products of a layer, for x [rows, I], W [O, I] and G [rows, O] of one type --------------------------
 
-/// With few rows, reading the weights dominates, and libtorch does not copy them.
-bool isForOneDNN(const Tensor &x) { return x.is_cpu() && x.scalar_type() == at::kFloat && x.size(0) >= 64; }
-
-/// x W^T + b by oneDNN; W may be a transposed view.
-Tensor productByOneDNN(const Tensor &x, const Tensor &weight, const std::optional<Tensor> &bias) {
-    using Signature = Tensor(const Tensor &, const Tensor &, const std::optional<Tensor> &, std::string_view,
-                             c10::List<std::optional<at::Scalar>>, std::optional<std::string_view>);
-    static const auto linear = c10::Dispatcher::singleton()
-                                   .findSchemaOrThrow("mkldnn::_linear_pointwise", "")
-                                   .typed<Signature>();
-    static const c10::List<std::optional<at::Scalar>> nothing;
-    c10::impl::ExcludeDispatchKeyGuard noGradients(c10::autograd_dispatch_keyset);
-    return linear.call(x, weight, bias, "none", nothing, std::nullopt);
-}
-
 /// x W^T + b.
 Tensor product(const Tensor &x, const Tensor &weight, const std::optional<Tensor> &bias) {
     if (panelProducts::know(x, weight)) return panelProducts::forward(x, weight, bias);
-    return isForOneDNN(x) ? productByOneDNN(x, weight, bias) : at::linear(x, weight, bias);
+    return at::linear(x, weight, bias);
 }
 
 /// Whether to compute the transposed product: cuBLAS is up to a quarter slower where W is wider than tall, but not for the
@@ -59,7 +42,6 @@ bool isFasterTransposed(const Tensor &x, const Tensor &weight) { return x.is_cud
 /// G W, the gradient of x.
 Tensor productWithWeight(const Tensor &gradient, const Tensor &weight) {
     if (panelProducts::know(gradient, weight)) return panelProducts::gradientX(gradient, weight);
-    if (isForOneDNN(gradient)) return productByOneDNN(gradient, weight.t(), std::nullopt);
     return isFasterTransposed(gradient, weight) ? at::linear(gradient, weight.t().contiguous()) : at::mm(gradient, weight);
 }
 

@@ -18,9 +18,9 @@ using namespace parallel;
 namespace {
 
 /// B [k, n] from its rows, or from its columns [n, k], packed into `memory` unless it can stay as it is.
-template <class T> Panels<const T> panels(const Tensor &from, bool isOfColumns, Tensor &memory) {
+template <class T> Panels<const T> panels(const Tensor &from, bool isOfColumns, bool isWeight, Tensor &memory) {
     const int64_t k = from.size(isOfColumns ? 1 : 0), n = from.size(isOfColumns ? 0 : 1);
-    if (!isOfColumns && canStay<T>(n)) return {input<T>(from), k, n, n};
+    if (!isOfColumns && canStay<T>(n, isWeight)) return {input<T>(from), k, n, n};
     memory = at::empty({k * n}, from.options());
     auto pack = [&](auto loop) { run<T>(loop, loop.units(), from.numel()); };
     const Panels<T> to{output<T>(memory), k, n};
@@ -34,16 +34,26 @@ int64_t elements(int64_t rows, const Tensor &weight) { return rows * weight.nume
 template <class T>
 Tensor ofRows(const Tensor &a, const Tensor &weight, bool isOfColumns, const std::optional<Tensor> &bias) {
     Tensor memory, result = at::empty({a.size(0), weight.size(isOfColumns ? 0 : 1)}, a.options());
-    ProductOfRows<T> work{.a = input<T>(a), .rows = a.size(0), .b = panels<T>(weight, isOfColumns, memory),
+    ProductOfRows<T> work{.a = input<T>(a), .rows = a.size(0), .b = panels<T>(weight, isOfColumns, true, memory),
                           .bias = bias ? input<T>(*bias) : nullptr, .to = output<T>(result)};
     runWithSpace<T>(work, work.spaceBytes, work.units(), elements(work.rows, weight));
+    return result;
+}
+
+template <class T> Tensor forward(const Tensor &x, const Tensor &weight, const std::optional<Tensor> &bias) {
+    if (x.size(0) > ProductOfFewRows<T>::mostRows) return ofRows<T>(x, weight, true, bias);
+    Tensor result = at::empty({x.size(0), weight.size(0)}, x.options());
+    ProductOfFewRows<T> work{.x = input<T>(x), .weight = input<T>(weight), .bias = bias ? input<T>(*bias) : nullptr,
+                             .rows = x.size(0), .k = x.size(1), .outputs = weight.size(0), .to = output<T>(result)};
+    typename ProductOfFewRows<T>::Space space;
+    runWithSpace<T>(work, work.layOut(space, nullptr), work.units(), elements(work.rows, weight));
     return result;
 }
 
 template <class T> panelProducts::Gradients overRows(const Tensor &gradient, const Tensor &x) {
     const at::TensorOptions options = x.options().dtype(at::kFloat);
     Tensor memory, weight = at::empty({gradient.size(1), x.size(1)}, options), bias = at::empty({gradient.size(1)}, options);
-    ProductOverRows<T> work{.a = input<T>(gradient), .m = gradient.size(1), .b = panels<T>(x, false, memory),
+    ProductOverRows<T> work{.a = input<T>(gradient), .m = gradient.size(1), .b = panels<T>(x, false, false, memory),
                             .to = output(weight), .columnSums = output(bias)};
     typename ProductOverRows<T>::Space space;
     runWithSpace<T>(work, space.layOut(nullptr), work.units(), elements(x.size(0), weight));
@@ -63,7 +73,7 @@ bool panelProducts::knowGradient(const Tensor &x, const Tensor &weight) {
 }
 
 Tensor panelProducts::forward(const Tensor &x, const Tensor &weight, const std::optional<Tensor> &bias) {
-    return x.scalar_type() == at::kFloat ? ofRows<float>(x, weight, true, bias) : ofRows<HardwareBFloat16>(x, weight, true, bias);
+    return x.scalar_type() == at::kFloat ? ::forward<float>(x, weight, bias) : ::forward<HardwareBFloat16>(x, weight, bias);
 }
 
 Tensor panelProducts::gradientX(const Tensor &gradient, const Tensor &weight) {

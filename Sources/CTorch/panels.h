@@ -33,8 +33,10 @@ template <class T> struct Panels {
 INLINE void finishStreams() { __builtin_ia32_sfence(); }
 
 /// Whether rows of so many numbers can be multiplied as they lie: 16-bit numbers cannot, nor can rows that are whole pages apart,
-/// which would map to few cache sets.
-template <class T> INLINE bool canStay(int64_t rowLength) { return pairing<T> == 1 && rowLength % 1024 != 0; }
+/// which would map to few cache sets. Where copying is cheap, half pages are too far apart, too.
+template <class T> INLINE bool canStay(int64_t rowLength, bool isCheapToCopy = false) {
+    return pairing<T> == 1 && rowLength % (isCheapToCopy ? 512 : 1024) != 0;
+}
 
 /// The size of about equal parts of `count`, at most `most` each and multiples of 16 except for the last.
 INLINE int64_t equalParts(int64_t count, int64_t most) {
@@ -117,6 +119,49 @@ template <class T> struct ProductOfRows {
             };
             isLast ? product(to + row * b.n + column, b.n) : product(sums, n);
         }
+    }
+};
+
+/// x W^T + bias for few rows x [rows, k] and W [outputs, k]: W, read once as it lies, is the left operand. A unit is some outputs.
+template <class T> struct ProductOfFewRows {
+    static constexpr int64_t mostRows = 64, unitOutputs = 64;
+    ThreadSpace space;
+    const T *x, *weight, *bias;  // the bias is null if there is none
+    int64_t rows, k, outputs;
+    T *to;
+
+    int64_t units() const { return (outputs + unitOutputs - 1) / unitOutputs; }
+
+    struct Space {
+        T *packed;    // x^T
+        float *sums;  // [unitOutputs, rows]
+    };
+
+    int64_t layOut(Space &own, char *begin) const {
+        Layout layout{begin};
+        layout.take(own.packed, rows * k);
+        layout.take(own.sums, rows * unitOutputs);
+        return layout.bytes;
+    }
+
+    INLINE void operator()(int64_t first, int64_t end) const {
+        Space own;
+        layOut(own, space.own());
+        packColumns(x, k, k, rows, own.packed);
+        for (int64_t unit = first; unit < end; unit++) oneUnit(unit * unitOutputs, own);
+    }
+
+    INLINE void oneUnit(int64_t output, const Space &own) const {
+        const int64_t m = std::min(unitOutputs, outputs - output), bytes = k * (int64_t)sizeof(T);
+        const T *lines = weight + output * k;
+        BlockProduct<T, float>{.m = m, .n = rows, .k = k, .a = LeftOperand<T>::ofRows(lines, k), .b = own.packed, .strideB = rows,
+                               .c = own.sums, .strideC = rows,
+                               .ahead = {{lines + m * k, std::min(unitOutputs, outputs - output - m), bytes, bytes}}}.multiply();
+        for (int64_t row = 0; row < rows; row++)
+            for (int64_t i = 0; i < m; i++) {
+                const float sum = own.sums[i * rows + row];
+                to[row * outputs + output + i] = narrow<T>(bias ? sum + widen(bias[output + i]) : sum);
+            }
     }
 };
 

@@ -3,7 +3,8 @@ import TestSupport
 import Testing
 import Torch
 
-/// Samples, tokens, heads, width: one tile and several, a last tile that is short, and tokens of which few make a tile.
+/// Samples, tokens, heads, width: one tile and several, a last tile that is short, tokens of which few make a tile, and
+/// up to four times the width, for which the weights are kept, and more.
 private let sizes = [[1, 2, 1, 2], [2, 6, 3, 4], [1, 130, 2, 8], [2, 256, 2, 64], [1, 1030, 1, 6]]
 
 extension EngineTests {

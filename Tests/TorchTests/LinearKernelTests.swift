@@ -3,12 +3,12 @@ import Testing
 import Torch
 
 /// Rows, inputs, outputs: around the 16 rows from which the fused layer is taken, odd sizes, more than one block and
-/// panel of each with the wider side on either end, sums that are too long for one block, and rows that lie whole pages
-/// apart.
+/// panel of each with the wider side on either end, sums that are too long for one block, rows that lie pages or half
+/// pages apart, and the most rows (64) of a layer whose weight is read once.
 private let shapes = [
     [16, 16, 32], [15, 16, 32], [65, 7, 3], [256, 33, 65], [128, 1, 1], [600, 70, 470], [1034, 410, 34],
     [32, 2100, 40],
-    [48, 1024, 24],
+    [48, 1024, 24], [80, 512, 24], [64, 40, 200], [17, 33, 130],
 ]
 
 extension EngineTests {
