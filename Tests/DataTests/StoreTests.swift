@@ -231,6 +231,22 @@ struct NumberedLatents: LatentSource {
         #expect(error?.problem == problem)
     }
 
+    /// Training would not notice them.
+    @Test(arguments: [-1, 3])
+    func labelsOfOtherClassesAreRefused(label: Int) throws {
+        let folder = try TemporaryFolder()
+        _ = try source.write(to: folder.path).finish()
+        let path = folder.path + "/shard-00000.safetensors"
+        let labels = try #require(try SafetensorsFile(path: path).entries["labels"]).range
+        let file = try FileHandle(forUpdating: URL(fileURLWithPath: path))
+        try file.seek(toOffset: UInt64(labels.lowerBound + 8))
+        try file.write(contentsOf: withUnsafeBytes(of: label) { Data($0) })
+        try file.close()
+        let error = #expect(throws: FileError.self) { try PackedStore(path: folder.path) }
+        #expect(error?.path == path)
+        #expect(error?.problem == "gives record 1 the label \(label), where the store has 3 classes")
+    }
+
     @Test func otherFoldersAreLeftAlone() throws {
         let folder = try TemporaryFolder()
         try folder.file("notes.txt", [])

@@ -3,7 +3,7 @@ import Foundation
 
 /// A finished store: pictures or latents in files of fixed-size records, mapped into memory.
 ///
-/// Opening it maps the files without reading any records. Safe to use from several threads.
+/// Opening it maps the files and reads only the labels. Safe to use from several threads.
 public struct PackedStore: Sendable {
     /// The folder of the store.
     public let location: String
@@ -23,8 +23,8 @@ public struct PackedStore: Sendable {
     /// The classes, indexed by label.
     public var classNames: [String] { manifest.classNames }
 
-    /// Opens the store in a folder; throws a `FileError` if it is unfinished, or if one of its files is missing or
-    /// truncated.
+    /// Opens the store in a folder; throws a `FileError` if it is unfinished, or if one of its files is missing,
+    /// truncated, or has labels of other classes.
     public init(path: String) throws {
         let manifest = try StoreManifest.read(from: path)
         guard manifest.statistics != nil, manifest.shards.count == manifest.shardCount else {
@@ -34,7 +34,9 @@ public struct PackedStore: Sendable {
         shards = try manifest.shards.map { shard in
             let file = path + "/" + shard.file
             try Self.checkLength(of: file, shard)
-            return try StoreShard(path: file, shard, layout: manifest.layout, features: manifest.features ?? [])
+            return try StoreShard(
+                path: file, shard, layout: manifest.layout, classes: manifest.classNames.count,
+                features: manifest.features ?? [])
         }
         var count = 0
         ends = manifest.shards.map { shard in
@@ -50,7 +52,7 @@ public struct PackedStore: Sendable {
     /// The class of a picture, counted from 0.
     public func label(_ index: Int) -> Int {
         let (shard, place) = place(of: index)
-        return min(max(0, shard.label(place)), classNames.count - 1)
+        return shard.label(place)
     }
 
     /// The name that a picture has in its source.

@@ -20,8 +20,11 @@ struct StoreShard: Sendable {
         return "shard-" + String(repeating: "0", count: max(0, 5 - digits.count)) + digits + ".safetensors"
     }
 
-    /// Maps the file at `path`, which must be the one that the manifest describes; throws a `FileError`.
-    init(path: String, _ shard: StoreManifest.Shard, layout: RecordLayout, features: [FeatureLayout]) throws {
+    /// Maps the file at `path`, which must be the one that the manifest describes, with labels of so many classes; throws
+    /// a `FileError`.
+    init(
+        path: String, _ shard: StoreManifest.Shard, layout: RecordLayout, classes: Int, features: [FeatureLayout]
+    ) throws {
         let file = try SafetensorsFile(path: path, randomAccess: true)
         func range(_ name: String, _ type: ElementType, _ shape: [Int]?) throws -> Range<Int> {
             guard let entry = file.entries[name], entry.type == type, shape == nil || entry.shape == shape else {
@@ -45,6 +48,11 @@ struct StoreShard: Sendable {
             return (try of(mirrored: false), one.hasMirrored ? try of(mirrored: true) : nil, one.byteCount)
         }
         self.file = file
+        for place in 0..<shard.records where !(0..<classes).contains(label(place)) {
+            throw FileError(
+                path, "gives record \(place) the label \(label(place)), where the store has \(classes) classes",
+                remedy: "copy the store again")
+        }
     }
 
     func label(_ index: Int) -> Int { number(labels, index) }
