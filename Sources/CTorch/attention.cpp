@@ -78,7 +78,7 @@ Kept allocate(const Tensor &q) {
     auto each = [&](int64_t numbers, at::ScalarType type) {
         return at::empty({s.samples, s.heads, s.tokens, numbers}, q.options().dtype(type));
     };
-    return {each(2, at::kFloat), s.keepsWeights() ? each(s.tokens, q.scalar_type()) : Tensor()};
+    return {each(2, at::kFloat), s.keepsWeights() && !isRecomputing ? each(s.tokens, q.scalar_type()) : Tensor()};
 }
 
 /// Computes attention, and fills `kept`.

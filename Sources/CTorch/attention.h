@@ -244,14 +244,14 @@ template <class T> struct AttentionBackward {
         INLINE float operator()(int64_t key) const { return widen(powers[key]); }
     };
 
-    /// The same from the scores.
+    /// The same from the scores, rounded as in the forward pass.
     struct ComputedPowers {
         const float *scores, factor;
         SoftmaxRow row;
 
         INLINE ComputedPowers(const AttentionBackward &pass, int64_t, const float *scores, const SoftmaxRow &row)
             : scores(scores), factor(pass.sizes.factor()), row(row) {}
-        INLINE float operator()(int64_t key) const { return row.power<T>(scores[key], factor); }
+        INLINE float operator()(int64_t key) const { return widen(narrow<T>(row.power<T>(scores[key], factor))); }
     };
 
     /// A query of a tile: a weight is a power of 2 times `inverse`, and its slope the power times the difference of its key's

@@ -44,6 +44,11 @@ struct Segment : torch::CustomClassHolder {
     }
 };
 
+struct Recomputing {
+    Recomputing() { isRecomputing = true; }
+    ~Recomputing() { isRecomputing = false; }
+};
+
 struct Recomputed : torch::autograd::Function<Recomputed> {
     static variable_list forward(AutogradContext *context, c10::intrusive_ptr<Segment> segment, at::TensorList inputs) {
         context->save_for_backward(inputs.vec());
@@ -62,6 +67,7 @@ struct Recomputed : torch::autograd::Function<Recomputed> {
         variable_list reached, incoming;
         {
             at::AutoGradMode recorded(true);
+            const Recomputing recomputing;
             variable_list outputs = segment(inputs, (size_t)context->saved_data["outputs"].toInt());
             for (size_t i = 0; i < outputs.size(); i++)
                 if (outputs[i].requires_grad()) reached.push_back(outputs[i]), incoming.push_back(gradients[i]);

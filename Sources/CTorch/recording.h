@@ -25,6 +25,9 @@ inline Tensor memoryLike(const Tensor &gradient) {
     return isOurs ? gradient : at::empty_like(gradient);
 }
 
+/// Whether this thread computes a segment again for its backward pass (recomputation.cpp): then memory counts more than time.
+inline thread_local bool isRecomputing = false;
+
 inline void refuseSecondDerivative(const char *name) {
     TORCH_CHECK(!c10::GradMode::is_enabled(), "the fused ", name, " has no second derivative; use the plain kernels");
 }
