@@ -27,6 +27,11 @@ install() {
     touch "$folder/complete"
 }
 
+# Help needs no PyTorch.
+for argument in "$@"; do
+    case $argument in -h | --help) exec python3 "$here/compare.py" --help ;; esac
+done
+
 if [ -z "${PEER_PYTHON:-}" ]; then
     if [[ " $* " == *" --device cuda"* ]]; then
         PEER_PYTHON=python3
