@@ -27,9 +27,8 @@ struct AdamWStep {
     INLINE void operator()(int64_t first, int64_t end) const {
         for (int64_t i = first; i < end; i++) {
             const ParameterPart &part = parts[i];
-            if (!part.gradient) one<false, true>(part);
-            else if (!part.average) one<true, false>(part);
-            else one<true, true>(part);
+            if (part.gradient) part.average ? one<true, true>(part) : one<true, false>(part);
+            else if (part.average) one<false, true>(part);
         }
     }
 

@@ -17,6 +17,12 @@ namespace {
 /// Of a float32 number or a pair of bfloat16.
 constexpr int64_t wordBytes = 4;
 
+INLINE float wordAt(const char *place) {
+    float word;
+    std::memcpy(&word, place, sizeof word);
+    return word;
+}
+
 /// Hands out the lines of a product's `ahead`, as many rows of a line to each tile as it has steps.
 class Fetching {
   public:
@@ -70,11 +76,7 @@ template <bool isWhole> INLINE void store(HardwareBFloat16 *to, const Mask &used
     isWhole ? _mm256_storeu_si256((__m256i *)to, rounded) : _mm256_mask_storeu_epi16(to, used, rounded);
 }
 
-INLINE Vector broadcast(const char *word) {
-    float number;
-    std::memcpy(&number, word, sizeof number);
-    return _mm512_set1_ps(number);
-}
+INLINE Vector broadcast(const char *word) { return _mm512_set1_ps(wordAt(word)); }
 
 template <class T> INLINE Vector multiplyAdd(const Vector &a, const Vector &b, const Vector &sum) {
     if constexpr (pairing<T> == 1) return _mm512_fmadd_ps(a, b, sum);
@@ -106,11 +108,7 @@ template <bool isWhole> INLINE void store(float *to, const Mask &used, const Vec
     isWhole ? _mm256_storeu_ps(to, sums) : _mm256_maskstore_ps(to, used, sums);
 }
 
-INLINE Vector broadcast(const char *word) {
-    float number;
-    std::memcpy(&number, word, sizeof number);
-    return _mm256_set1_ps(number);
-}
+INLINE Vector broadcast(const char *word) { return _mm256_set1_ps(wordAt(word)); }
 
 template <class T> INLINE Vector multiplyAdd(const Vector &a, const Vector &b, const Vector &sum) {
     static_assert(pairing<T> == 1, "AVX2 has no bfloat16");
